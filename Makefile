@@ -1,0 +1,51 @@
+# The verbs of the house. `make run` and `make test` need nothing but Python 3.11+ and this folder.
+PYTHON ?= python3
+BIN := .venv/bin
+TESTS ?= tests
+
+.PHONY: run test dev check fmt bench migrate env lock
+
+run: .venv/runtime  ## install, migrate, serve the embedded program with a demo app
+	@$(BIN)/python -m api.cli start --demo
+
+test: .venv/dev  ## the whole suite, offline
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+dev: .venv/dev  ## everything for working on the code, with the commit hooks where pre-commit is installed
+	@command -v pre-commit >/dev/null && pre-commit install || true
+
+check: .venv/dev  ## what CI checks; changes nothing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/architecture
+
+fmt: .venv/dev  ## format and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: .venv/dev  ## measure against a bare proxy in the same run; asserts nothing
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+migrate: .venv/dev  ## with m="what changes": write a migration; without: apply what there is
+	@if [ -n "$(m)" ]; then $(BIN)/python -m api.cli new-migration "$(m)"; else $(BIN)/python -m api.cli migrate; fi
+
+env: .venv/runtime  ## write .env.example from the settings
+	@$(BIN)/python -m api.cli env > .env.example
+
+lock:  ## pin the dependencies again; needs uv on PATH
+	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-annotate pyproject.toml -o requirements/runtime.lock
+	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-annotate --group dev -c requirements/runtime.lock -o requirements/dev.lock
+
+.venv/runtime: requirements/runtime.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock
+	@touch $@
+
+.venv/dev: requirements/runtime.lock requirements/dev.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock -r requirements/dev.lock
+	@touch $@ .venv/runtime

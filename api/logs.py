@@ -1,0 +1,81 @@
+"""Structured logs: one JSON object a line, with the request's id and without secrets.
+
+Field names on the deny-list are masked whatever they hold; texts that look like
+a credential are masked wherever they stand. Content (prompts, answers) is never
+logged by anyone.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+import orjson
+import structlog
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request (or job) at hand. Only ever read by the log."""
+
+SECRET_NAMES = re.compile(
+    r"(?i)authorization|cookie|password|secret|token$|api_?key|credential|signature|^sign$"
+)
+SECRET_TEXT = re.compile(
+    r"(?i)\b(bearer\s+)\S+|\b(app-|dataset-|sk-)[A-Za-z0-9_-]{8,}|([?&](?:sign|api_key)=)[^&\s]+"
+)
+MASK = "***"
+
+
+def configure_logging(level: str, log_format: str) -> None:
+    """Send the log of this process to standard error, as JSON lines or as plain text."""
+    shared: list[structlog.types.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _add_request_id,
+        _redact,
+    ]
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for noisy in ("httpx2", "httpcore2", "openai", "anthropic", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def scrub(text: str) -> str:
+    """Return a text with everything that looks like a credential masked."""
+    return SECRET_TEXT.sub(lambda found: (found[1] or found[2] or found[3]) + MASK, text)
+
+
+def _add_request_id(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if known := request_id.get():
+        event["request_id"] = known
+    return event
+
+
+def _redact(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if SECRET_NAMES.search(name):
+            event[name] = MASK
+        elif isinstance(value, str):
+            event[name] = scrub(value)
+    return event
+
+
+def _dumps(value: object, **_options: object) -> str:
+    return orjson.dumps(value, default=str).decode()

@@ -1,0 +1,207 @@
+"""Every setting, once: the only reader of the environment and of ``.env``.
+
+A start with an unknown name in ``.env``, a bad value or a contradictory pair is
+refused with one sentence (:class:`SettingsError`). Values stop at the
+composition root: policy numbers travel on in ``runtime.limits``.
+``.env.example`` is generated from the fields below (``make env``).
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+OnOff = Literal["on", "off"]
+Plan = Literal["sandbox", "professional", "team", "enterprise"]
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the message is one sentence for the operator."""
+
+
+class Settings(BaseSettings):
+    """The configuration of one installation. Defaults are the embedded program."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    # Serving
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(5001, ge=1, le=65535, description="Port to listen on.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Serving processes. More than 1 needs CHANNEL and CACHE redis."
+    )
+    data_dir: Path = Field(
+        Path(".data"), description="Where everything embedded lives: database, files, secrets."
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="Root secret, at least 32 characters. Generated into DATA_DIR when empty."
+    )
+    public_url: str = Field(
+        "", description="Base URL clients reach this server at; empty: taken from each request."
+    )
+    deploy_env: str = Field("PRODUCTION", description="Name of this installation, sent as X-Env.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
+    log_format: Literal["json", "text"] = Field("json", description="Shape of a log line.")
+
+    # First start
+    demo: bool = Field(
+        default=False,
+        description="On an empty database make an owner, a demo app and its key (true under make run).",
+    )
+    owner_email: str = Field("owner@example.com", description="E-mail of the owner made by the first start.")
+    owner_password: SecretStr | None = Field(
+        None, description="Password of that owner; generated and printed once when empty."
+    )
+    default_plan: Plan = Field("enterprise", description="Plan of new workspaces.")
+    app_name_unique: OnOff = Field("on", description="Refuse two apps of one name in a workspace.")
+
+    # Backends
+    database_url: str = Field(
+        "",
+        description="sqlite:///… or postgresql://…; empty: SQLite in DATA_DIR.",
+        examples=["postgresql://u@h/db"],
+    )
+    database_pool_size: int = Field(10, ge=1, le=500, description="Database connections a process may hold.")
+    redis_url: str = Field("", description="redis://…, needed by CHANNEL and CACHE redis.")
+    broker_url: str = Field(
+        "", description="Message broker of Celery; empty: REDIS_URL. RabbitMQ serves too."
+    )
+    storage: str = Field("local", description="Where files are kept: local, or a module path with a colon.")
+    vectors: Literal["local"] = Field("local", description="Where vectors are kept: local.")
+    queue: Literal["in_process"] = Field("in_process", description="What runs background jobs: in_process.")
+    channel: str = Field(
+        "", description="What carries event logs: memory or redis; empty: redis if REDIS_URL is set."
+    )
+    cache: str = Field(
+        "", description="What keeps counters: memory or redis; empty: redis if REDIS_URL is set."
+    )
+    sandbox: Literal["monty"] = Field("monty", description="What runs code nodes: monty.")
+
+    # Limits
+    rate_limits: OnOff = Field("on", description="Enforce the rate limits of plans, apps and accounts.")
+    enterprise_rpm: int = Field(
+        6000, ge=0, description="Public API calls a minute on the enterprise plan; 0: no limit."
+    )
+    enterprise_rph: int = Field(0, ge=0, description="The same an hour; 0: no limit.")
+    enterprise_rpd: int = Field(0, ge=0, description="The same a day; 0: no limit.")
+    console_rpm: int = Field(600, ge=0, description="Console calls a minute for one account; 0: no limit.")
+    max_active_requests: int = Field(0, ge=0, description="Runs one app may have at once; 0: no limit.")
+    max_json_mb: int = Field(10, ge=1, le=1024, description="Largest JSON body.")
+    image_max_mb: int = Field(15, ge=1, le=10240, description="Largest image upload.")
+    document_max_mb: int = Field(100, ge=1, le=10240, description="Largest document upload.")
+    audio_max_mb: int = Field(50, ge=1, le=10240, description="Largest audio upload.")
+    video_max_mb: int = Field(100, ge=1, le=10240, description="Largest video upload.")
+    files_url_ttl_s: int = Field(300, ge=1, le=86400, description="How long a signed file URL works.")
+
+    # Sessions
+    access_ttl_s: int = Field(3600, ge=1, le=3600, description="Life of a console access token.")
+    refresh_ttl_s: int = Field(2_592_000, ge=60, description="Life of a console refresh token.")
+    login_max_failures: int = Field(10, ge=1, le=10, description="Failed logins before a lock.")
+    login_lock_s: int = Field(900, ge=1, le=900, description="How long that lock holds.")
+
+    # Outbound
+    egress_allow: str = Field(
+        "", description="Private targets outbound calls may reach: host:port or CIDR, comma separated."
+    )
+    provider_private_network: Literal["allow", "deny"] = Field(
+        "allow", description="Whether endpoints of model providers may be on loopback or a private network."
+    )
+    connect_timeout_s: float = Field(5.0, gt=0, le=60, description="Longest wait for an outbound connection.")
+    first_token_timeout_s: float = Field(
+        60.0, gt=0, le=3600, description="Longest wait for a model's first token."
+    )
+    idle_timeout_s: float = Field(60.0, gt=0, le=3600, description="Longest pause inside a model's stream.")
+    run_timeout_s: float = Field(1200.0, gt=0, le=86400, description="Longest run in all.")
+    ping_interval_s: float = Field(
+        10.0, gt=0, le=10, description="Pause after which an open stream gets a ping."
+    )
+
+    # Browsers
+    console_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Exact origins, comma separated, that may call the console with credentials."
+    )
+    api_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",), description="Origins, comma separated, that may call the public API (without credentials)."
+    )
+    cookie_domain: str = Field("", description="Domain of the console's cookies; empty: the host itself.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, raw: dict[str, object]) -> dict[str, object]:
+        for name in ("console_cors_origins", "api_cors_origins"):
+            value = raw.get(name)
+            if isinstance(value, str):
+                raw[name] = tuple(part.strip() for part in value.split(",") if part.strip())
+        return raw
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        if self.secret_key is not None and len(self.secret_key.get_secret_value()) < 32:
+            raise ValueError("SECRET_KEY must have at least 32 characters")
+        if not self.effective_database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("DATABASE_URL must begin with sqlite:/// or postgresql://")
+        for name, value in (("CHANNEL", self.effective_channel), ("CACHE", self.effective_cache)):
+            if value == "redis" and not self.redis_url:
+                raise ValueError(f"{name}=redis needs REDIS_URL")
+            if value == "memory" and self.workers > 1:
+                raise ValueError(f"WORKERS={self.workers} needs {name}=redis, because memory is not shared")
+        if self.workers > 1 and self.queue == "in_process":
+            raise ValueError(f"WORKERS={self.workers} cannot share QUEUE=in_process; serve with WORKERS=1")
+        if "*" in self.console_cors_origins:
+            raise ValueError("CONSOLE_CORS_ORIGINS must name exact origins, never *")
+        return self
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database URL with its driver: SQLite in DATA_DIR when none is set."""
+        if not self.database_url:
+            return f"sqlite:///{self.data_dir.absolute() / 'slipway.db'}"
+        for prefix in ("postgresql://", "postgres://"):
+            if self.database_url.startswith(prefix):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(prefix)
+        return self.database_url
+
+    @property
+    def effective_channel(self) -> str:
+        """CHANNEL, chosen by REDIS_URL when it is empty."""
+        return self.channel or ("redis" if self.redis_url else "memory")
+
+    @property
+    def effective_cache(self) -> str:
+        """CACHE, chosen by REDIS_URL when it is empty."""
+        return self.cache or ("redis" if self.redis_url else "memory")
+
+
+def load_settings(env_file: str | None = ".env") -> Settings:
+    """Read the settings; raises SettingsError with one sentence that names the setting at fault."""
+    try:
+        return Settings(_env_file=env_file if env_file and Path(env_file).exists() else None)
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        name = ".".join(str(part) for part in fault["loc"]).upper()
+        if fault["type"] == "extra_forbidden":
+            raise SettingsError(
+                f"{name} in {env_file} is not a setting; see .env.example for the names."
+            ) from None
+        message = fault["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {message}." if name else f"{message}.") from None
+
+
+def render_env_example() -> str:
+    """Return the text of ``.env.example``: every setting with its meaning and default, commented out."""
+    lines = ["# Settings of Slipway. Copy to .env and change what you need. Made by `make env`.", ""]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if default is None:
+            shown = ""
+        elif isinstance(default, bool):
+            shown = str(default).lower()
+        elif isinstance(default, tuple):
+            shown = ",".join(default)
+        else:
+            shown = str(default)
+        lines += [f"# {field.description}", f"# {name.upper()}={shown}", ""]
+    return "\n".join(lines).rstrip("\n") + "\n"

@@ -1,0 +1,77 @@
+"""The walls of the style guide: 500 lines a file, 60 a function, 5 positional parameters."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "api").rglob("*.py"))
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 60
+MAX_POSITIONAL = 6  # self or cls included
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield every function of the program with where it stands."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
+
+
+def test_files_stay_under_the_wall() -> None:
+    long = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if len(path.read_text(encoding="utf-8").splitlines()) > MAX_FILE_LINES
+    ]
+
+    assert long == []
+
+
+def test_functions_stay_under_the_wall() -> None:
+    long = [
+        where
+        for where, node in functions()
+        if (node.end_lineno or node.lineno) - node.lineno + 1 > MAX_FUNCTION_LINES
+    ]
+
+    assert long == []
+
+
+def test_functions_take_few_positional_parameters() -> None:
+    greedy = [
+        where
+        for where, node in functions()
+        if len(node.args.args) + len(node.args.posonlyargs) > MAX_POSITIONAL
+    ]
+
+    assert greedy == []
+
+
+def is_public_protocol(node: ast.ClassDef) -> bool:
+    """Tell whether others implement a class; a private one only types a foreign library."""
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    return "Protocol" in bases and not node.name.startswith("_")
+
+
+def test_protocol_methods_state_their_contract() -> None:
+    silent = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and is_public_protocol(node):
+                silent += [
+                    f"{path.relative_to(ROOT)}: {node.name}.{item.name}"
+                    for item in node.body
+                    if isinstance(item, ast.FunctionDef)
+                    and item.name != "__init__"
+                    and not item.decorator_list  # a property is data, named for what it is
+                    and not ast.get_docstring(item)
+                ]
+
+    assert silent == []
+
+
+def test_locks_name_no_host() -> None:
+    for lock in (ROOT / "requirements").glob("*.lock"):
+        assert "://" not in lock.read_text()
