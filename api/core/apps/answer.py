@@ -1,0 +1,53 @@
+"""The part every text app shares: one call of a chat model, told as events."""
+
+import time
+from collections.abc import Iterator
+
+from api.core.apps.spec import AppSpec, Deps
+from api.core.events import Event, MessageEnd, TextChunk
+from api.core.model_runtime.prompt_tokens import count_messages
+from api.core.model_runtime.types import ChatRequest, Message, TokenCount, Usage
+from api.core.text.tokens import count_tokens
+
+
+def answer(spec: AppSpec, messages: tuple[Message, ...], deps: Deps, *, user: str) -> Iterator[Event]:
+    """Yield the model's answer as it comes, then MessageEnd with what it cost.
+
+    Tokens are the provider's own; where it reports none (a stopped stream, a
+    server that never does) they are counted here. Reasoning is not part of the
+    answer.
+    """
+    choice = spec.configured().model
+    request = ChatRequest(
+        model=choice.name,
+        messages=messages,
+        parameters={key: value for key, value in choice.completion_params.items() if key != "stop"},
+        stop=tuple(choice.completion_params.get("stop") or ()),
+        user=user,
+    )
+    started = time.monotonic()
+    first: float | None = None
+    pieces: list[str] = []
+    tokens: TokenCount | None = None
+    for chunk in deps.models.chat(spec.tenant_id, choice.ref, request, deps.cancel):
+        tokens = chunk.tokens or tokens
+        if chunk.text:
+            if first is None:
+                first = time.monotonic() - started
+            pieces.append(chunk.text)
+            yield TextChunk(text=chunk.text)
+    tokens = tokens or TokenCount(
+        prompt_tokens=count_messages(messages, choice.name),
+        completion_tokens=count_tokens("".join(pieces), choice.name),
+        is_estimate=True,
+    )
+    yield MessageEnd(
+        usage=Usage(
+            prompt_tokens=tokens.prompt_tokens,
+            completion_tokens=tokens.completion_tokens,
+            price=deps.models.schema(spec.tenant_id, choice.ref).price,
+            latency_s=time.monotonic() - started,
+            first_token_s=first,
+        ),
+        outcome="stopped" if deps.cancel.is_set() else "finished",
+    )

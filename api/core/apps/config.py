@@ -1,0 +1,210 @@
+"""The configuration of chat, completion and agent apps: the console's ModelConfig, validated.
+
+Read once when it is saved and once per process when it is run. Keys we do not
+know are kept as they came, so that a newer console loses nothing.
+Wire: docs/wire/apps.md#model-config.
+"""
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from api.core.model_runtime.provider import short_id
+from api.core.model_runtime.types import ModelRef
+from api.core.ports import JSONObject
+from api.errors import InvalidRequest
+
+FormKind = Literal[
+    "text-input",
+    "paragraph",
+    "select",
+    "number",
+    "checkbox",
+    "file",
+    "file-list",
+    "external_data_tool",
+    "json_object",
+]
+VARIABLE = re.compile(r"(?![0-9])[A-Za-z0-9_\u4e00-\u9fff\U0001F300-\U0001FAFF\u2600-\u27BF\uFE0F]{1,100}")
+
+
+class Open(BaseModel):
+    """A part of the configuration whose unknown keys are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+
+class Switch(Open):
+    """A feature that is on or off."""
+
+    enabled: bool = False
+
+
+class ModelChoice(Open):
+    """Which model answers, and with which parameters."""
+
+    provider: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    mode: Literal["chat", "completion"] = "chat"
+    completion_params: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def ref(self) -> ModelRef:
+        """The model by the provider's short id."""
+        return ModelRef(short_id(self.provider), self.name)
+
+
+class PromptMessage(Open):
+    """One message of an advanced prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str = ""
+
+
+class ChatPrompt(Open):
+    """An advanced prompt for chat models."""
+
+    prompt: tuple[PromptMessage, ...] = ()
+
+
+class CompletionText(Open):
+    """The text of an advanced completion prompt."""
+
+    text: str = ""
+
+
+class HistoryRoles(Open):
+    """How speakers are named where history is written into one text."""
+
+    user_prefix: str = "Human"
+    assistant_prefix: str = "Assistant"
+
+
+class CompletionPrompt(Open):
+    """An advanced prompt in one text."""
+
+    prompt: CompletionText = CompletionText()
+    conversation_histories_role: HistoryRoles = HistoryRoles()
+
+
+class FormItem(Open):
+    """One variable the end user fills in."""
+
+    kind: FormKind
+    variable: str
+    label: str
+    required: bool = False
+    default: Any = None
+    max_length: int | None = Field(None, ge=0)
+    options: tuple[str, ...] = ()
+    hide: bool = False
+
+    @field_validator("variable")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not VARIABLE.fullmatch(name):
+            raise ValueError(f"{name!r} is not a valid variable name")
+        return name
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _null_is_none(cls, options: object) -> object:
+        return () if options is None else options
+
+    @model_validator(mode="after")
+    def _default_is_an_option(self) -> "FormItem":
+        if self.kind == "select" and self.default not in (None, "") and self.default not in self.options:
+            raise ValueError(f"default value {self.default!r} of {self.variable!r} is not among its options")
+        return self
+
+
+class ImageUpload(Open):
+    """Whether end users may send images, how many, and how."""
+
+    enabled: bool = False
+    number_limits: int = Field(3, ge=1, le=100)
+    detail: Literal["high", "low"] = "high"
+    transfer_methods: tuple[str, ...] = ("remote_url", "local_file")
+
+
+class FileUpload(Open):
+    """Which files end users may attach."""
+
+    enabled: bool = False
+    image: ImageUpload = ImageUpload()
+    allowed_file_types: tuple[str, ...] | None = None
+    allowed_file_extensions: tuple[str, ...] | None = None
+    allowed_file_upload_methods: tuple[str, ...] | None = None
+    number_limits: int | None = Field(None, ge=1, le=100)
+
+    @property
+    def is_on(self) -> bool:
+        """Tell whether any file may be attached."""
+        return self.enabled or self.image.enabled
+
+
+class ModelConfig(Open):
+    """The whole configuration."""
+
+    model: ModelChoice
+    pre_prompt: str = ""
+    prompt_type: Literal["simple", "advanced"] = "simple"
+    chat_prompt_config: ChatPrompt = ChatPrompt()
+    completion_prompt_config: CompletionPrompt = CompletionPrompt()
+    user_input_form: tuple[FormItem, ...] = ()
+    opening_statement: str = ""
+    suggested_questions: tuple[str, ...] = ()
+    suggested_questions_after_answer: Switch = Switch()
+    more_like_this: Switch = Switch()
+    speech_to_text: Switch = Switch()
+    text_to_speech: Switch = Switch()
+    retriever_resource: Switch = Switch()
+    sensitive_word_avoidance: Switch = Switch()
+    annotation_reply: Switch = Switch()
+    file_upload: FileUpload = FileUpload()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_means_default(cls, raw: object) -> object:
+        """Drop nulls, which the console sends for what is not set, and open the one-key form items."""
+        if not isinstance(raw, dict):
+            return raw
+        kept = {key: value for key, value in raw.items() if value is not None}
+        form = kept.get("user_input_form")
+        if isinstance(form, (list, tuple)):
+            kept["user_input_form"] = [_open_form_item(item) for item in form]
+        return kept
+
+    @field_validator("user_input_form")
+    @classmethod
+    def _names_are_unique(cls, form: tuple[FormItem, ...]) -> tuple[FormItem, ...]:
+        for names in ([item.variable for item in form], [item.label for item in form]):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f"{min(twice)!r} is used twice in user_input_form")
+        return form
+
+
+def _open_form_item(item: object) -> object:
+    """Turn ``{"text-input": {...}}`` into ``{"kind": "text-input", ...}``."""
+    if isinstance(item, dict) and len(item) == 1:
+        kind, inner = next(iter(item.items()))
+        if isinstance(inner, dict):
+            return {"label": inner.get("variable", ""), **inner, "kind": kind}
+    return item
+
+
+def load_model_config(raw: JSONObject) -> ModelConfig:
+    """Return a checked configuration; raises InvalidRequest naming the first key at fault."""
+    try:
+        return ModelConfig.model_validate(raw)
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        field = ".".join(str(part) for part in fault["loc"]) or "model_config"
+        missing = fault["type"] == "missing"
+        raise InvalidRequest(
+            f"{field}: {fault['msg'].removeprefix('Value error, ')}",
+            field=field,
+            fault="required" if missing else "invalid_value",
+        ) from None

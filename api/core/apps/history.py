@@ -1,0 +1,31 @@
+"""Conversation memory: keeps as many of the latest turns as the model's context has room for; pure."""
+
+from collections.abc import Callable
+
+from api.core.apps.spec import PastTurn
+
+REPLY_SHARE = 4
+"""Where a model states no output limit, a quarter of its context is left for the answer."""
+
+
+def room_for_history(context_tokens: int, answer_tokens: int, prompt_tokens: int) -> int:
+    """Return how many tokens of history fit beside the prompt and the answer; never negative.
+
+    ``answer_tokens`` is the answer's limit, 0 where there is none.
+    """
+    answer = answer_tokens or context_tokens // REPLY_SHARE
+    return max(0, context_tokens - min(answer, context_tokens // 2) - prompt_tokens)
+
+
+def fit(turns: tuple[PastTurn, ...], budget_tokens: int, count: Callable[[str], int]) -> tuple[PastTurn, ...]:
+    """Return the longest run of latest turns within the budget, oldest first.
+
+    Turns are kept whole: half a question misleads more than a missing one.
+    """
+    kept: list[PastTurn] = []
+    for turn in reversed(turns):
+        budget_tokens -= count(turn.query) + count(turn.answer)
+        if budget_tokens < 0:
+            break
+        kept.append(turn)
+    return tuple(reversed(kept))

@@ -1,0 +1,78 @@
+"""Builds the messages a chat or completion app sends to its model; pure.
+
+A user's text is data: variables are replaced once, in one pass, so that braces
+inside a value are printed and never evaluated.
+"""
+
+import re
+
+from api.core.apps.config import ModelConfig, PromptMessage
+from api.core.apps.spec import PastTurn, Turn
+from api.core.model_runtime.types import Message, Part, Role, TextPart
+from api.core.ports import JSONObject, JSONValue
+
+PLACEHOLDER = re.compile(r"\{\{\s*(#?[^\s{}#]{1,200}#?)\s*\}\}")
+
+
+def fill(template: str, values: JSONObject) -> str:
+    """Replace every ``{{name}}`` that has a value; others stay as they are."""
+
+    def replacement(found: re.Match[str]) -> str:
+        name = found[1]
+        return to_text(values[name]) if name in values else found[0]
+
+    return PLACEHOLDER.sub(replacement, template)
+
+
+def to_text(value: JSONValue) -> str:
+    """Return a value as prompt text: nothing for null, plain text, numbers and JSON as written."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def chat_messages(config: ModelConfig, turn: Turn) -> tuple[Message, ...]:
+    """Return the prompt of a chat app: instructions, history, and the question with its images."""
+    if config.prompt_type == "advanced" and config.chat_prompt_config.prompt:
+        return _advanced_chat(config.chat_prompt_config.prompt, turn)
+    instructions = fill(config.pre_prompt, turn.inputs).strip()
+    head = (Message.of(Role.SYSTEM, instructions),) if instructions else ()
+    return (*head, *_history(turn.history), _question(turn.query, turn))
+
+
+def completion_messages(config: ModelConfig, turn: Turn) -> tuple[Message, ...]:
+    """Return the prompt of a completion app: its template filled, as one user message."""
+    values = {"query": turn.query, "#query#": turn.query, "#context#": "", "#histories#": "", **turn.inputs}
+    if config.prompt_type == "advanced":
+        if config.model.mode == "chat" and config.chat_prompt_config.prompt:
+            return _advanced_chat(config.chat_prompt_config.prompt, turn)
+        return (_question(fill(config.completion_prompt_config.prompt.text, values), turn),)
+    text = fill(config.pre_prompt, values)
+    return (_question(text or turn.query, turn),)
+
+
+def _advanced_chat(prompt: tuple[PromptMessage, ...], turn: Turn) -> tuple[Message, ...]:
+    """Fill each message; history and question follow unless the template places them itself."""
+    template = "\n".join(message.text for message in prompt)
+    written = "\n".join(f"Human: {past.query}\nAssistant: {past.answer}" for past in turn.history)
+    values = {**turn.inputs, "#query#": turn.query, "#context#": "", "#histories#": written}
+    head = tuple(Message.of(Role(message.role), fill(message.text, values)) for message in prompt)
+    history = () if "{{#histories#}}" in template else _history(turn.history)
+    asked = "{{#query#}}" in template or not turn.query
+    question = () if asked and not turn.images else (_question("" if asked else turn.query, turn),)
+    return (*head, *history, *question)
+
+
+def _history(turns: tuple[PastTurn, ...]) -> tuple[Message, ...]:
+    return tuple(
+        message
+        for past in turns
+        for message in (Message.of(Role.USER, past.query), Message.of(Role.ASSISTANT, past.answer))
+    )
+
+
+def _question(text: str, turn: Turn) -> Message:
+    parts: tuple[Part, ...] = (*turn.images, *((TextPart(text),) if text else ()))
+    return Message(role=Role.USER, parts=parts)

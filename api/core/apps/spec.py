@@ -1,0 +1,83 @@
+"""What a run is made of: the app as it is configured, the turn that was asked, what it may use."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from api.core.apps.config import ModelConfig
+from api.core.events import Event
+from api.core.model_runtime.runtime import ModelRuntime
+from api.core.model_runtime.types import ImagePart
+from api.core.ports import Cancel, JSONObject
+from api.errors import AppUnavailable
+
+
+class AppMode(StrEnum):
+    """The five kinds of apps."""
+
+    CHAT = "chat"
+    AGENT_CHAT = "agent-chat"
+    ADVANCED_CHAT = "advanced-chat"
+    WORKFLOW = "workflow"
+    COMPLETION = "completion"
+
+
+CHAT_MODES = frozenset({AppMode.CHAT, AppMode.AGENT_CHAT, AppMode.ADVANCED_CHAT})
+CONFIGURED_MODES = frozenset({AppMode.CHAT, AppMode.AGENT_CHAT, AppMode.COMPLETION})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppSpec:
+    """An app, detached from its row. ``config`` is None where the mode has none or none was saved.
+
+    ``providers_version`` is that of the workspace at the moment of reading:
+    decrypted credentials held under it are the stored ones.
+    """
+
+    id: str
+    tenant_id: str
+    name: str
+    mode: AppMode
+    api_rpm: int
+    api_rph: int
+    max_active_requests: int
+    plan: str
+    providers_version: int
+    config_id: str | None
+    config: ModelConfig | None
+
+    def configured(self) -> ModelConfig:
+        """Return the configuration; raises AppUnavailable when there is none."""
+        if self.config is None:
+            raise AppUnavailable("App unavailable, please check your app configurations.")
+        return self.config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTurn:
+    """One earlier question and its answer, oldest first in a list of them."""
+
+    query: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One request to an app, checked: ``inputs`` hold a value for every variable of its form."""
+
+    query: str
+    inputs: JSONObject
+    images: tuple[ImagePart, ...] = ()
+    history: tuple[PastTurn, ...] = ()
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """What a run may use besides its spec and its turn."""
+
+    models: ModelRuntime
+    cancel: Cancel
+
+
+Run = Callable[[AppSpec, Turn, Deps], Iterator[Event]]

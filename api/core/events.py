@@ -1,0 +1,211 @@
+"""Everything a run can tell, as frozen values, and the log that carries it.
+
+Engines yield events, the recorder watches them, one serialiser writes them
+(controllers/http/sse.py). An event is numbered by its place in the run's log,
+from 1; each is exactly one frame on the wire. The last event of a log is
+terminal and nothing follows it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+import orjson
+
+from api.core.model_runtime.types import Price, Usage
+from api.core.ports import JSONObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeader:
+    """Who runs what: written once when a run's log is opened, never sent as a frame.
+
+    ``principal_id`` is the end user or account that started the run; only it
+    (or the console) may stop the run or read its log. ``created_at`` is in Unix
+    seconds. ``total_s`` is how long the run may last.
+    """
+
+    task_id: str
+    tenant_id: str
+    app_id: str
+    mode: str
+    principal_id: str
+    created_at: int
+    total_s: float
+    conversation_id: str | None = None
+    message_id: str | None = None
+    workflow_run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextChunk:
+    """A delta of the answer. ``selector`` names the variable it comes from, in workflows."""
+
+    text: str
+    selector: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextReplaced:
+    """The whole answer so far is replaced, for example by moderation."""
+
+    text: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrieverResource:
+    """A citation: a passage the answer was given to use. ``score`` 0..1, ``position`` from 1."""
+
+    position: int
+    dataset_id: str
+    dataset_name: str
+    document_id: str
+    document_name: str
+    data_source_type: str
+    segment_id: str
+    retriever_from: str
+    score: float
+    content: str
+    segment_position: int | None = None
+    word_count: int | None = None
+    hit_count: int | None = None
+    index_node_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageEnd:
+    """The answer is complete. Terminal for chat and completion. ``usage`` is None for a canned answer."""
+
+    usage: Usage | None
+    retriever_resources: tuple[RetrieverResource, ...] = ()
+    outcome: Literal["finished", "stopped", "truncated"] = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorOccurred:
+    """The run failed. Terminal. ``code`` and ``status`` are those of the AppError behind it."""
+
+    status: int
+    code: str
+    message: str
+
+
+Event = TextChunk | TextReplaced | MessageEnd | ErrorOccurred
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    cls.__name__: cls for cls in (TextChunk, TextReplaced, MessageEnd, ErrorOccurred)
+}
+
+
+FIELDS = {name: tuple(field.name for field in fields(cls)) for name, cls in EVENT_TYPES.items()}
+
+
+class RunObserver(Protocol):
+    """Watches runs from the side, for example to trace them."""
+
+    def watch(self, header: RunHeader, events: Iterator[Event]) -> Iterator[Event]:
+        """Yield every event unchanged, in order; never raise for a fault of its own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events in order, and whether the log ends with them."""
+
+    events: Sequence[Event]
+    is_last: bool
+
+
+class EventLog(Protocol):
+    """The numbered events of one run. One writer, any number of readers, any process."""
+
+    @property
+    def header(self) -> RunHeader:
+        """Who runs what."""
+        ...
+
+    def append(self, event: Event) -> None:
+        """Add one event. Cheap: no I/O on the caller's time."""
+        ...
+
+    def close(self) -> None:
+        """Say that the last appended event was the last of all; flushes what is buffered."""
+        ...
+
+    def read(self, after: int, timeout_s: float) -> EventBatch:
+        """Return the events numbered above ``after``, waiting up to ``timeout_s`` for the first.
+
+        An empty batch means the time is up. A log whose writer died ends with
+        an ErrorOccurred of code ``worker_lost``.
+        """
+        ...
+
+
+class Channel(Protocol):
+    """Event logs and stop signals, across the processes that serve together.
+
+    A log stays readable for 10 minutes after it was closed.
+    """
+
+    def open(self, header: RunHeader) -> EventLog:
+        """Start the log of a new run, to be written by this process."""
+        ...
+
+    def find(self, task_id: str) -> EventLog | None:
+        """Return the log of a run of any process, or None when unknown or expired."""
+        ...
+
+    def signal(self, task_id: str) -> None:
+        """Tell whichever process runs the task to stop it; nothing happens for an unknown one."""
+        ...
+
+    def on_signal(self, task_id: str, action: Callable[[], None]) -> Callable[[], None]:
+        """Call ``action`` once when the task is signalled; return how to stop listening."""
+        ...
+
+    def stop(self) -> None:
+        """End what this process runs to carry events; called once, when it shuts down."""
+        ...
+
+
+def encode(event: Event) -> bytes:
+    """Return an event as JSON bytes that :func:`decode` turns back into an equal event."""
+    kind = type(event).__name__
+    return orjson.dumps({"type": kind, **{name: getattr(event, name) for name in FIELDS[kind]}}, default=str)
+
+
+def decode(data: bytes) -> Event:
+    """Return the event of :func:`encode`; raises KeyError for an unknown type."""
+    return from_json(orjson.loads(data))
+
+
+def to_json(event: Event) -> JSONObject:
+    """Return an event as a JSON object that :func:`from_json` turns back into an equal event."""
+    value: JSONObject = orjson.loads(encode(event))
+    return value
+
+
+def from_json(raw: JSONObject) -> Event:
+    """Return the event of :func:`to_json`; raises KeyError for an unknown type."""
+    kind = str(raw["type"])
+    values = {name: _revive(name, raw[name]) for name in FIELDS[kind]}
+    return EVENT_TYPES[kind](**values)  # type: ignore[arg-type]  # the round-trip test checks every type
+
+
+def _revive(name: str, value: Any) -> object:
+    """Rebuild the nested values that JSON flattened."""
+    match name, value:
+        case "usage", dict():
+            return Usage(**{**value, "price": _revive_price(value["price"])})
+        case "retriever_resources", list():
+            return tuple(RetrieverResource(**item) for item in value)
+        case "selector", list():
+            return tuple(value)
+    return value
+
+
+def _revive_price(value: dict[str, str]) -> Price:
+    money = {name: Decimal(value[name]) for name in ("input", "output", "unit")}
+    return Price(**money, currency=value["currency"])

@@ -1,0 +1,60 @@
+"""Calls a server that speaks the OpenAI wire, without an SDK."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from api.core.http import HTTPClient
+from api.core.model_runtime.openai_protocol import MAX_EMBEDDINGS_BYTES, read_chat, read_embeddings
+from api.core.model_runtime.types import ChatChunk, Embeddings
+from api.core.model_runtime.upstream import (
+    CHECK_TOTAL_S,
+    MAX_ERROR_BYTES,
+    credentials_check,
+    to_refused,
+    upstream,
+)
+from api.core.ports import Cancel, JSONObject
+from api.core.wire import Cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIEndpoint:
+    """Where a vendor listens and what proves who calls. ``secrets`` are kept out of its error texts."""
+
+    http: HTTPClient
+    headers: Mapping[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def chat(self, url: str, body: JSONObject, cancel: Cancel) -> Iterator[ChatChunk]:
+        """Yield the answer to a chat body; ends early and quietly when ``cancel`` is set."""
+        with (
+            contextlib.suppress(Cancelled),
+            upstream(self.secrets),
+            self.http.stream("POST", url, headers=self.headers, json=body, cancel=cancel) as response,
+        ):
+            if response.status != 200:
+                content = response.read_start(MAX_ERROR_BYTES)
+                raise to_refused(response.status, response.headers, content)
+            yield from read_chat(response.iter_lines())
+
+    def embed(self, url: str, body: JSONObject, count: int, cancel: Cancel) -> Embeddings:
+        """Return the ``count`` vectors an embedding body asks for."""
+        with upstream(self.secrets):
+            reply = self.http.request(
+                "POST", url, headers=self.headers, json=body, cancel=cancel, max_bytes=MAX_EMBEDDINGS_BYTES
+            )
+            if reply.status != 200:
+                raise to_refused(reply.status, reply.headers, reply.content)
+        return read_embeddings(reply.content, count)
+
+    def check(self, url: str, *, accepted: frozenset[int] = frozenset({200})) -> None:
+        """Prove the credentials by a GET that must be answered with an ``accepted`` status."""
+        with (
+            credentials_check(),
+            upstream(self.secrets),
+            self.http.stream("GET", url, headers=self.headers, cancel=Cancel(CHECK_TOTAL_S)) as response,
+        ):
+            if response.status not in accepted:
+                content = response.read_start(MAX_ERROR_BYTES)
+                raise to_refused(response.status, response.headers, content)

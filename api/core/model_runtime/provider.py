@@ -1,0 +1,111 @@
+"""How a vendor joins: capability protocols and the ``@provider`` registry.
+
+A provider is one class in one file under ``providers/``. It carries its
+``schema`` as data, is constructed with :class:`ProviderContext`, keeps no state
+but that, and implements whichever of the small protocols below it can. The
+contract suite (tests/contracts/test_providers.py) runs over the registry.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
+
+from api.core.http import HTTPClient
+from api.core.model_runtime.types import (
+    ChatChunk,
+    ChatRequest,
+    Embeddings,
+    EmbedKind,
+    ModelSchema,
+    ProviderSchema,
+)
+from api.core.ports import Cancel, Offload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderContext:
+    """What a provider is made of: decrypted credentials, and the ways out of the process.
+
+    ``credentials`` holds only the fields of the provider's schema, all strings.
+    ``http`` is already bound to the egress rules for model endpoints.
+    """
+
+    credentials: Mapping[str, str] = field(repr=False)
+    http: HTTPClient
+    offload: Offload
+
+
+class Provider(Protocol):
+    """What every provider has."""
+
+    schema: ClassVar[ProviderSchema]
+
+    def __init__(self, context: ProviderContext) -> None: ...
+
+    def check_credentials(self) -> None:
+        """Prove the credentials by a real, cheap call.
+
+        Raises InvalidRequest with a sentence for the owner when the provider
+        refuses them or cannot be reached.
+        """
+        ...
+
+    def model_schema(self, model: str) -> ModelSchema | None:
+        """Return what is known of a model; a customizable provider describes unknown names too."""
+        ...
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """A provider of chat models."""
+
+    def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
+        """Yield the answer as it comes; always streams.
+
+        The last chunk carries ``finish_reason`` and, where reported, ``tokens``.
+        When ``cancel`` is set the upstream call is closed and the iterator ends
+        early without an error. Raises a ProviderFailure, or RetryableFailure
+        where a fresh attempt may work (only before the first chunk).
+        """
+        ...
+
+
+@runtime_checkable
+class EmbeddingModel(Protocol):
+    """A provider of text embeddings."""
+
+    def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:
+        """Return one unit-length vector per text, in order; at most ``max_chunks`` texts a call."""
+        ...
+
+
+class RetryableFailure(Exception):
+    """An upstream fault that a later attempt may not meet: 429, 5xx, a refused connection.
+
+    ``cause`` is the error to report when no attempts are left; ``retry_after_s``
+    is what the provider asked for, if it did.
+    """
+
+    def __init__(self, cause: Exception, retry_after_s: float | None = None) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.retry_after_s = retry_after_s
+
+
+PROVIDERS: dict[str, type[Provider]] = {}
+
+P = TypeVar("P", bound=type[Provider])
+
+
+def provider(cls: P) -> P:
+    """Register a provider class under its schema's short id."""
+    PROVIDERS[cls.schema.id] = cls
+    return cls
+
+
+def short_id(provider_id: str) -> str:
+    """Return the short id of a short or long provider id; an unknown name comes back unchanged.
+
+    ``"langgenius/openai/openai"`` and ``"openai"`` both give ``"openai"``.
+    """
+    return provider_id.rsplit("/", 1)[-1]

@@ -1,0 +1,155 @@
+"""Any server that speaks the OpenAI wire: vLLM, Ollama, DeepSeek and many more."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from api.core.model_runtime.openai_endpoint import OpenAIEndpoint
+from api.core.model_runtime.openai_models import CHAT_PARAMETERS
+from api.core.model_runtime.openai_protocol import api_root, chat_body, embeddings_body
+from api.core.model_runtime.provider import ProviderContext, provider
+from api.core.model_runtime.types import (
+    ChatChunk,
+    ChatRequest,
+    CredentialField,
+    Embeddings,
+    EmbedKind,
+    ModelSchema,
+    ModelType,
+    ProviderSchema,
+)
+from api.core.model_runtime.upstream import check_features, secrets_of
+from api.core.ports import Cancel
+from api.errors import InvalidRequest
+
+DEFAULT_CONTEXT_TOKENS = 4_096
+DEFAULT_MAX_CHUNKS = 10
+
+# Not every server lists its models; that it answers at all proves the address.
+ACCEPTED_BY_CHECK = frozenset({200, 404, 405})
+
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="6" '
+    'fill="#475467"/><text x="12" y="16.5" font-family="sans-serif" font-size="12" font-weight="700" '
+    'text-anchor="middle" fill="#fff">{ }</text></svg>'
+)
+
+
+@provider
+class OpenAICompatibleProvider:
+    """Chat and embedding models of any name behind one address."""
+
+    schema: ClassVar[ProviderSchema] = ProviderSchema(
+        id="openai_api_compatible",
+        plugin_id="langgenius/openai_api_compatible",
+        label="OpenAI-API-compatible",
+        label_zh="OpenAI-API-compatible",
+        description="Any server that speaks OpenAI's API, such as vLLM, Ollama or DeepSeek.",
+        description_zh="任何兼容 OpenAI 接口的服务，例如 vLLM、Ollama 或 DeepSeek。",
+        background="#F2F4F7",
+        icon_svg=_ICON,
+        models=(),
+        credential_fields=(
+            CredentialField(
+                variable="endpoint_url",
+                label="API endpoint",
+                label_zh="API 地址",
+                is_required=True,
+                placeholder="http://127.0.0.1:11434/v1",
+            ),
+            CredentialField(
+                variable="api_key",
+                label="API key",
+                label_zh="API 密钥",
+                type="secret-input",
+                placeholder="sk-…",
+            ),
+        ),
+        model_credential_fields=(
+            CredentialField(
+                variable="context_size",
+                label="Context size (tokens)",
+                label_zh="上下文长度（标记数）",
+                default=str(DEFAULT_CONTEXT_TOKENS),
+            ),
+            CredentialField(
+                variable="max_tokens_to_sample", label="Longest answer (tokens)", label_zh="最大输出标记数"
+            ),
+            CredentialField(
+                variable="vision_support",
+                label="Sees images",
+                label_zh="支持图像",
+                type="select",
+                default="no_support",
+                options=("no_support", "support"),
+            ),
+            CredentialField(
+                variable="function_calling_type",
+                label="Calls tools",
+                label_zh="支持工具调用",
+                type="select",
+                default="no_call",
+                options=("no_call", "function_call", "tool_call"),
+            ),
+            CredentialField(
+                variable="max_chunks",
+                label="Texts per embedding call",
+                label_zh="单次向量化文本数",
+                default=str(DEFAULT_MAX_CHUNKS),
+            ),
+        ),
+        parameter_rules=CHAT_PARAMETERS,
+        custom_model_types=frozenset({ModelType.LLM, ModelType.TEXT_EMBEDDING}),
+    )
+
+    def __init__(self, context: ProviderContext) -> None:
+        self._credentials = context.credentials
+        key = context.credentials.get("api_key", "").strip()
+        self._endpoint = OpenAIEndpoint(
+            http=context.http,
+            headers={"authorization": f"Bearer {key}"} if key else {},
+            secrets=secrets_of(self.schema.credential_fields, context.credentials),
+        )
+
+    def check_credentials(self) -> None:
+        """Prove address and key by asking for the list of models."""
+        for variable in ("context_size", "max_tokens_to_sample", "max_chunks"):
+            value = self._credentials.get(variable, "").strip()
+            if value and not value.isdecimal():
+                raise InvalidRequest(f"{variable} must be a whole number, not {value!r}.", field=variable)
+        self._endpoint.check(self._url("models"), accepted=ACCEPTED_BY_CHECK)
+
+    def model_schema(self, model: str) -> ModelSchema:
+        """Return what the workspace says of a model; the server does not tell."""
+        is_embedding = "embed" in model.lower()
+        features = set[str]()
+        if self._credentials.get("vision_support") == "support":
+            features.add("vision")
+        if self._credentials.get("function_calling_type", "no_call") != "no_call":
+            features |= {"tool-call", "multi-tool-call", "stream-tool-call", "agent-thought"}
+        return ModelSchema(
+            model=model,
+            type=ModelType.TEXT_EMBEDDING if is_embedding else ModelType.LLM,
+            label=model,
+            context_tokens=self._whole("context_size", DEFAULT_CONTEXT_TOKENS),
+            max_output_tokens=self._whole("max_tokens_to_sample", 0),
+            features=frozenset(features),
+            max_chunks=self._whole("max_chunks", DEFAULT_MAX_CHUNKS),
+        )
+
+    def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
+        """Yield the answer as it comes."""
+        check_features(self.model_schema(request.model), request)
+        return self._endpoint.chat(self._url("chat/completions"), chat_body(request), cancel)
+
+    def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:  # noqa: ARG002  # the wire has no word for it
+        """Return one vector per text."""
+        return self._endpoint.embed(
+            self._url("embeddings"), embeddings_body(model, texts), len(texts), cancel
+        )
+
+    def _url(self, path: str) -> str:
+        return f"{api_root(self._credentials['endpoint_url'])}/{path}"
+
+    def _whole(self, variable: str, default: int) -> int:
+        value = self._credentials.get(variable, "").strip()
+        return int(value) if value.isdecimal() else default

@@ -1,0 +1,216 @@
+"""The one way to a model: credentials, retries, quota reports and error mapping live here once.
+
+Boundary: knows providers by their protocols only, and tenants by what
+``resolve`` tells of them. What must stay true: nothing is retried once a chunk
+was given out, and no text is embedded twice.
+"""
+
+import contextlib
+import functools
+import random
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from api.core.http import HTTPClient
+from api.core.model_runtime.provider import (
+    PROVIDERS,
+    ChatModel,
+    EmbeddingModel,
+    Provider,
+    ProviderContext,
+    RetryableFailure,
+)
+from api.core.model_runtime.types import (
+    ChatChunk,
+    ChatRequest,
+    Embeddings,
+    EmbedKind,
+    ModelRef,
+    ModelSchema,
+    TokenCount,
+    ToolCall,
+)
+from api.core.ports import Cancel, Offload
+from api.core.wire import Cancelled
+from api.errors import ModelUnavailable, ProviderNotConfigured, QuotaExceeded
+
+MAX_ATTEMPTS = 3
+BACKOFF_S = 0.5
+MAX_DELAY_S = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedModel:
+    """What a tenant has for a model: decrypted credentials, and whether its quota was last seen used up.
+
+    ``report`` takes the new state of the quota; it is called only when that changes.
+    """
+
+    credentials: Mapping[str, str] = field(repr=False)
+    is_quota_ok: bool
+    report: Callable[[bool], None]
+
+
+Resolve = Callable[[str, ModelRef], ResolvedModel]
+"""Tenant id and model to what the tenant has for it; raises ProviderNotConfigured or ModelUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A chat model's whole answer."""
+
+    text: str
+    reasoning: str
+    tool_calls: tuple[ToolCall, ...]
+    tokens: TokenCount | None
+    finish_reason: str | None
+
+
+def fold(chunks: Iterable[ChatChunk]) -> Answer:
+    """Return the whole answer that a stream of chunks tells."""
+    texts: list[str] = []
+    reasonings: list[str] = []
+    calls: tuple[ToolCall, ...] = ()
+    tokens: TokenCount | None = None
+    finish_reason: str | None = None
+    for chunk in chunks:
+        texts.append(chunk.text)
+        reasonings.append(chunk.reasoning)
+        calls += chunk.tool_calls
+        tokens = chunk.tokens or tokens
+        finish_reason = chunk.finish_reason or finish_reason
+    return Answer(
+        text="".join(texts),
+        reasoning="".join(reasonings),
+        tool_calls=calls,
+        tokens=tokens,
+        finish_reason=finish_reason,
+    )
+
+
+class ModelRuntime:
+    """Calls models for tenants. Making one is cheap; ``backoff_s`` is the wait before the second attempt."""
+
+    def __init__(
+        self, resolve: Resolve, http: HTTPClient, offload: Offload, *, backoff_s: float = BACKOFF_S
+    ) -> None:
+        self._resolve = resolve
+        self._http = http
+        self._offload = offload
+        self._backoff_s = backoff_s
+
+    def chat(
+        self, tenant_id: str, ref: ModelRef, request: ChatRequest, cancel: Cancel
+    ) -> Iterator[ChatChunk]:
+        """Yield the model's answer as it comes; ends early and quietly when ``cancel`` is set.
+
+        What may pass is tried up to three times before the first chunk, never
+        after it. Raises a ProviderFailure.
+        """
+        resolved, provider = self._open(tenant_id, ref)
+        if not isinstance(provider, ChatModel):
+            raise ModelUnavailable(f"{ref.provider} has no chat models.")
+
+        def start() -> tuple[ChatChunk | None, Iterator[ChatChunk]]:
+            chunks = provider.chat(request, cancel)
+            return next(chunks, None), chunks
+
+        with contextlib.suppress(Cancelled), _quota_told(resolved, cancel):
+            first, rest = self._attempt(start, cancel)
+            if first is not None:
+                yield first
+                try:
+                    yield from rest
+                except RetryableFailure as failure:
+                    raise failure.cause from failure
+
+    def embed(
+        self, tenant_id: str, ref: ModelRef, texts: Sequence[str], kind: EmbedKind, cancel: Cancel
+    ) -> Embeddings:
+        """Return one unit-length vector per text, in order, asked for in batches of the model's size.
+
+        Equal texts are embedded once; a failed batch is tried up to three times
+        without repeating those before it. Raises a ProviderFailure, or Cancelled.
+        """
+        resolved, provider = self._open(tenant_id, ref)
+        if not isinstance(provider, EmbeddingModel):
+            raise ModelUnavailable(f"{ref.provider} has no embedding models.")
+        size = max(1, _schema_of(provider, ref).max_chunks)
+        different = list(dict.fromkeys(texts))
+        vector_of: dict[str, Sequence[float]] = {}
+        prompt_tokens = 0
+        with _quota_told(resolved, cancel):
+            for start in range(0, len(different), size):
+                batch = different[start : start + size]
+                call = functools.partial(provider.embed, ref.model, batch, kind, cancel)
+                found = self._attempt(call, cancel)
+                vector_of.update(zip(batch, found.vectors, strict=True))
+                prompt_tokens += found.tokens.prompt_tokens
+        return Embeddings([vector_of[text] for text in texts], TokenCount(prompt_tokens=prompt_tokens))
+
+    def schema(self, tenant_id: str, ref: ModelRef) -> ModelSchema:
+        """Return what is known of a model; raises ModelUnavailable when its provider does not have it."""
+        _, provider = self._open(tenant_id, ref)
+        return _schema_of(provider, ref)
+
+    def _open(self, tenant_id: str, ref: ModelRef) -> tuple[ResolvedModel, Provider]:
+        make = PROVIDERS.get(ref.provider)
+        if make is None:
+            raise ProviderNotConfigured(f"There is no model provider {ref.provider!r}.")
+        resolved = self._resolve(tenant_id, ref)
+        context = ProviderContext(credentials=resolved.credentials, http=self._http, offload=self._offload)
+        return resolved, make(context)
+
+    def _attempt(self, call: Callable[[], T], cancel: Cancel) -> T:
+        """Return what the first successful of three calls returns; raises the cause of the last failure."""
+        attempt = 1
+        while True:
+            try:
+                return call()
+            except RetryableFailure as failure:
+                delay_s = self._delay_s(attempt, failure.retry_after_s)
+                if attempt == MAX_ATTEMPTS or delay_s >= min(cancel.remaining_s(), MAX_DELAY_S):
+                    raise failure.cause from failure
+            attempt += 1
+            _wait(delay_s, cancel)
+
+    def _delay_s(self, attempt: int, retry_after_s: float | None) -> float:
+        """Return how long to wait: doubled each time, spread so that callers do not return together."""
+        backoff_s = self._backoff_s * (1 << (attempt - 1))
+        spread_s = random.uniform(0.5, 1.0) * backoff_s  # noqa: S311  # no secret hangs on it
+        return spread_s + (retry_after_s or 0.0)
+
+
+@contextlib.contextmanager
+def _quota_told(resolved: ResolvedModel, cancel: Cancel) -> Iterator[None]:
+    """Report how the quota stands after a call, where that is news."""
+    try:
+        yield
+    except QuotaExceeded:
+        if resolved.is_quota_ok:
+            resolved.report(False)
+        raise
+    if not resolved.is_quota_ok and not cancel.is_set():
+        resolved.report(True)
+
+
+def _schema_of(provider: Provider, ref: ModelRef) -> ModelSchema:
+    schema = provider.model_schema(ref.model)
+    if schema is None:
+        raise ModelUnavailable(f"{ref.provider} has no model {ref.model!r}.")
+    return schema
+
+
+def _wait(delay_s: float, cancel: Cancel) -> None:
+    """Wait unless the run is stopped; raises Cancelled at once when it is."""
+    stopped = threading.Event()
+    forget = cancel.on_cancel(stopped.set)
+    try:
+        if stopped.wait(delay_s):
+            raise Cancelled
+    finally:
+        forget()

@@ -1,0 +1,309 @@
+"""The vocabulary of talking to models: messages in, chunks out, usage and prices.
+
+Boundary: values only, shared by every provider; knows no vendor and no wire.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from api.core.ports import JSONObject, JSONValue
+
+
+class ModelType(StrEnum):
+    """What a model does, in the words of the console API."""
+
+    LLM = "llm"
+    TEXT_EMBEDDING = "text-embedding"
+    RERANK = "rerank"
+    SPEECH2TEXT = "speech2text"
+    TTS = "tts"
+    MODERATION = "moderation"
+
+
+class Role(StrEnum):
+    """Who speaks in a prompt."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePart:
+    """An image for a vision model: its bytes, or a public URL the provider fetches itself."""
+
+    mime_type: str
+    data: bytes | None = None
+    url: str | None = None
+    detail: Literal["low", "high"] = "high"
+
+
+Part = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call the model asks for; ``arguments`` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of a prompt. A TOOL message answers the call named by ``tool_call_id``."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> "Message":
+        """Return a message of one text."""
+        return cls(role=role, parts=(TextPart(text),))
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by newlines."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """A tool the model may call; ``parameters`` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: JSONObject
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model of a provider, by the provider's short id (``"openai"``)."""
+
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One call of a chat model.
+
+    ``parameters`` are the completion parameters of the app (``temperature``,
+    ``top_p``, ``max_tokens``, ``stop`` …). A provider drops the tuning knobs its
+    models lack, and raises ModelUnavailable for a feature they lack (tools,
+    images).
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    parameters: Mapping[str, JSONValue] = field(default_factory=dict)
+    stop: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCount:
+    """Tokens as the provider reported them, or as we counted where it reported none."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    is_estimate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatChunk:
+    """One step of a chat model's stream.
+
+    ``text`` is a delta of the answer, ``reasoning`` a delta of the model's
+    thinking, which never becomes part of the answer. ``tool_calls`` come whole,
+    once. ``tokens`` comes with the last chunk, where the provider reports it.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tokens: TokenCount | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Prices of a model: ``input`` and ``output`` per ``unit`` tokens (0.000001 = per million)."""
+
+    input: Decimal
+    output: Decimal
+    unit: Decimal = Decimal("0.000001")
+    currency: str = "USD"
+
+
+FREE = Price(input=Decimal(0), output=Decimal(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one answer cost: tokens, prices, and seconds measured by us.
+
+    Wire: ``Usage`` of docs/wire/streaming.md; prices are decimal strings there.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    price: Price
+    latency_s: float
+    first_token_s: float | None
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def prompt_price(self) -> Decimal:
+        """Price of the prompt in ``price.currency``."""
+        return self.prompt_tokens * self.price.input * self.price.unit
+
+    @property
+    def completion_price(self) -> Decimal:
+        """Price of the answer in ``price.currency``."""
+        return self.completion_tokens * self.price.output * self.price.unit
+
+    @property
+    def total_price(self) -> Decimal:
+        """Price of prompt and answer in ``price.currency``."""
+        return self.prompt_price + self.completion_price
+
+
+class EmbedKind(StrEnum):
+    """Which side of a search a text is on; some models embed the two differently."""
+
+    QUERY = "query"
+    PASSAGE = "passage"
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors of texts in the order given: n rows of one dimension, each of unit length."""
+
+    vectors: Sequence[Sequence[float]]
+    tokens: TokenCount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSchema:
+    """What one model can do, as data.
+
+    ``context_tokens`` bounds prompt and answer together, ``max_output_tokens``
+    the answer alone (0 = not known). ``features`` are the console's words
+    (``vision``, ``tool-call``, ``multi-tool-call``, ``stream-tool-call``,
+    ``agent-thought``, ``structured-output`` …). ``max_chunks`` is how many texts
+    one embedding call takes.
+    """
+
+    model: str
+    type: ModelType
+    label: str
+    context_tokens: int
+    max_output_tokens: int = 0
+    features: frozenset[str] = frozenset()
+    price: Price = FREE
+    max_chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialField:
+    """One field of a provider's credential form. SECRET values never leave the server unmasked."""
+
+    variable: str
+    label: str
+    label_zh: str
+    type: Literal["text-input", "secret-input", "select"] = "text-input"
+    is_required: bool = False
+    default: str | None = None
+    options: tuple[str, ...] = ()
+    placeholder: str = ""
+
+    @property
+    def is_secret(self) -> bool:
+        """Tell whether the value must be masked in every answer."""
+        return self.type == "secret-input"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterRule:
+    """One completion parameter a model accepts, as the console's form shows it."""
+
+    name: str
+    label: str
+    label_zh: str
+    type: Literal["float", "int", "string", "boolean", "text"]
+    default: JSONValue = None
+    min: float | None = None
+    max: float | None = None
+    precision: int | None = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSchema:
+    """A provider as data: what the console shows and what the runtime checks against.
+
+    ``id`` is the short id (``"openai"``), ``plugin_id`` the organisation and
+    plugin part of Dify's long id (``"langgenius/openai"``), so that the long id
+    is ``"langgenius/openai/openai"``. ``is_customizable`` providers take models
+    by any name; ``needs_credentials`` is False for what runs in this process.
+    ``is_generative`` is False where chat models only quote. ``sdk`` names the
+    vendor's package, imported at first use or warmed after the start.
+    """
+
+    id: str
+    plugin_id: str
+    label: str
+    label_zh: str
+    description: str
+    description_zh: str
+    background: str
+    icon_svg: str
+    models: tuple[ModelSchema, ...]
+    credential_fields: tuple[CredentialField, ...] = ()
+    model_credential_fields: tuple[CredentialField, ...] = ()
+    parameter_rules: tuple[ParameterRule, ...] = ()
+    custom_model_types: frozenset[ModelType] = frozenset()
+    is_generative: bool = True
+    sdk: str | None = None
+    help_url: str | None = None
+
+    @property
+    def long_id(self) -> str:
+        """Dify's ``organisation/plugin/provider`` form."""
+        return f"{self.plugin_id}/{self.id}"
+
+    @property
+    def is_customizable(self) -> bool:
+        """Tell whether models outside ``models`` may be used."""
+        return bool(self.custom_model_types)
+
+    @property
+    def needs_credentials(self) -> bool:
+        """Tell whether the provider is unusable until a workspace configures it."""
+        return any(f.is_required for f in self.credential_fields) or bool(self.model_credential_fields)
+
+    @property
+    def model_types(self) -> tuple[ModelType, ...]:
+        """The kinds of models offered, in a stable order."""
+        offered = {model.type for model in self.models} | self.custom_model_types
+        return tuple(kind for kind in ModelType if kind in offered)

@@ -1,0 +1,155 @@
+"""What the engines need from the outside, as protocols; backends implement them.
+
+Boundary: names no technology. Values crossing a port are bytes, strings and
+JSON, so that an in-memory twin is as honest as the real thing.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, Protocol, TypeAlias, TypeVar
+
+JSONValue: TypeAlias = "bool | int | float | str | list[JSONValue] | dict[str, JSONValue] | None"
+JSONObject: TypeAlias = dict[str, JSONValue]
+
+T = TypeVar("T")
+
+
+class Storage(Protocol):
+    """Files by key. Keys are made by the server: ``[a-z0-9/._-]+``, never a client's name."""
+
+    def put(self, key: str, source: BinaryIO) -> int:
+        """Store the bytes of ``source`` from its position on; return their count.
+
+        All or nothing: a reader never sees half a file. Replaces what was there.
+        Raises Unavailable when the store is out of space or out of reach.
+        """
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """Return a binary reader at position 0; the caller closes it. Raises NotFound."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the file; no error when it is not there."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Tell whether the file is there."""
+        ...
+
+
+class Cache(Protocol):
+    """Short-lived values shared by the processes that serve together."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value, or None when it is absent or expired."""
+        ...
+
+    def set(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Store the value for ``ttl_s`` seconds."""
+        ...
+
+    def add(self, key: str, value: bytes, ttl_s: float) -> bool:
+        """Store the value only if the key is free; True when it was. The basis of a lock."""
+        ...
+
+    def increment(self, key: str, amount: int, ttl_s: float) -> int:
+        """Add ``amount`` atomically to a counter that starts at 0; return the sum.
+
+        Each call renews the counter's life of ``ttl_s`` seconds.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forget the key; no error when it is not there."""
+        ...
+
+
+class TaskQueue(Protocol):
+    """Wakes a worker. The job itself is a row (services/jobs.py), so a lost wake-up loses nothing."""
+
+    def enqueue(self, job_id: str, *, queue: str, delay_s: float = 0.0) -> None:
+        """Ask some worker to run the job row ``job_id`` after ``delay_s`` seconds, at least once."""
+        ...
+
+    def start(self, run: Callable[[str], None], ticks: Sequence[tuple[float, Callable[[], object]]]) -> None:
+        """Work in this process from now on: ``run`` each job, call each tick every so many seconds.
+
+        Does nothing where the workers are processes of their own.
+        """
+        ...
+
+    def stop(self, timeout_s: float) -> None:
+        """Start nothing more, and wait up to ``timeout_s`` for what is running."""
+        ...
+
+
+class Offload(Protocol):
+    """Runs native work (numpy, the embedding engine, heavy imports) off the event loop."""
+
+    def call(self, fn: Callable[..., T], *args: object, timeout_s: float) -> T:
+        """Return ``fn(*args)``; other work goes on meanwhile. Raises TimeoutError after ``timeout_s``.
+
+        What ``fn`` raises is raised here. A call that timed out is not killed,
+        only no longer waited for.
+        """
+        ...
+
+
+class Cancel:
+    """Ends one run early: set once, from any thread, by a stop or by its deadline.
+
+    Whoever waits for something outside (a model's stream, a tool) registers how
+    to close that wait with :meth:`on_cancel`, so that a blocked read ends at
+    once instead of at its time-out. ``deadline`` is a ``time.monotonic()``
+    instant, infinite when there is none.
+    """
+
+    def __init__(self, total_s: float = float("inf")) -> None:
+        self.deadline = time.monotonic() + total_s
+        self._is_set = False
+        self._closers: dict[int, Callable[[], None]] = {}
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def is_set(self) -> bool:
+        """Tell whether the run was told to stop; says nothing of the deadline."""
+        return self._is_set
+
+    def is_overdue(self) -> bool:
+        """Tell whether the total time is used up."""
+        return time.monotonic() >= self.deadline
+
+    def remaining_s(self) -> float:
+        """Seconds until the deadline, never negative."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def set(self) -> None:
+        """Stop the run: mark it and close every registered wait. Later calls do nothing."""
+        with self._lock:
+            if self._is_set:
+                return
+            self._is_set = True
+            closers = list(self._closers.values())
+            self._closers.clear()
+        for close in closers:
+            close()
+
+    def on_cancel(self, close: Callable[[], None]) -> Callable[[], None]:
+        """Call ``close`` when the run is stopped (at once if it was); return how to forget it.
+
+        ``close`` must not raise and must not block.
+        """
+        with self._lock:
+            if not self._is_set:
+                key = self._next
+                self._next += 1
+                self._closers[key] = close
+                return lambda: self._forget(key)
+        close()
+        return lambda: None
+
+    def _forget(self, key: int) -> None:
+        with self._lock:
+            self._closers.pop(key, None)

@@ -1,0 +1,426 @@
+"""HTTP/1.1 on guarded sockets: the transport under every outbound call.
+
+Boundary: speaks httpx2's transport interface upwards, so that vendor SDKs and
+our own client share one pool, and the standard library's http.client downwards
+(half the time per streamed chunk of httpx2's own transport). Every wait obeys
+the deadlines and the Cancel of its call, and every fault leaves here as one of
+the errors below; their texts name host and port only, never a path or a header.
+"""
+
+import contextlib
+import functools
+import http.client
+import io
+import re
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx2
+
+from api.core.egress import EgressDenied, EgressPolicy, Resolve
+from api.core.ports import Cancel
+from api.errors import InvalidRequest
+
+CHUNK_BYTES = 65_536
+KEEP_IDLE_S = 20.0
+DRAIN_S = 0.05
+DRAIN_READS = 2
+
+FORBIDDEN_IN_HEADERS = re.compile(rb"[^\t\x20-\x7e]")
+UNSENDABLE = "The call's method, address or a header has characters HTTP forbids."
+
+Phase = Literal["connect", "send", "first_byte", "idle", "total"]
+Origin = tuple[str, str, int]
+
+
+class HTTPFailure(Exception):
+    """A call that got no complete answer."""
+
+
+class ConnectFailed(HTTPFailure):
+    """No connection came about; nothing was sent."""
+
+
+class ConnectionBroken(HTTPFailure):
+    """The connection broke, or the peer spoke no HTTP, before the answer was complete.
+
+    ``is_midway`` tells that some of the body had come.
+    """
+
+    def __init__(self, message: str, *, is_midway: bool = True) -> None:
+        super().__init__(message)
+        self.is_midway = is_midway
+
+
+class BodyTooLarge(HTTPFailure):
+    """The answer is larger than the caller allows."""
+
+
+class TimedOut(HTTPFailure):
+    """A deadline passed; ``phase`` says which."""
+
+    def __init__(self, where: str, phase: Phase) -> None:
+        super().__init__(f"{where} did not answer in time ({phase.replace('_', ' ')}).")
+        self.phase = phase
+
+
+class Cancelled(Exception):
+    """The call was ended by its Cancel; no fault of either side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long the waits of a call may last; its total comes from ``Cancel.deadline``.
+
+    ``first_byte_s`` runs from the sent request to the first byte of the body,
+    ``idle_s`` between two pieces of either body.
+    """
+
+    connect_s: float
+    first_byte_s: float
+    idle_s: float
+
+
+class Wire:
+    """A pool of guarded connections. Safe for use by many threads or greenlets at once.
+
+    It has no upper bound of its own: a connection is there for each call under
+    way, and for ``keep_idle_s`` afterwards.
+    """
+
+    def __init__(self, policy: EgressPolicy, resolve: Resolve, keep_idle_s: float) -> None:
+        self._policy = policy
+        self._resolve = resolve
+        self._keep_idle_s = keep_idle_s
+        self._idle: dict[Origin, deque[_Link]] = {}
+        self._idle_lock = threading.Lock()
+        self._sweep_at = 0.0
+
+    def send(self, request: httpx2.Request, timeouts: Timeouts, cancel: Cancel) -> httpx2.Response:
+        """Send the request and return the answer with its body unread; close it to free the connection.
+
+        Raises EgressDenied, InvalidRequest, Cancelled or an HTTPFailure.
+        """
+        url = request.url
+        if url.scheme not in ("http", "https"):
+            raise EgressDenied(f"Calls go out over http and https only, not {url.scheme!r}.")
+        origin = (
+            url.scheme,
+            url.raw_host.decode("ascii"),
+            url.port or (443 if url.scheme == "https" else 80),
+        )
+        exchange = _Exchange(self, origin, _Waits(f"{origin[1]}:{origin[2]}", timeouts, cancel))
+        try:
+            return exchange.open(request)
+        except BaseException:
+            exchange.close()
+            raise
+
+    def close(self) -> None:
+        """Close the idle connections; calls under way go on."""
+        with self._idle_lock:
+            links = [link for group in self._idle.values() for link in group]
+            self._idle.clear()
+        for link in links:
+            link.sock.close()
+
+    def take(self, origin: Origin) -> "_Link | None":
+        """Return an idle connection that the peer has not closed, the youngest first."""
+        while True:
+            with self._idle_lock:
+                links = self._idle.get(origin)
+                link = links.pop() if links else None
+            if link is None or (self._is_young(link) and link.is_quiet()):
+                return link
+            link.sock.close()
+
+    def give(self, origin: Origin, link: "_Link") -> None:
+        """Keep a connection for the next call to its origin."""
+        now = link.idle_since = time.monotonic()
+        old: list[_Link] = []
+        with self._idle_lock:
+            self._idle.setdefault(origin, deque()).append(link)
+            if now >= self._sweep_at:
+                self._sweep_at = now + self._keep_idle_s
+                old = self._sweep()
+        for dropped in old:
+            dropped.sock.close()
+
+    def _sweep(self) -> "list[_Link]":
+        """Take out, and return, what has been idle too long on any origin."""
+        old: list[_Link] = []
+        for origin, links in list(self._idle.items()):
+            while links and not self._is_young(links[0]):
+                old.append(links.popleft())
+            if not links:
+                del self._idle[origin]
+        return old
+
+    def _is_young(self, link: "_Link") -> bool:
+        return time.monotonic() - link.idle_since < self._keep_idle_s
+
+    def resolve(self, origin: Origin) -> Sequence[str]:
+        """Return the addresses the origin's host has now; all of them have passed the policy."""
+        _, host, port = origin
+        try:
+            addresses = self._resolve(host, port)
+        except OSError as exc:
+            raise ConnectFailed(f"{host} has no address.") from exc
+        self._policy.check(host, port, addresses)
+        return addresses
+
+    @functools.cached_property
+    def ssl_context(self) -> ssl.SSLContext:
+        """The certificate authorities of the system or SSL_CERT_FILE, loaded once, when first needed."""
+        return httpx2.create_ssl_context()
+
+
+class _Waits:
+    """How long the next wait of a call may last, and what it means when it fails."""
+
+    __slots__ = ("_idle_s", "_phase_ends_at", "_timeouts", "cancel", "phase", "where")
+
+    def __init__(self, where: str, timeouts: Timeouts, cancel: Cancel) -> None:
+        self.where = where
+        self.cancel = cancel
+        self.phase: Phase = "connect"
+        self._timeouts = timeouts
+        self._idle_s = timeouts.idle_s
+        self._phase_ends_at = time.monotonic() + timeouts.connect_s
+
+    def expect_answer(self) -> None:
+        self.phase = "first_byte"
+        self._phase_ends_at = time.monotonic() + self._timeouts.first_byte_s
+
+    def hurry(self) -> None:
+        self.phase = "idle"
+        self._idle_s = DRAIN_S
+
+    def left_s(self) -> float:
+        """Return the seconds the next wait may take; raises TimedOut when there are none."""
+        cancel = self.cancel
+        if cancel.is_set():
+            raise Cancelled
+        now = time.monotonic()
+        left_s = self._phase_ends_at - now if self.phase in ("connect", "first_byte") else self._idle_s
+        left_s = min(left_s, cancel.deadline - now)
+        if left_s <= 0:
+            raise self._timed_out()
+        return left_s
+
+    def failure(self, exc: OSError) -> Exception:
+        """Return what the failure of a wait means for the caller."""
+        if self.cancel.is_set():
+            return Cancelled()
+        if isinstance(exc, TimeoutError):
+            return self._timed_out()
+        if self.phase == "connect":
+            reason = exc.verify_message if isinstance(exc, ssl.SSLCertVerificationError) else exc.strerror
+            return ConnectFailed(f"No connection to {self.where}: {reason or type(exc).__name__}.")
+        return self.broken()
+
+    def broken(self) -> ConnectionBroken:
+        """Return what an answer without its end means for the caller."""
+        message = f"{self.where} broke off before its answer was complete."
+        return ConnectionBroken(message, is_midway=self.phase == "idle")
+
+    def _timed_out(self) -> TimedOut:
+        return TimedOut(self.where, "total" if self.cancel.is_overdue() else self.phase)
+
+
+class _Link:
+    """A connection, as http.client sees a socket: whatever it waits for obeys the call under way."""
+
+    waits: _Waits
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.idle_since = 0.0
+        self.http = http.client.HTTPConnection("", 0)
+        self.http.auto_open = 0
+        self.http.sock = self  # it uses the three methods below and no other
+
+    def sendall(self, data: bytes) -> None:
+        self.sock.settimeout(self.waits.left_s())
+        try:
+            self.sock.sendall(data)
+        except OSError as exc:
+            raise self.waits.failure(exc) from exc
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self), 16_384)
+
+    def close(self) -> None:
+        """Do nothing: http.client closes too early; the exchange closes the socket itself."""
+
+    def recv_into(self, buffer: memoryview) -> int:
+        waits = self.waits
+        self.sock.settimeout(waits.left_s())
+        try:
+            count = self.sock.recv_into(buffer)
+        except OSError as exc:
+            raise waits.failure(exc) from exc
+        if not count and waits.cancel.is_set():
+            raise Cancelled
+        return count
+
+    def is_quiet(self) -> bool:
+        """Tell whether the idle peer has said nothing, not even goodbye."""
+        self.sock.settimeout(0.0)
+        try:
+            socket.socket.recv(self.sock, 1, socket.MSG_PEEK)  # the class's: SSLSocket's own takes no flags
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+
+class _Reader(io.RawIOBase):
+    """What one response reads from; closing it leaves the connection open."""
+
+    def __init__(self, link: _Link) -> None:
+        self._link = link
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the name Buffer is 3.12's
+        return self._link.recv_into(buffer)
+
+
+class _Exchange(httpx2.SyncByteStream):
+    """One request and its answer. Iterating yields the body; closing frees the connection."""
+
+    def __init__(self, wire: Wire, origin: Origin, waits: _Waits) -> None:
+        self._wire = wire
+        self._origin = origin
+        self._waits = waits
+        self._lock = threading.Lock()
+        self._sock: socket.socket | None = None
+        self._link: _Link | None = None
+        self._answer: http.client.HTTPResponse | None = None
+        self._is_complete = False
+        self._forget: Callable[[], None] = lambda: None
+
+    def open(self, request: httpx2.Request) -> httpx2.Response:
+        self._forget = self._waits.cancel.on_cancel(self._abort)
+        link = self._link = self._wire.take(self._origin) or _Link(self._connect())
+        self._adopt(link.sock)
+        link.waits = self._waits
+        self._waits.phase = "send"
+        try:
+            _write(link.http, request)
+            self._waits.expect_answer()
+            answer = self._answer = link.http.getresponse()
+        except http.client.HTTPException as exc:
+            raise self._waits.broken() from exc
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.getheaders()]
+        return httpx2.Response(answer.status, headers=headers, stream=self, request=request)
+
+    def __iter__(self) -> Iterator[bytes]:
+        answer, waits = self._answer, self._waits
+        assert answer is not None
+        try:
+            while data := answer.read1(CHUNK_BYTES):
+                waits.phase = "idle"
+                yield data
+        except http.client.HTTPException as exc:
+            raise waits.broken() from exc
+        if answer.length:
+            raise waits.broken()
+        self._is_complete = True
+
+    def close(self) -> None:
+        """Return the connection to the pool where the answer is complete, close it elsewhere."""
+        link, answer = self._link, self._answer
+        self._link = self._answer = None
+        if answer is not None:
+            if not self._is_complete:
+                self._drain(answer)
+            answer.close()
+            self._is_complete = self._is_complete and not answer.will_close
+        self._forget()
+        with self._lock:
+            sock, self._sock = self._sock, None
+        if link is not None and self._is_complete and not self._waits.cancel.is_set():
+            self._wire.give(self._origin, link)
+        elif sock is not None:
+            sock.close()
+
+    def _connect(self) -> socket.socket:
+        addresses = self._wire.resolve(self._origin)
+        last = OSError("no address")
+        for place, address in enumerate(addresses):
+            try:
+                return self._connect_to(address, self._waits.left_s() / (len(addresses) - place))
+            except OSError as exc:
+                last = exc
+        raise self._waits.failure(last) from last
+
+    def _connect_to(self, address: str, timeout_s: float) -> socket.socket:
+        scheme, host, port = self._origin
+        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        try:
+            self._adopt(sock)
+            sock.settimeout(timeout_s)
+            sock.connect((address, port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if scheme == "https":
+                sock.settimeout(self._waits.left_s())
+                tls = self._wire.ssl_context
+                sock = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+                self._adopt(sock)
+                sock.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _adopt(self, sock: socket.socket) -> None:
+        """Let a cancel reach the socket from now on."""
+        with self._lock:
+            self._sock = sock
+        if self._waits.cancel.is_set():
+            raise Cancelled
+
+    def _abort(self) -> None:
+        with self._lock:
+            if self._sock is None:
+                return
+            # The class's method: SSLSocket's own would drop the TLS state its reader stands on.
+            with contextlib.suppress(OSError):  # it is not connected yet, or not any more
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def _drain(self, answer: http.client.HTTPResponse) -> None:
+        """Read what little follows the last byte the caller wanted, so that the connection can be kept."""
+        self._waits.hurry()
+        # When more is coming, closing the connection says that nobody listens.
+        with contextlib.suppress(HTTPFailure, Cancelled, http.client.HTTPException):
+            for _ in range(DRAIN_READS):
+                if not answer.read1(CHUNK_BYTES):
+                    self._is_complete = not answer.length
+                    return
+
+
+def _write(connection: http.client.HTTPConnection, request: httpx2.Request) -> None:
+    target = request.url.raw_path.decode("ascii")
+    if any(FORBIDDEN_IN_HEADERS.search(value) for _, value in request.headers.raw):
+        raise InvalidRequest(UNSENDABLE)
+    try:
+        connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
+        for name, value in request.headers.raw:
+            connection.putheader(name, value)
+    except (ValueError, http.client.InvalidURL):
+        # The cause quotes the header, which may be a key.
+        raise InvalidRequest(UNSENDABLE) from None
+    assert isinstance(request.stream, httpx2.SyncByteStream)
+    # A server may refuse a body half-way and say why; where it does not, reading fails too.
+    with contextlib.suppress(ConnectionBroken):
+        connection.endheaders(request.stream, encode_chunked="transfer-encoding" in request.headers)

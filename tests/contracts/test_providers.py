@@ -1,0 +1,468 @@
+"""What every model provider promises, run over the registry.
+
+A provider that calls a vendor is pointed at a scripted server that speaks the
+vendor's wire; a new one gets a line in tests/vendors.py.
+"""
+
+import contextlib
+import json
+import logging
+import math
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from api.core.egress import EgressPolicy
+from api.core.http import HTTPClient
+from api.core.model_runtime import providers
+from api.core.model_runtime.provider import (
+    PROVIDERS,
+    ChatModel,
+    EmbeddingModel,
+    Provider,
+    ProviderContext,
+    RetryableFailure,
+)
+from api.core.model_runtime.runtime import fold
+from api.core.model_runtime.types import (
+    ChatChunk,
+    ChatRequest,
+    EmbedKind,
+    ImagePart,
+    Message,
+    ModelType,
+    Role,
+    TextPart,
+    TokenCount,
+    ToolCall,
+    ToolSpec,
+)
+from api.core.ports import Cancel
+from api.core.wire import Timeouts
+from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable, QuotaExceeded
+from tests.servers import Reply, ScriptedServer, Step
+from tests.vendors import HARNESSES, SECRET, Harness, InlineOffload, Wire
+
+ARGUMENTS = {"city": "Zürich", "days": 2}
+TOOL = ToolSpec(
+    name="weather", description="Tells the weather.", parameters={"type": "object", "properties": {}}
+)
+LOCAL = sorted(id_ for id_, harness in HARNESSES.items() if harness.wire is None)
+REMOTE = sorted(set(HARNESSES) - set(LOCAL))
+EMBEDDERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], EmbeddingModel)]
+
+
+@dataclass
+class Bench:
+    """A provider and the server it was pointed at."""
+
+    harness: Harness
+    wire: Wire
+    server: ScriptedServer
+    provider: Provider
+    context: ProviderContext
+
+    def chat(
+        self, *replies: Reply, tools: tuple[ToolSpec, ...] = (), cancel: Cancel | None = None
+    ) -> list[ChatChunk]:
+        self.server.then(*replies)
+        return list(self.start(tools=tools, cancel=cancel))
+
+    def start(self, *, tools: tuple[ToolSpec, ...] = (), cancel: Cancel | None = None) -> Iterator[ChatChunk]:
+        assert isinstance(self.provider, ChatModel)
+        return self.provider.chat(make_request(self.harness.model, tools), cancel or Cancel(30))
+
+    def embed(self, *replies: Reply, texts: list[str]) -> list[list[float]]:
+        assert isinstance(self.provider, EmbeddingModel)
+        self.server.then(*replies)
+        found = self.provider.embed("text-embedding-3-small", texts, EmbedKind.PASSAGE, Cancel(30))
+        assert found.tokens == TokenCount(prompt_tokens=5)
+        return [list(vector) for vector in found.vectors]
+
+
+def make_request(model: str, tools: tuple[ToolSpec, ...] = ()) -> ChatRequest:
+    messages = (Message.of(Role.SYSTEM, "Be brief."), Message.of(Role.USER, "Say hello world."))
+    return ChatRequest(model=model, messages=messages, tools=tools, parameters={"max_tokens": 50})
+
+
+@contextlib.contextmanager
+def make_context(credentials: Mapping[str, str]) -> Iterator[ProviderContext]:
+    timeouts = Timeouts(connect_s=2, first_byte_s=2, idle_s=2)
+    http = HTTPClient(EgressPolicy(allow_private=True), timeouts)
+    with contextlib.closing(http):
+        yield ProviderContext(credentials=credentials, http=http, offload=InlineOffload())
+
+
+@contextlib.contextmanager
+def make_bench(provider_id: str) -> Iterator[Bench]:
+    harness = HARNESSES[provider_id]
+    assert harness.wire is not None
+    with ScriptedServer(Reply()) as server, make_context(harness.credentials(server.url)) as context:
+        yield Bench(harness, harness.wire, server, PROVIDERS[provider_id](context), context)
+
+
+@pytest.fixture(params=REMOTE)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with make_bench(request.param) as made:
+        yield made
+
+
+@pytest.fixture(params=EMBEDDERS)
+def embedding_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with make_bench(request.param) as made:
+        yield made
+
+
+@pytest.fixture(params=sorted(HARNESSES))
+def provider_id(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+def tell_all(error: BaseException, context: ProviderContext, provider: Provider) -> str:
+    """Return everything a log could show of a failure."""
+    return "\n".join(
+        [*traceback.format_exception(error), repr(error), repr(context), repr(provider), str(vars(error))]
+    )
+
+
+# Schemas
+
+
+def test_registry_every_provider_has_a_harness() -> None:
+    shipped = {id_ for id_, made in PROVIDERS.items() if made.__module__.startswith(providers.__name__)}
+    assert shipped == set(HARNESSES)
+
+
+def test_schema_ids_are_consistent(provider_id: str) -> None:
+    schema = PROVIDERS[provider_id].schema
+    assert schema.id == provider_id
+    assert schema.long_id == f"{schema.plugin_id}/{provider_id}"
+    assert schema.plugin_id.count("/") == 1
+
+
+def test_schema_texts_and_icon_are_complete(provider_id: str) -> None:
+    schema = PROVIDERS[provider_id].schema
+    assert all((schema.label, schema.label_zh, schema.description, schema.description_zh))
+    assert schema.background.startswith("#")
+    assert ET.fromstring(schema.icon_svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert not any(word in schema.icon_svg for word in ("href", "script", "url("))
+
+
+def test_schema_models_make_sense(provider_id: str) -> None:
+    schema = PROVIDERS[provider_id].schema
+    assert schema.models or schema.custom_model_types
+    assert len({model.model for model in schema.models}) == len(schema.models)
+    for model in schema.models:
+        assert model.context_tokens >= 512
+        assert 0 <= model.max_output_tokens < model.context_tokens
+        assert (model.max_chunks > 0) == (model.type is ModelType.TEXT_EMBEDDING)
+        assert Decimal(0) <= model.price.input < 100
+        assert Decimal(0) <= model.price.output < 1000
+
+
+def test_schema_fields_and_rules_are_unique_and_readable(provider_id: str) -> None:
+    schema = PROVIDERS[provider_id].schema
+    fields = (*schema.credential_fields, *schema.model_credential_fields)
+    assert len({field.variable for field in fields}) == len(fields)
+    assert len({rule.name for rule in schema.parameter_rules}) == len(schema.parameter_rules)
+    labels = [
+        *((f.label, f.label_zh) for f in fields),
+        *((r.label, r.label_zh) for r in schema.parameter_rules),
+    ]
+    assert all(label for pair in labels for label in pair)
+    for field in fields:
+        assert field.is_secret == ("key" in field.variable)
+        assert (field.type == "select") == bool(field.options)
+        assert field.default is None or not field.options or field.default in field.options
+
+
+def test_model_schema_agrees_with_the_listed_models(provider_id: str) -> None:
+    harness = HARNESSES[provider_id]
+    with make_context(harness.credentials("http://127.0.0.1:1")) as context:
+        provider = PROVIDERS[provider_id](context)
+        for model in provider.schema.models:
+            if provider.schema.id != "azure_openai":
+                assert provider.model_schema(model.model) == model
+        found = provider.model_schema(harness.model)
+        assert found is not None
+        assert found.type is ModelType.LLM
+        unknown = provider.model_schema("a-model-of-tomorrow")
+        assert (unknown is not None) == provider.schema.is_customizable
+
+
+@pytest.mark.parametrize("local_id", LOCAL)
+def test_chat_local_provider_needs_nothing_and_ends_with_reason_and_tokens(local_id: str) -> None:
+    with make_context({}) as context:
+        provider = PROVIDERS[local_id](context)
+        provider.check_credentials()
+        assert isinstance(provider, ChatModel)
+        chunks = list(provider.chat(make_request(HARNESSES[local_id].model), Cancel(30)))
+    assert fold(chunks).text
+    assert chunks[-1].finish_reason
+    assert chunks[-1].tokens
+
+
+# Chat
+
+
+def test_chat_streamed_text_comes_piece_by_piece_with_an_end(bench: Bench) -> None:
+    chunks = bench.chat(Reply.of_events(*bench.wire.text("Hel", "lo ", "world")))
+    assert [chunk.text for chunk in chunks if chunk.text] == ["Hel", "lo ", "world"]
+    assert chunks[-1].finish_reason == "stop"
+    assert chunks[-1].tokens == TokenCount(prompt_tokens=7, completion_tokens=3)
+    assert all(chunk.finish_reason is None and chunk.tokens is None for chunk in chunks[:-1])
+
+
+def test_chat_pieces_are_yielded_before_the_stream_ends(bench: Bench) -> None:
+    bench.server.then(Reply.of_events(*bench.wire.text("first", end=False), Step.HANG))
+    started = time.monotonic()
+    assert next(bench.start()).text == "first"
+    assert time.monotonic() - started < 1.5
+
+
+def test_chat_request_carries_secret_model_and_messages(bench: Bench) -> None:
+    bench.chat(Reply.of_events(*bench.wire.text("x")))
+    seen = bench.server.seen[0]
+    assert SECRET in (seen.headers.get("authorization", "") + seen.headers.get("api-key", ""))
+    assert bench.harness.model in seen.target + str(seen.json["model"])
+    assert seen.json["stream"] is True
+    assert all(text in json.dumps(seen.json) for text in ("Be brief.", "Say hello world."))
+
+
+def test_chat_tool_call_comes_whole_and_once(bench: Bench) -> None:
+    events = bench.wire.tool("call-1", "weather", json.dumps(ARGUMENTS))
+    chunks = bench.chat(Reply.of_events(*events), tools=(TOOL,))
+    calls = [chunk.tool_calls for chunk in chunks if chunk.tool_calls]
+    assert calls == [(ToolCall(id="call-1", name="weather", arguments=json.dumps(ARGUMENTS)),)]
+    assert chunks[-1].finish_reason == "tool_calls"
+    assert "weather" in json.dumps(bench.server.seen[0].json["tools"])
+
+
+def test_chat_tool_result_and_image_reach_the_vendor(bench: Bench) -> None:
+    image = ImagePart(mime_type="image/png", data=b"\x89PNG")
+    call = ToolCall(id="call-1", name="weather", arguments='{"city": "Bern"}')
+    messages = (
+        Message(role=Role.USER, parts=(TextPart("What is this?"), image)),
+        Message(role=Role.ASSISTANT, parts=(), tool_calls=(call,)),
+        Message(role=Role.TOOL, parts=(TextPart("sunny"),), tool_call_id="call-1"),
+    )
+    bench.server.then(Reply.of_events(*bench.wire.text("x")))
+    assert isinstance(bench.provider, ChatModel)
+    list(bench.provider.chat(ChatRequest(model=bench.harness.model, messages=messages), Cancel(30)))
+    sent = json.dumps(bench.server.seen[0].json["messages"])
+    assert all(part in sent for part in ("What is this?", "iVBORw==", "image/png", "Bern", "sunny", "call-1"))
+
+
+def test_chat_several_calls_share_a_connection(bench: Bench) -> None:
+    for _ in range(3):
+        bench.chat(Reply.of_events(*bench.wire.text("x")))
+    assert {seen.connection for seen in bench.server.seen} == {1}
+
+
+# Faults
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 529])
+def test_chat_passing_fault_is_retryable_with_its_wait(bench: Bench, status: int) -> None:
+    with pytest.raises(RetryableFailure) as failed:
+        bench.chat(Reply.of_json(bench.wire.error("try later"), status, {"Retry-After": "7"}))
+    assert failed.value.retry_after_s == 7
+    assert isinstance(failed.value.cause, CompletionFailed)
+    assert failed.value.cause.message == "try later"
+    assert len(bench.server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, CompletionFailed), (401, CompletionFailed), (403, CompletionFailed), (404, ModelUnavailable)],
+)
+def test_chat_refusal_is_told_in_the_vendors_words(bench: Bench, status: int, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^not like that$"):
+        bench.chat(Reply.of_json(bench.wire.error("not like that"), status))
+
+
+def test_chat_refusal_that_is_not_json_is_told_by_status(bench: Bench) -> None:
+    with pytest.raises(CompletionFailed, match="status 418"):
+        bench.chat(Reply(status=418, body=b"<html>teapot</html>"))
+
+
+def test_chat_endless_refusal_is_cut_off(bench: Bench) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 10_000
+
+    with pytest.raises(CompletionFailed, match="status 400"):
+        bench.chat(Reply(status=400, steps=endless()))
+    assert bench.server.wait_for_hangup(2)
+
+
+def test_chat_quota_used_up_is_told_as_such(bench: Bench) -> None:
+    with pytest.raises(QuotaExceeded):
+        bench.chat(bench.wire.quota())
+
+
+def test_chat_server_out_of_reach_is_retryable(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    context = replace(bench.context, credentials=bench.harness.credentials(url))
+    provider = type(bench.provider)(context)
+    assert isinstance(provider, ChatModel)
+    with pytest.raises(RetryableFailure) as failed:
+        list(provider.chat(make_request(bench.harness.model), Cancel(30)))
+    assert isinstance(failed.value.cause, CompletionFailed)
+
+
+def test_chat_connection_dropped_before_the_answer_is_retryable(bench: Bench) -> None:
+    with pytest.raises(RetryableFailure):
+        bench.chat(Reply(raw=[b""]))
+
+
+@pytest.mark.parametrize("tail", [Step.DROP, b"data: {broken\n\n", b'data: ["x"]\n\n', b"data: 7\n\n"])
+def test_chat_stream_broken_midway_fails_after_what_came(bench: Bench, tail: bytes | Step) -> None:
+    bench.server.then(Reply.of_events(*bench.wire.text("half", end=False), tail, done=False))
+    got: list[str] = []
+    with pytest.raises(CompletionFailed):
+        got.extend(chunk.text for chunk in bench.start())
+    assert got == ["half"]
+
+
+def test_chat_stream_that_ends_without_an_end_fails(bench: Bench) -> None:
+    with pytest.raises(CompletionFailed, match="ended before"):
+        bench.chat(Reply.of_events(*bench.wire.text("half", end=False), done=False))
+
+
+def test_chat_error_inside_the_stream_is_told_in_the_vendors_words(bench: Bench) -> None:
+    events = [*bench.wire.text("half", end=False), bench.wire.error("it broke")]
+    with pytest.raises(CompletionFailed, match="it broke"):
+        bench.chat(Reply.of_events(*events))
+
+
+def test_chat_server_that_falls_silent_times_out_without_retry(bench: Bench) -> None:
+    timeouts = Timeouts(connect_s=2, first_byte_s=0.1, idle_s=0.1)
+    http = HTTPClient(EgressPolicy(allow_private=True), timeouts)
+    context = replace(bench.context, http=http)
+    provider = type(bench.provider)(context)
+    assert isinstance(provider, ChatModel)
+    for steps in ([Step.HANG], bench.wire.text("half", end=False)):
+        bench.server.then(Reply.of_events(*steps, Step.HANG))
+        with pytest.raises(CompletionFailed, match="in time"):
+            list(provider.chat(make_request(bench.harness.model), Cancel(30)))
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_chat_cancelled_ends_quietly_and_hangs_up(bench: Bench, has_begun: bool) -> None:
+    said = bench.wire.text("half", end=False) if has_begun else []
+    bench.server.then(Reply.of_events(*said, Step.HANG))
+    cancel = Cancel(30)
+    threading.Timer(0.15, cancel.set).start()
+    started = time.monotonic()
+    assert [chunk.text for chunk in bench.start(cancel=cancel)] == (["half"] if has_begun else [])
+    assert time.monotonic() - started < 0.45
+    assert bench.server.wait_for_hangup(0.3)
+
+
+# Credentials and secrets
+
+
+def test_check_credentials_accepted_key_passes(bench: Bench) -> None:
+    bench.server.then(Reply.of_json({"object": "list", "data": []}))
+    bench.provider.check_credentials()
+    assert bench.server.seen[0].method == "GET"
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500])
+def test_check_credentials_refused_key_is_an_invalid_request(bench: Bench, status: int) -> None:
+    bench.server.then(Reply.of_json(bench.wire.error(f"bad key {SECRET}"), status))
+    with pytest.raises(InvalidRequest, match=r"bad key \*\*\*"):
+        bench.provider.check_credentials()
+    assert len(bench.server.seen) == 1
+
+
+def test_check_credentials_server_out_of_reach_is_an_invalid_request(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    context = replace(bench.context, credentials=bench.harness.credentials(url))
+    with pytest.raises(InvalidRequest, match="No connection"):
+        type(bench.provider)(context).check_credentials()
+
+
+@pytest.mark.parametrize("key", [f"{SECRET}\nX-Evil: 1", f"{SECRET}é€", f"{SECRET}\x00"])
+def test_key_with_characters_http_forbids_is_an_invalid_request(bench: Bench, key: str) -> None:
+    credentials = bench.harness.credentials(bench.server.url)
+    filled = {name: value.replace(SECRET, key) for name, value in credentials.items()}
+    context = replace(bench.context, credentials=filled)
+    provider = type(bench.provider)(context)
+    assert isinstance(provider, ChatModel)
+    for act in (provider.check_credentials, lambda: list(provider.chat(make_request("m"), Cancel(30)))):
+        with pytest.raises(InvalidRequest) as refused:
+            act()
+        assert SECRET not in tell_all(refused.value, context, provider)
+    assert bench.server.seen == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_failure_quoting_the_key_is_scrubbed_everywhere(
+    bench: Bench, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    words = f"Incorrect API key {SECRET} in 'Authorization: Bearer {SECRET}'. " + "x" * 900
+    with pytest.raises((CompletionFailed, ModelUnavailable, RetryableFailure)) as failed:
+        bench.chat(Reply.of_json(bench.wire.error(words), status))
+    error = failed.value.cause if isinstance(failed.value, RetryableFailure) else failed.value
+    assert SECRET not in tell_all(failed.value, bench.context, bench.provider) + tell_all(
+        error, bench.context, bench.provider
+    )
+    assert "Incorrect API key ***" in str(error)
+    assert len(str(error)) <= 500
+    assert SECRET not in caplog.text
+
+
+def test_failure_in_the_stream_quoting_the_key_is_scrubbed(bench: Bench) -> None:
+    events = [*bench.wire.text("half", end=False), bench.wire.error(f"key {SECRET} revoked")]
+    with pytest.raises(CompletionFailed) as failed:
+        bench.chat(Reply.of_events(*events))
+    assert SECRET not in tell_all(failed.value, bench.context, bench.provider)
+
+
+# Embeddings
+
+
+def vectors_reply(*vectors: tuple[int, list[float]]) -> Reply:
+    rows = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in vectors]
+    return Reply.of_json({"object": "list", "data": rows, "usage": {"prompt_tokens": 5, "total_tokens": 5}})
+
+
+def test_embed_vectors_come_in_order_and_of_unit_length(embedding_bench: Bench) -> None:
+    found = embedding_bench.embed(vectors_reply((1, [0.0, 2.0]), (0, [3.0, 4.0])), texts=["a", "b"])
+    assert found == [[pytest.approx(0.6), pytest.approx(0.8)], [0.0, 1.0]]
+    assert all(math.hypot(*vector) == pytest.approx(1.0) for vector in found)
+    assert embedding_bench.server.seen[0].json["input"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        vectors_reply((0, [1.0])),
+        vectors_reply((0, [1.0]), (1, [0.0])),
+        vectors_reply((0, [1.0]), (1, [])),
+        Reply.of_json({"data": "none"}),
+        Reply.of_json([]),
+        Reply(body=b"{"),
+    ],
+)
+def test_embed_malformed_answer_fails(embedding_bench: Bench, reply: Reply) -> None:
+    with pytest.raises(CompletionFailed):
+        embedding_bench.embed(reply, texts=["a", "b"])
+
+
+def test_embed_passing_fault_is_retryable(embedding_bench: Bench) -> None:
+    with pytest.raises(RetryableFailure):
+        embedding_bench.embed(Reply.of_json(embedding_bench.wire.error("busy"), 503), texts=["a"])

@@ -1,0 +1,311 @@
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import pytest
+
+from api.core.egress import EgressPolicy
+from api.core.http import HTTPClient
+from api.core.model_runtime.provider import PROVIDERS, ProviderContext, RetryableFailure
+from api.core.model_runtime.runtime import Answer, ModelRuntime, ResolvedModel, fold
+from api.core.model_runtime.types import (
+    ChatChunk,
+    ChatRequest,
+    Embeddings,
+    EmbedKind,
+    Message,
+    ModelRef,
+    ModelSchema,
+    ModelType,
+    ProviderSchema,
+    Role,
+    TokenCount,
+    ToolCall,
+)
+from api.core.ports import Cancel
+from api.core.wire import Cancelled, Timeouts
+from api.errors import CompletionFailed, ModelUnavailable, ProviderNotConfigured, QuotaExceeded
+from tests.vendors import InlineOffload
+
+Act = Callable[[], object]
+
+REF = ModelRef("fake", "known")
+REQUEST = ChatRequest(model="known", messages=(Message.of(Role.USER, "hi"),))
+END = ChatChunk(finish_reason="stop")
+
+
+def fail(error: Exception) -> Callable[[], object]:
+    def act() -> object:
+        raise error
+
+    return act
+
+
+def busy(retry_after_s: float | None = None) -> Callable[[], object]:
+    return fail(RetryableFailure(CompletionFailed("busy"), retry_after_s))
+
+
+class SilentProvider:
+    """Has no models at all."""
+
+    schema: ClassVar[ProviderSchema] = ProviderSchema(
+        id="silent",
+        plugin_id="tests/silent",
+        label="Silent",
+        label_zh="静",
+        description="-",
+        description_zh="-",
+        background="#FFFFFF",
+        icon_svg="<svg/>",
+        models=(),
+    )
+
+    def __init__(self, context: ProviderContext) -> None:
+        self.context = context
+
+    def check_credentials(self) -> None: ...
+
+    def model_schema(self, model: str) -> ModelSchema | None:
+        return None
+
+
+class FakeProvider(SilentProvider):
+    """Plays one list of chunks and acts for each attempt, and remembers what it was asked."""
+
+    attempts: ClassVar[list[list[ChatChunk | Act]]] = []
+    batches: ClassVar[list[list[str]]] = []
+    closed: ClassVar[list[bool]] = []
+
+    def model_schema(self, model: str) -> ModelSchema | None:
+        if model != "known":
+            return None
+        return ModelSchema(model=model, type=ModelType.LLM, label=model, context_tokens=9, max_chunks=2)
+
+    def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
+        try:
+            yield from self._play()
+        finally:
+            self.closed.append(True)
+
+    def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:
+        self.batches.append(list(texts))
+        if self.attempts:
+            list(self._play())
+        return Embeddings([[float(len(text))] for text in texts], TokenCount(prompt_tokens=len(texts)))
+
+    def _play(self) -> Iterator[ChatChunk]:
+        for step in self.attempts.pop(0):
+            if isinstance(step, ChatChunk):
+                yield step
+            else:
+                step()
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROVIDERS, "fake", FakeProvider)
+    monkeypatch.setitem(PROVIDERS, "silent", SilentProvider)
+    for remembered in ("attempts", "batches", "closed"):
+        monkeypatch.setattr(FakeProvider, remembered, [])
+
+
+def make_runtime(
+    reports: list[bool] | None = None, *, is_quota_ok: bool = True, backoff_s: float = 0.001
+) -> ModelRuntime:
+    def resolve(tenant_id: str, ref: ModelRef) -> ResolvedModel:
+        assert tenant_id == "tenant"
+        credentials: Mapping[str, str] = {"key": "sk-secret-of-a-tenant"}
+        report = (reports if reports is not None else []).append
+        return ResolvedModel(credentials=credentials, is_quota_ok=is_quota_ok, report=report)
+
+    http = HTTPClient(EgressPolicy(), Timeouts(connect_s=1, first_byte_s=1, idle_s=1))
+    return ModelRuntime(resolve, http, InlineOffload(), backoff_s=backoff_s)
+
+
+def chat(
+    runtime: ModelRuntime, *attempts: list[ChatChunk | Act], cancel: Cancel | None = None
+) -> list[ChatChunk]:
+    FakeProvider.attempts.extend(attempts)
+    return list(runtime.chat("tenant", REF, REQUEST, cancel or Cancel(10)))
+
+
+def embed(runtime: ModelRuntime, texts: list[str], cancel: Cancel | None = None) -> Embeddings:
+    return runtime.embed("tenant", REF, texts, EmbedKind.PASSAGE, cancel or Cancel(10))
+
+
+# Retries
+
+
+def test_chat_passing_faults_are_tried_three_times() -> None:
+    text = ChatChunk(text="a")
+    assert chat(make_runtime(), [busy()], [busy()], [text, END]) == [text, END]
+    with pytest.raises(CompletionFailed, match="busy"):
+        chat(make_runtime(), [busy()], [busy()], [busy()], [text, END])
+    assert len(FakeProvider.attempts) == 1
+
+
+def test_chat_lasting_fault_is_not_tried_again() -> None:
+    with pytest.raises(CompletionFailed, match="no"):
+        chat(make_runtime(), [fail(CompletionFailed("no"))], [END])
+    assert len(FakeProvider.attempts) == 1
+
+
+def test_chat_fault_after_the_first_chunk_is_never_tried_again() -> None:
+    FakeProvider.attempts = [[ChatChunk(text="a"), busy()], [END]]
+    got: list[ChatChunk] = []
+    with pytest.raises(CompletionFailed, match="busy"):
+        got.extend(make_runtime().chat("tenant", REF, REQUEST, Cancel(10)))
+    assert got == [ChatChunk(text="a")]
+    assert len(FakeProvider.attempts) == 1
+
+
+def test_chat_wait_honours_retry_after() -> None:
+    started = time.monotonic()
+    chat(make_runtime(), [busy(0.15)], [END])
+    assert 0.15 <= time.monotonic() - started < 1.0
+
+
+@pytest.mark.parametrize(("retry_after_s", "total_s"), [(30.0, 5.0), (3600.0, float("inf"))])
+def test_chat_wait_beyond_the_deadline_is_not_begun(retry_after_s: float, total_s: float) -> None:
+    started = time.monotonic()
+    with pytest.raises(CompletionFailed, match="busy"):
+        chat(make_runtime(), [busy(retry_after_s)], [END], cancel=Cancel(total_s))
+    assert time.monotonic() - started < 1.0
+
+
+def test_chat_cancelled_while_waiting_ends_at_once_and_quietly() -> None:
+    cancel = Cancel(60)
+    threading.Timer(0.05, cancel.set).start()
+    started = time.monotonic()
+    assert chat(make_runtime(), [busy(20.0)], [END], cancel=cancel) == []
+    assert time.monotonic() - started < 0.35
+
+
+def test_chat_provider_that_ends_without_a_chunk_gives_none() -> None:
+    assert chat(make_runtime(), []) == []
+
+
+@pytest.mark.parametrize("taken", [1, 2])
+def test_chat_abandoned_stream_is_closed(taken: int) -> None:
+    FakeProvider.attempts = [[ChatChunk(text="a"), ChatChunk(text="b"), END]]
+    chunks = make_runtime().chat("tenant", REF, REQUEST, Cancel(10))
+    for _ in range(taken):
+        next(chunks)
+    del chunks
+    assert FakeProvider.closed == [True]
+
+
+# Quota
+
+
+def test_quota_used_up_is_reported_once() -> None:
+    used_up = fail(QuotaExceeded("none left"))
+    for is_quota_ok, expected in ((True, [False]), (False, [])):
+        reports: list[bool] = []
+        with pytest.raises(QuotaExceeded):
+            chat(make_runtime(reports, is_quota_ok=is_quota_ok), [used_up])
+        assert reports == expected
+
+
+def test_quota_used_up_in_the_middle_is_reported() -> None:
+    reports: list[bool] = []
+    with pytest.raises(QuotaExceeded):
+        chat(make_runtime(reports), [ChatChunk(text="a"), fail(QuotaExceeded("none left"))])
+    assert reports == [False]
+
+
+def test_quota_success_clears_it_only_when_it_was_used_up() -> None:
+    for is_quota_ok, expected in ((True, []), (False, [True, True])):
+        reports: list[bool] = []
+        runtime = make_runtime(reports, is_quota_ok=is_quota_ok)
+        chat(runtime, [END])
+        embed(runtime, ["a"])
+        assert reports == expected
+
+
+def test_quota_other_failures_and_stops_report_nothing() -> None:
+    reports: list[bool] = []
+    runtime = make_runtime(reports, is_quota_ok=False)
+    with pytest.raises(CompletionFailed):
+        chat(runtime, [fail(CompletionFailed("no"))])
+    cancel = Cancel(10)
+    chat(runtime, [cancel.set], cancel=cancel)
+    assert reports == []
+
+
+# Embeddings
+
+
+def test_embed_texts_go_in_batches_each_text_once() -> None:
+    found = embed(make_runtime(), ["a", "bb", "a", "ccc", "bb"])
+    assert found.vectors == [[1.0], [2.0], [1.0], [3.0], [2.0]]
+    assert found.tokens == TokenCount(prompt_tokens=3)
+    assert FakeProvider.batches == [["a", "bb"], ["ccc"]]
+
+
+def test_embed_failed_batch_alone_is_tried_again() -> None:
+    FakeProvider.attempts = [[], [busy()], []]
+    embed(make_runtime(), ["a", "b", "c"])
+    assert FakeProvider.batches == [["a", "b"], ["c"], ["c"]]
+
+
+def test_embed_no_texts_calls_nobody() -> None:
+    assert embed(make_runtime(), []).vectors == []
+    assert FakeProvider.batches == []
+
+
+def test_embed_attempts_used_up_raise_the_cause() -> None:
+    FakeProvider.attempts = [[busy()], [busy()], [busy()]]
+    with pytest.raises(CompletionFailed, match="busy"):
+        embed(make_runtime(), ["a"])
+
+
+def test_embed_cancelled_while_waiting_raises_cancelled() -> None:
+    cancel = Cancel(60)
+    FakeProvider.attempts = [[cancel.set, busy(5.0)]]
+    with pytest.raises(Cancelled):
+        embed(make_runtime(), ["a"], cancel)
+
+
+# Look-ups
+
+
+def test_schema_known_and_unknown_models() -> None:
+    assert make_runtime().schema("tenant", REF).context_tokens == 9
+    with pytest.raises(ModelUnavailable, match="unknown"):
+        make_runtime().schema("tenant", ModelRef("fake", "unknown"))
+
+
+def test_unknown_provider_is_not_configured() -> None:
+    with pytest.raises(ProviderNotConfigured):
+        make_runtime().schema("tenant", ModelRef("nobody", "m"))
+
+
+def test_provider_without_the_capability_is_unavailable() -> None:
+    silent = ModelRef("silent", "m")
+    with pytest.raises(ModelUnavailable, match="chat"):
+        list(make_runtime().chat("tenant", silent, REQUEST, Cancel(1)))
+    with pytest.raises(ModelUnavailable, match="embedding"):
+        make_runtime().embed("tenant", silent, ["a"], EmbedKind.QUERY, Cancel(1))
+
+
+def test_resolved_model_and_context_keep_credentials_out_of_their_repr() -> None:
+    runtime = make_runtime()
+    resolved = ResolvedModel(credentials={"key": "sk-secret"}, is_quota_ok=True, report=list[bool]().append)
+    context = ProviderContext(credentials={"key": "sk-secret"}, http=runtime._http, offload=InlineOffload())
+    assert "sk-secret" not in repr(resolved) + repr(context)
+
+
+def test_fold_chunks_become_one_answer() -> None:
+    call = ToolCall(id="c", name="f", arguments="{}")
+    tokens = TokenCount(prompt_tokens=1)
+    chunks = [
+        ChatChunk(reasoning="hm"),
+        ChatChunk(text="a"),
+        ChatChunk(text="b", tool_calls=(call,), tokens=tokens, finish_reason="stop"),
+    ]
+    assert fold(chunks) == Answer(
+        text="ab", reasoning="hm", tool_calls=(call,), tokens=tokens, finish_reason="stop"
+    )
+    assert fold([]) == Answer(text="", reasoning="", tool_calls=(), tokens=None, finish_reason=None)
