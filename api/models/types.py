@@ -1,0 +1,41 @@
+"""Column types that behave alike on SQLite and PostgreSQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, String, Tuple, literal, tuple_
+from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+Id: TypeEngine[str] = String(36).with_variant(UUID(as_uuid=False), "postgresql")
+"""A lowercase UUID as text; ids are checked before they come here (services/access.py)."""
+
+Json: TypeEngine[Any] = JSON(none_as_null=True)
+"""A JSON value, kept as it was written: key order included. None is SQL NULL."""
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC instant with microseconds. Refuses naive values, which have no instant."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC; SQLite keeps no zone, so it gets none."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC value."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def position_of(at: datetime, row_id: str) -> Tuple:
+    """Return a place in a list ordered by time and id, typed as its columns are, to compare with them."""
+    return tuple_(literal(at, UTCDateTime()), literal(row_id, Id))
