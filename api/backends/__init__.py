@@ -1,0 +1,99 @@
+"""Chooses the backends a configuration names, once, at start.
+
+A backend is ``Backend`` in ``api.backends.<kind>.<name>``; a value with a colon
+is a foreign ``module:Class``. Nothing is imported that was not chosen.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from api import __version__
+from api.backends.offload import Backend as OffloadBackend
+from api.backends.secret import root_secret
+from api.core.egress import EgressPolicy
+from api.core.http import HTTPClient
+from api.core.vault import Vault
+from api.core.wire import Timeouts
+from api.runtime import Limits, Runtime, Window
+from api.settings import Settings, SettingsError
+
+MB = 1024 * 1024
+
+
+def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) -> Runtime:
+    """Return the runtime a configuration asks for; raises SettingsError where it cannot be had."""
+    may_be_private = settings.provider_private_network == "allow"
+    timeouts = Timeouts(
+        connect_s=settings.connect_timeout_s,
+        first_byte_s=settings.first_token_timeout_s,
+        idle_s=settings.idle_timeout_s,
+    )
+    return Runtime(
+        session_factory=session_factory,
+        storage=load("storage", settings.storage).from_settings(settings),
+        cache=load("cache", settings.effective_cache).from_settings(settings),
+        channel=load("channel", settings.effective_channel).from_settings(settings),
+        queue=load("queue", settings.queue).from_settings(settings),
+        offload=OffloadBackend.from_settings(settings),
+        vault=Vault(root_secret(settings)),
+        http=HTTPClient(_policy(settings, allow_private=False), timeouts),
+        provider_http=HTTPClient(_policy(settings, allow_private=may_be_private), timeouts),
+        limits=to_limits(settings),
+    )
+
+
+def _policy(settings: Settings, *, allow_private: bool) -> EgressPolicy:
+    try:
+        return EgressPolicy.parse(settings.egress_allow, allow_private=allow_private)
+    except ValueError as exc:
+        raise SettingsError(f"EGRESS_ALLOW: {exc}") from exc
+
+
+def load(kind: str, name: str) -> Any:
+    """Return the backend class of a kind; raises SettingsError naming the setting for an unknown one."""
+    module, _, attribute = name.partition(":")
+    path = module if attribute else f"api.backends.{kind}.{name}"
+    try:
+        return getattr(import_module(path), attribute or "Backend")
+    except (ModuleNotFoundError, AttributeError) as exc:
+        raise SettingsError(f"{kind.upper()}={name} names no known backend.") from exc
+
+
+def to_limits(settings: Settings) -> Limits:
+    """Return the policy numbers of a configuration."""
+    enterprise = (
+        (settings.enterprise_rpm, 60),
+        (settings.enterprise_rph, 3600),
+        (settings.enterprise_rpd, 86400),
+    )
+    return Limits(
+        version=__version__,
+        deploy_env=settings.deploy_env,
+        public_url=settings.public_url,
+        default_plan=settings.default_plan,
+        is_app_name_unique=settings.app_name_unique == "on",
+        are_rate_limits_on=settings.rate_limits == "on",
+        enterprise_windows=tuple(Window(limit=limit, seconds=seconds) for limit, seconds in enterprise),
+        console_rpm=settings.console_rpm,
+        max_active_requests=settings.max_active_requests,
+        max_json_bytes=settings.max_json_mb * MB,
+        max_file_bytes={
+            "image": settings.image_max_mb * MB,
+            "document": settings.document_max_mb * MB,
+            "audio": settings.audio_max_mb * MB,
+            "video": settings.video_max_mb * MB,
+        },
+        files_url_ttl_s=settings.files_url_ttl_s,
+        access_ttl_s=settings.access_ttl_s,
+        refresh_ttl_s=settings.refresh_ttl_s,
+        login_max_failures=settings.login_max_failures,
+        login_lock_s=settings.login_lock_s,
+        connect_timeout_s=settings.connect_timeout_s,
+        first_token_timeout_s=settings.first_token_timeout_s,
+        idle_timeout_s=settings.idle_timeout_s,
+        run_timeout_s=settings.run_timeout_s,
+        ping_interval_s=settings.ping_interval_s,
+        cookie_domain=settings.cookie_domain,
+    )

@@ -1,0 +1,43 @@
+"""The root secret: given by SECRET_KEY, or made at the first start and kept beside the data."""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from api.settings import Settings, SettingsError
+
+KNOWN = frozenset({"sk-9f73s3ljTXVcMT3Blb3ljTqtsKiGHXVcMT3BlbkFJLK7U", "change-me", "secret", "changeme"})
+
+
+def root_secret(settings: Settings) -> str:
+    """Return the root secret; made once (0600), whichever process comes first.
+
+    Raises SettingsError for a secret that is published somewhere.
+    """
+    if settings.secret_key is not None:
+        given = settings.secret_key.get_secret_value()
+        if given in KNOWN or len(set(given)) < 8:
+            raise SettingsError(
+                "SECRET_KEY is a known or trivial value; set a random one of 32 characters or more."
+            )
+        return given
+    path = settings.data_dir / "secret_key"
+    if not path.exists():
+        _make(path)
+    kept = path.read_text().strip()
+    if not kept:
+        raise SettingsError(f"{path} is empty; remove it or set SECRET_KEY.")
+    return kept
+
+
+def _make(path: Path) -> None:
+    """Write a fresh secret whole and only for its owner; whoever links it first wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(48))
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    Path(draft).unlink()

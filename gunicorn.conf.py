@@ -1,0 +1,40 @@
+"""How gunicorn serves: one gevent worker, and no time-out that would cut a stream.
+
+Read by gunicorn's parent process before it forks; the program itself is loaded
+in the worker, after the patch.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys  # noqa: E402 - nothing may come before the patch
+
+from api.settings import SettingsError, load_settings  # noqa: E402
+
+try:
+    settings = load_settings()
+except SettingsError as error:
+    sys.exit(str(error))
+
+wsgi_app = "api.wsgi:app"
+bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+workers = settings.workers
+worker_class = "gevent"
+worker_connections = 1000
+preload_app = False
+control_socket_disable = True
+
+timeout = 360
+graceful_timeout = 30
+keepalive = 5
+
+# A longer request line or header is answered with 4xx.
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 16_380
+
+# Requests are logged by the program itself.
+accesslog = None
+errorlog = "-"
+loglevel = settings.log_level.lower()

@@ -1,0 +1,74 @@
+"""The server's own limits and its refusal of a bad configuration, on gunicorn.conf.py as it is."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(workdir: Path, port: object) -> "subprocess.Popen[str]":
+    """Start the server on a one-line application, away from any ``.env``."""
+    (workdir / "hello.py").write_text(
+        "def app(env, start):\n    start('200 OK', [])\n    return [b'hello']\n"
+    )
+    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "hello:app"]
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{workdir}", "HOST": "127.0.0.1", "PORT": str(port)}
+    return subprocess.Popen(command, cwd=workdir, env=env, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a running server."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found: int = listener.getsockname()[1]
+    server = start(tmp_path_factory.mktemp("server"), found)
+    deadline = time.monotonic() + 20
+    while not is_up(found):
+        assert server.poll() is None, server.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield found
+    server.terminate()
+    _, log = server.communicate(timeout=20)
+    assert "Warning:" not in log, log
+
+
+def is_up(port: int) -> bool:
+    try:
+        return ask(port, "/", {}) == 200
+    except OSError:
+        return False
+
+
+def ask(port: int, path: str, headers: dict[str, str]) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "status"),
+    [("/", "x" * 15_000, 200), ("/", "x" * 100_000, 431), ("/?" + "x" * 9000, "", 414)],
+    ids=["usual", "header too large", "line too long"],
+)
+def test_server_oversized_head_is_answered_with_4xx(port: int, path: str, header: str, status: int) -> None:
+    assert ask(port, path, {"X-Test": header}) == status
+
+
+def test_server_bad_setting_refuses_with_one_sentence(tmp_path: Path) -> None:
+    server = start(tmp_path, "many")
+    _, log = server.communicate(timeout=20)
+    assert server.returncode == 1
+    assert log.startswith("PORT: ")
+    assert log.count("\n") <= 1

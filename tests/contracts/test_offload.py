@@ -1,0 +1,66 @@
+"""What Offload promises; run in a plain and in a patched process (test_under_gevent.py)."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from gevent import monkey
+
+from api.backends.offload import Backend
+from api.core.ports import Offload
+from tests.conftest import make_settings
+
+native_sleep = monkey.get_original("time", "sleep")
+
+
+@pytest.fixture
+def offload(tmp_path: Path) -> Offload:
+    return Backend.from_settings(make_settings(tmp_path))
+
+
+def test_offload_call_returns_the_result(offload: Offload) -> None:
+    assert offload.call(divmod, 17, 5, timeout_s=5) == (3, 2)
+
+
+def test_offload_call_raises_what_the_function_raises(
+    offload: Offload, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        offload.call(int, "seven", timeout_s=5)
+    assert capfd.readouterr().err == ""
+
+
+def test_offload_call_too_slow_times_out(offload: Offload) -> None:
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        offload.call(native_sleep, 0.5, timeout_s=0.05)
+    assert time.monotonic() - started < 0.4
+
+
+def test_offload_call_with_no_free_thread_times_out(offload: Offload) -> None:
+    sleepers = [
+        threading.Thread(target=lambda: offload.call(native_sleep, 0.5, timeout_s=5)) for _ in range(8)
+    ]
+    for sleeper in sleepers:
+        sleeper.start()
+    with pytest.raises(TimeoutError):
+        offload.call(divmod, 1, 1, timeout_s=0.1)
+    for sleeper in sleepers:
+        sleeper.join(5)
+    assert offload.call(divmod, 1, 1, timeout_s=5) == (1, 0)
+
+
+def test_offload_call_lets_other_work_go_on(offload: Offload) -> None:
+    worked: list[float] = []
+
+    def work() -> None:
+        for _ in range(5):
+            time.sleep(0.01)
+            worked.append(time.monotonic())
+
+    other = threading.Thread(target=work)
+    other.start()
+    offload.call(native_sleep, 0.3, timeout_s=5)
+    assert len(worked) == 5
+    other.join(5)
