@@ -1,0 +1,149 @@
+"""What this process was given at start: the chosen backends, the limits, and ``transaction()``.
+
+Boundary: holds and hands out; decides nothing. Made once by the composition
+root (api/app_factory.py) and passed down as an argument.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import exc
+from sqlalchemy.orm import Session as Session  # noqa: PLC0414  # doors name the type without knowing SQLAlchemy
+from sqlalchemy.orm import sessionmaker
+
+from api.core.events import Channel
+from api.core.http import HTTPClient
+from api.core.ports import Cache, Offload, Storage, TaskQueue
+from api.core.vault import Vault
+from api.errors import Unavailable
+from api.models.base import new_id
+
+logger = logging.getLogger(__name__)
+
+AFTER_COMMIT = "after_commit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """At most ``limit`` calls in ``seconds``; a limit of 0 means none."""
+
+    limit: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Policy numbers, all from the settings; the names say the unit. Zero means no limit where said."""
+
+    version: str
+    deploy_env: str
+    public_url: str
+    default_plan: str
+    is_app_name_unique: bool
+    are_rate_limits_on: bool
+    enterprise_windows: tuple[Window, ...]
+    console_rpm: int
+    max_active_requests: int
+    max_json_bytes: int
+    max_file_bytes: dict[str, int]
+    files_url_ttl_s: int
+    access_ttl_s: int
+    refresh_ttl_s: int
+    login_max_failures: int
+    login_lock_s: int
+    connect_timeout_s: float
+    first_token_timeout_s: float
+    idle_timeout_s: float
+    run_timeout_s: float
+    ping_interval_s: float
+    cookie_domain: str
+
+
+class Memory:
+    """A bounded map of this process: the least recently used entry goes first.
+
+    Holds only what may be lost at any time and is checked against its source
+    by the key (a version or a short instant is part of it).
+    """
+
+    def __init__(self, max_entries: int) -> None:
+        self._max_entries = max_entries
+        self._entries: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Any:
+        """Return the value, or None."""
+        with self._lock:
+            if key not in self._entries:
+                return None
+            self._entries.move_to_end(key)
+            return self._entries[key]
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keep the value until room is needed."""
+        with self._lock:
+            self._entries[key] = value
+            self._entries.move_to_end(key)
+            if len(self._entries) > self._max_entries:
+                self._entries.popitem(last=False)
+
+    def drop(self, key: Hashable) -> None:
+        """Forget the value; no error when it is not there."""
+        with self._lock:
+            self._entries.pop(key, None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Runtime:
+    """The chosen backends of one process.
+
+    ``http`` obeys the egress guard; ``provider_http`` is for the endpoints of
+    model providers, which an owner may put on a private network. ``owner``
+    names this process in rows that must be taken over when it dies.
+    ``used_keys`` collects when API keys were used, to be written now and then.
+    """
+
+    session_factory: sessionmaker[Session]
+    storage: Storage
+    cache: Cache
+    channel: Channel
+    queue: TaskQueue
+    offload: Offload
+    vault: Vault
+    http: HTTPClient
+    provider_http: HTTPClient
+    limits: Limits
+    memory: Memory = field(default_factory=lambda: Memory(50_000))
+    used_keys: dict[str, datetime] = field(default_factory=dict)
+    owner: str = field(default_factory=new_id)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Yield a session; commit on return, roll back on raise, then run what waited for the commit.
+
+        Raises Unavailable when the database is out of reach or its pool is
+        exhausted. Keep the block short: nothing outside is waited for in it.
+        """
+        try:
+            with self.session_factory() as session:
+                yield session
+                session.commit()
+        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+            logger.warning("database unavailable: %s", type(error).__name__)
+            raise Unavailable("The database is not available; try again shortly.") from error
+        for action in session.info.pop(AFTER_COMMIT, ()):
+            action()
+
+
+def on_commit(session: Session, action: Callable[[], None]) -> None:
+    """Run ``action`` once the transaction of ``session`` is committed; never if it is rolled back.
+
+    ``action`` must not raise: the caller's answer no longer depends on it.
+    """
+    session.info.setdefault(AFTER_COMMIT, []).append(action)

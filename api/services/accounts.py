@@ -1,0 +1,168 @@
+"""Accounts: the first owner, what a person says of themselves, and their password."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from api.errors import Forbidden, InvalidRequest, Unauthorized
+from api.models.account import Account, Setup, Tenant
+from api.principal import Principal
+from api.runtime import Runtime
+from api.services import passwords, sessions, tenants
+from api.services.sessions import Identity
+
+
+class AlreadySetUp(Forbidden):
+    """The installation has its owner; there is never a second first one."""
+
+    code = "already_setup"
+
+
+class RepeatedPasswordDiffers(InvalidRequest):
+    """The new password and its repetition differ."""
+
+    code = "repeat_password_not_match"
+
+
+class CurrentPasswordIncorrect(InvalidRequest):
+    """The present password was not given correctly."""
+
+    code = "current_password_incorrect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What an account's own person sees of it."""
+
+    id: str
+    name: str
+    email: str
+    avatar: str | None
+    is_password_set: bool
+    interface_language: str
+    interface_theme: str
+    timezone: str
+    last_login_at: datetime | None
+    last_login_ip: str | None
+    created_at: datetime
+
+
+def normal_email(email: str) -> str:
+    """Return an e-mail address as it is stored and compared: trimmed, in lower case."""
+    return email.strip().lower()
+
+
+def create_owner(
+    runtime: Runtime, session: Session, *, email: str, name: str, password: str, language: str = "en-US"
+) -> tuple[Account, Tenant]:
+    """Make the installation's first account and its workspace; of parallel calls exactly one succeeds.
+
+    ``session`` must be fresh: the password is hashed before its first
+    statement. Raises InvalidRequest for a weak password, AlreadySetUp when
+    there is an owner.
+    """
+    passwords.check_password(password, field="password")
+    password_hash = passwords.hash_password(runtime, password)
+    session.add(Setup(id=1))
+    try:
+        session.flush()
+    except IntegrityError:
+        raise AlreadySetUp("The installation is already set up.") from None
+    owner = Account(
+        email=normal_email(email), name=name, password_hash=password_hash, interface_language=language
+    )
+    session.add(owner)
+    session.flush()
+    tenant = tenants.create_tenant(runtime, session, name=f"{name}'s Workspace", owner=owner)
+    return owner, tenant
+
+
+def get_profile(session: Session, principal: Principal) -> Profile:
+    """Return the caller's own profile."""
+    return _to_profile(_own_account(session, principal))
+
+
+def update_profile(
+    session: Session,
+    principal: Principal,
+    *,
+    name: str | None = None,
+    interface_language: str | None = None,
+    interface_theme: str | None = None,
+    timezone: str | None = None,
+) -> Profile:
+    """Change what is given of the caller's profile; raises InvalidRequest for an unknown time zone."""
+    if timezone is not None:
+        _check_timezone(timezone)
+    account = _own_account(session, principal)
+    account.name = name or account.name
+    account.interface_language = interface_language or account.interface_language
+    account.interface_theme = interface_theme or account.interface_theme
+    account.timezone = timezone or account.timezone
+    session.flush()
+    return _to_profile(account)
+
+
+def change_password(
+    runtime: Runtime, identity: Identity, *, current: str | None, new: str, repeated: str
+) -> Profile:
+    """Replace the caller's password and end all their other sessions.
+
+    The current password is asked for where one is set. Raises
+    RepeatedPasswordDiffers, CurrentPasswordIncorrect, or InvalidRequest for a
+    weak new password.
+    """
+    if new != repeated:
+        raise RepeatedPasswordDiffers("The new password and its repetition differ.")
+    passwords.check_password(new, field="new_password")
+    with runtime.transaction() as session:
+        stored = _own_account(session, identity.principal).password_hash
+    if stored is not None and passwords.match_password(runtime, stored, [current or ""]) is None:
+        raise CurrentPasswordIncorrect("The current password is incorrect.")
+    new_hash = passwords.hash_password(runtime, new)
+    with runtime.transaction() as session:
+        is_unchanged = Account.password_hash == stored if stored else Account.password_hash.is_(None)
+        changed_id = session.scalar(
+            update(Account)
+            .where(Account.id == identity.account_id, is_unchanged)
+            .values(password_hash=new_hash)
+            .returning(Account.id)
+        )
+        if changed_id is None:  # somebody changed it while we checked
+            raise CurrentPasswordIncorrect("The current password is incorrect.")
+        sessions.end_other_sessions(session, identity)
+        return get_profile(session, identity.principal)
+
+
+def _check_timezone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, not a name, the name of a directory
+        raise InvalidRequest(f"{name!r} is not a valid timezone.", field="timezone") from None
+
+
+def _own_account(session: Session, principal: Principal) -> Account:
+    account = session.get(Account, principal.id)
+    if account is None:
+        raise Unauthorized("The account no longer exists.")
+    return account
+
+
+def _to_profile(account: Account) -> Profile:
+    return Profile(
+        id=account.id,
+        name=account.name,
+        email=account.email,
+        avatar=account.avatar,
+        is_password_set=account.password_hash is not None,
+        interface_language=account.interface_language,
+        interface_theme=account.interface_theme,
+        timezone=account.timezone,
+        last_login_at=account.last_login_at,
+        last_login_ip=account.last_login_ip,
+        created_at=account.created_at,
+    )

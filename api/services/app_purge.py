@@ -1,0 +1,72 @@
+"""Removes what deleted apps leave in the large tables, in bounded batches.
+
+Every step may be cut off and repeated, also by two workers at once. A run that
+was still going when its app was deleted may write rows after the purge;
+``sweep_deleted_apps`` finds them.
+"""
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session
+
+from api.models.app import App, EndUser
+from api.models.conversation import Conversation, Message, MessageFeedback
+from api.models.file import UploadFile
+from api.runtime import Runtime
+from api.services.jobs import Job, enqueue_on_commit
+
+ROWS_PER_BATCH = 500
+APPS_PER_SWEEP = 100
+
+Purged = type[MessageFeedback] | type[Message] | type[Conversation] | type[EndUser] | type[UploadFile]
+
+TABLES: tuple[Purged, ...] = (MessageFeedback, Message, Conversation, EndUser)
+
+
+def purge_app(runtime: Runtime, tenant_id: str, app_id: str) -> None:
+    """Remove the conversations, messages, feedback, end users and files of a deleted app."""
+    while _purge_files(runtime, tenant_id, app_id):
+        pass
+    for table in TABLES:
+        while _purge_rows(runtime, table, tenant_id, app_id):
+            pass
+
+
+def sweep_deleted_apps(runtime: Runtime) -> int:
+    """Order a purge for apps that are gone but have rows left; return how many were found."""
+    with runtime.transaction() as session:
+        found = {pair for table in (*TABLES, UploadFile) for pair in _orphans(session, table)}
+        for tenant_id, app_id in found:
+            enqueue_on_commit(runtime, session, Job.PURGE_APP, {"app_id": app_id}, tenant_id=tenant_id)
+    return len(found)
+
+
+def _purge_rows(runtime: Runtime, table: Purged, tenant_id: str, app_id: str) -> bool:
+    """Remove one batch; False when there was nothing left."""
+    batch = select(table.id).where(table.tenant_id == tenant_id, table.app_id == app_id)
+    with runtime.transaction() as session:
+        ids = session.scalars(batch.limit(ROWS_PER_BATCH)).all()
+        if ids:
+            session.execute(delete(table).where(table.id.in_(ids)))
+    return bool(ids)
+
+
+def _purge_files(runtime: Runtime, tenant_id: str, app_id: str) -> bool:
+    """Remove one batch of files: first the bytes, then the rows that know where they lie."""
+    batch = select(UploadFile.id, UploadFile.storage_key).where(
+        UploadFile.tenant_id == tenant_id, UploadFile.app_id == app_id
+    )
+    with runtime.transaction() as session:
+        found = session.execute(batch.limit(ROWS_PER_BATCH)).all()
+    for file in found:
+        runtime.storage.delete(file.storage_key)
+    if found:
+        with runtime.transaction() as session:
+            session.execute(delete(UploadFile).where(UploadFile.id.in_([file.id for file in found])))
+    return bool(found)
+
+
+def _orphans(session: Session, table: Purged) -> list[tuple[str, str]]:
+    """Return workspace and id of apps that are gone but have rows in a table."""
+    is_gone = ~exists().where(App.id == table.app_id)
+    query = select(table.tenant_id, table.app_id).where(table.app_id.is_not(None), is_gone).distinct()
+    return [(row.tenant_id, row.app_id) for row in session.execute(query.limit(APPS_PER_SWEEP))]

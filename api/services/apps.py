@@ -1,0 +1,279 @@
+"""Apps of a workspace: listed, made, changed, and deleted with all that hangs on them.
+
+What a client gets is an AppView: the rows an answer is made of, read in one
+statement. An app's large tables outlive its row for a moment: ``delete_app``
+leaves them to ``purge_app``, a job that removes them in bounded batches.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TypedDict
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from api.core.apps.spec import CONFIGURED_MODES, AppMode
+from api.errors import Duplicate, Forbidden, InvalidRequest
+from api.models.account import Account
+from api.models.app import App, AppModelConfig, Site
+from api.principal import Principal, Role
+from api.runtime import Runtime
+from api.services import app_configs, files, providers, sites
+from api.services.access import AppNotFound, access_app, is_id
+from api.services.constraints import is_duplicate
+from api.services.jobs import Job, enqueue_on_commit
+
+DEFAULT_ICON = "🤖"
+DEFAULT_ICON_BACKGROUND = "#FFEAD5"
+MAX_DESCRIPTION_CHARS = 200
+MAX_WIDE_DESCRIPTION_CHARS = 400
+EMOJI = re.compile(r"[a-z0-9_+-]{1,64}|[#*0-9]?[^\x00-\x7f]{1,32}")
+LINK = re.compile(r"https?://[^\s<>\"']{1,2000}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppView:
+    """An app as the console shows it. ``site`` is read for a single app only.
+
+    ``config`` is None for modes that have none; ``author`` is the name of who
+    made the app; the addresses are signed and set for uploaded icons.
+    """
+
+    app: App
+    config: AppModelConfig | None
+    author: str | None
+    icon_url: str | None
+    site: Site | None = None
+    site_icon_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppFilter:
+    """Which apps to list; ``name`` is part of the name, whatever its case. No modes: none fits."""
+
+    name: str = ""
+    modes: frozenset[str] = frozenset(AppMode)
+    is_created_by_me: bool = False
+
+
+class AppChanges(TypedDict, total=False):
+    """What a change of an app may set; a key left out stays as it is."""
+
+    name: str
+    description: str | None
+    icon_type: str | None
+    icon: str | None
+    icon_background: str | None
+    enable_site: bool
+    enable_api: bool
+    api_rpm: int
+    api_rph: int
+    max_active_requests: int | None
+    use_icon_as_answer_icon: bool
+
+
+def load_apps(
+    runtime: Runtime, session: Session, principal: Principal, chosen: AppFilter, *, page: int, limit: int
+) -> tuple[list[AppView], int]:
+    """Return the apps of a page counted from 1, newest first, and how many there are in all."""
+    matches: list[ColumnElement[bool]] = []
+    if chosen.modes != frozenset(AppMode):
+        matches.append(App.mode.in_(chosen.modes))
+    if chosen.name:
+        matches.append(App.name.icontains(chosen.name, autoescape=True))
+    if chosen.is_created_by_me:
+        matches.append(App.created_by == principal.id)
+    values = {"tenant_id": principal.tenant_id, "offset": (page - 1) * limit, "limit": limit}
+    found = session.execute(_PAGE.where(*matches) if matches else _PAGE, values)
+    views = [
+        AppView(app=app, config=config, author=author, icon_url=_icon_url(runtime, app))
+        for app, config, author in found
+    ]
+    total = session.scalar(_COUNT.where(*matches) if matches else _COUNT, values)
+    return views, total or 0
+
+
+def get_app(runtime: Runtime, session: Session, principal: Principal, app_id: str) -> AppView:
+    """Return an app of the caller's workspace with its site; one statement. Raises AppNotFound."""
+    found = None
+    if is_id(app_id):
+        mine = and_(App.tenant_id == principal.tenant_id, App.id == app_id.lower())
+        found = session.execute(_DETAIL.where(mine)).one_or_none()
+    if found is None:
+        raise AppNotFound("App not found.")
+    app, config, author, site = found
+    return AppView(
+        app=app,
+        config=config,
+        author=author,
+        icon_url=_icon_url(runtime, app),
+        site=site,
+        site_icon_url=_icon_url(runtime, site),
+    )
+
+
+_VIEW = (
+    select(App, AppModelConfig, Account.name)
+    .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
+    .outerjoin(Account, Account.id == App.created_by)
+)
+
+# Built once: putting the plain list's statements together costs as much as running them.
+_IS_MINE = App.tenant_id == bindparam("tenant_id")
+_COUNT = select(func.count()).select_from(App).where(_IS_MINE)
+_PAGE = (
+    _VIEW.where(_IS_MINE)
+    .order_by(App.created_at.desc(), App.id.desc())
+    .offset(bindparam("offset"))
+    .limit(bindparam("limit"))
+)
+_DETAIL = _VIEW.add_columns(Site).outerjoin(Site, Site.app_id == App.id)
+
+
+def create_app(
+    runtime: Runtime,
+    session: Session,
+    principal: Principal,
+    *,
+    name: str,
+    mode: str,
+    description: str | None = None,
+    icon_type: str | None = None,
+    icon: str | None = None,
+    icon_background: str | None = None,
+    is_demo: bool = False,
+) -> App:
+    """Make an app with its site and, where its mode has one, a configuration that answers at once.
+
+    The configuration's model is the workspace's default chat model, and the
+    built-in one where nothing is configured, because that one needs no key.
+    Raises Duplicate for a name that is taken, InvalidRequest for a bad value.
+    """
+    _check_description(description, is_wide=icon_type is not None)
+    kind, shown = _check_icon(session, principal, icon_type, icon or DEFAULT_ICON)
+    app = App(
+        tenant_id=principal.tenant_id,
+        name=name,
+        unique_name=_unique_name(runtime, name),
+        mode=mode,
+        description=description or "",
+        icon_type=kind,
+        icon=shown,
+        icon_background=icon_background or DEFAULT_ICON_BACKGROUND,
+        is_demo=is_demo,
+        created_by=principal.id,
+        updated_by=principal.id,
+    )
+    session.add(app)
+    _flush_name(session)
+    if AppMode(mode) in CONFIGURED_MODES:
+        model = providers.default_chat_model(runtime, session, principal.tenant_id)
+        config = app_configs.default_config(AppMode(mode), model)
+        app_configs.store_config(session, principal, app, config)
+    language = session.scalar(select(Account.interface_language).where(Account.id == principal.id))
+    session.add(sites.make_site(app, language=language or "en-US"))
+    session.flush()
+    return app
+
+
+def update_app(
+    runtime: Runtime, session: Session, principal: Principal, app_id: str, changes: AppChanges
+) -> App:
+    """Change what ``changes`` names of an app.
+
+    Raises AppNotFound, Duplicate for a name that is taken, InvalidRequest for a
+    bad value, and Forbidden where an editor would switch the app's API.
+    """
+    app = access_app(session, principal, app_id)
+    if changes.get("enable_api", app.enable_api) != app.enable_api and principal.role < Role.ADMIN:
+        raise Forbidden("Switching the API on or off needs the role admin.")
+    _check_description(changes.get("description"), is_wide="icon_type" in changes)
+    values: dict[str, object] = {key: value for key, value in changes.items() if key not in _ICON_KEYS}
+    if "description" in changes:
+        values["description"] = changes["description"] or ""
+    if "name" in changes:
+        values["unique_name"] = _unique_name(runtime, changes["name"])
+    values |= _icon_changes(session, principal, app, changes)
+    for key, value in values.items():
+        if getattr(app, key) != value:
+            setattr(app, key, value)
+            app.updated_by = principal.id
+    _flush_name(session)
+    return app
+
+
+def delete_app(runtime: Runtime, session: Session, principal: Principal, app_id: str) -> None:
+    """Delete an app with its site, keys and configurations; the rest follows in a job.
+
+    From the commit on its keys open nothing. Raises AppNotFound.
+    """
+    app = access_app(session, principal, app_id)
+    session.delete(app)
+    session.flush()
+    enqueue_on_commit(runtime, session, Job.PURGE_APP, {"app_id": app.id}, tenant_id=app.tenant_id)
+
+
+_ICON_KEYS = frozenset({"icon_type", "icon", "icon_background"})
+
+
+def _icon_changes(session: Session, principal: Principal, app: App, changes: AppChanges) -> dict[str, object]:
+    """Return the icon columns a change sets; a null leaves what is there."""
+    values: dict[str, object] = {}
+    if changes.get("icon_background"):
+        values["icon_background"] = changes["icon_background"]
+    icon, icon_type = changes.get("icon"), changes.get("icon_type")
+    if (icon or app.icon, icon_type or app.icon_type) == (app.icon, app.icon_type):
+        return values
+    kind, shown = _check_icon(session, principal, icon_type, icon or app.icon or DEFAULT_ICON)
+    return values | {"icon_type": kind, "icon": shown}
+
+
+def _check_icon(session: Session, principal: Principal, icon_type: str | None, icon: str) -> tuple[str, str]:
+    """Return kind and value of an icon; raises InvalidRequest where they do not fit together.
+
+    Without a kind, an address is a link and anything else an emoji.
+    """
+    kind = icon_type or ("link" if icon.startswith("http") else "emoji")
+    if kind == "image":
+        files.check_icon(session, principal, icon)
+        return kind, icon.lower()
+    if not (LINK if kind == "link" else EMOJI).fullmatch(icon):
+        wanted = "an http(s) address" if kind == "link" else "an emoji"
+        raise InvalidRequest(f"Parameter 'icon' must be {wanted}", field="icon", fault="invalid_format")
+    return kind, icon
+
+
+def _icon_url(runtime: Runtime, shown: App | Site | None) -> str | None:
+    if shown is None or shown.icon_type != "image" or not shown.icon:
+        return None
+    return files.sign_icon(runtime, shown.icon)
+
+
+def _check_description(description: str | None, *, is_wide: bool) -> None:
+    """Raise InvalidRequest for a description over its limit.
+
+    Real consoles allow 400 characters and always send an icon's kind; the
+    seed's limit of 200 holds for everyone else.
+    """
+    limit = MAX_WIDE_DESCRIPTION_CHARS if is_wide else MAX_DESCRIPTION_CHARS
+    if description is not None and len(description) > limit:
+        raise InvalidRequest(
+            f"Parameter 'description' must have at most {limit} characters",
+            field="description",
+            fault="too_long",
+        )
+
+
+def _unique_name(runtime: Runtime, name: str) -> str | None:
+    return name if runtime.limits.is_app_name_unique else None
+
+
+def _flush_name(session: Session) -> None:
+    """Write what is pending; the constraint on names, and only it, becomes a Duplicate."""
+    try:
+        session.flush()
+    except IntegrityError as exc:
+        if is_duplicate(exc, "apps", "tenant_id", "unique_name"):
+            raise Duplicate("应用名称已存在", field="name") from exc
+        raise

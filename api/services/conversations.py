@@ -1,0 +1,207 @@
+"""Conversations of end users: list, name, delete; and the memory a run reads."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from api.core.apps.spec import PastTurn
+from api.core.ports import JSONObject
+from api.errors import NotFound
+from api.models.base import utc_now
+from api.models.conversation import Conversation, Message, MessageFeedback
+from api.models.types import position_of
+from api.principal import Principal
+from api.runtime import Runtime
+from api.services import jobs
+from api.services.access import access_conversation, is_id, owned_by
+from api.services.jobs import Job, Lease
+
+MEMORY_TURNS = 100
+NAME_CHARS = 20
+PURGE_ROWS = 500
+
+ITEM_COLUMNS = (
+    Conversation.id,
+    Conversation.name,
+    Conversation.inputs,
+    Conversation.status,
+    Conversation.introduction,
+    Conversation.created_at,
+    Conversation.updated_at,
+)
+
+SortBy = Literal["created_at", "-created_at", "updated_at", "-updated_at"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationItem:
+    """A conversation as its end user sees it."""
+
+    id: str
+    name: str
+    inputs: JSONObject
+    status: str
+    introduction: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """What a run needs of the conversation it continues."""
+
+    conversation_id: str
+    inputs: JSONObject
+    turns: tuple[PastTurn, ...]
+
+
+def first_words(query: str) -> str:
+    """Return the name a conversation has at once: the beginning of its first question."""
+    words = re.sub(r"\s+", " ", query).strip()
+    return words if len(words) <= NAME_CHARS else words[:NAME_CHARS] + "…"
+
+
+def recall(session: Session, principal: Principal, app_id: str, conversation_id: str) -> Recalled:
+    """Return a conversation of the caller with its latest turns, in one statement; raises NotFound.
+
+    Turns that failed or still run are left out: they have no answer to remember.
+    """
+    rows = []
+    if is_id(conversation_id):
+        query = (
+            select(Conversation.inputs, Message.id, Message.query, Message.answer, Message.status)
+            .outerjoin(Message, Message.conversation_id == Conversation.id)
+            .where(
+                Conversation.tenant_id == principal.tenant_id,
+                Conversation.app_id == app_id,
+                Conversation.id == conversation_id,
+                Conversation.deleted_at.is_(None),
+                owned_by(Conversation, principal),
+            )
+            .order_by(Message.created_at.desc(), Message.id.desc())
+            .limit(MEMORY_TURNS)
+        )
+        rows = list(session.execute(query))
+    if not rows:
+        raise NotFound("Conversation Not Exists.")
+    turns = tuple(
+        PastTurn(query=row.query, answer=row.answer)
+        for row in reversed(rows)
+        if row.id is not None and row.status in ("normal", "stopped") and row.answer
+    )
+    return Recalled(conversation_id=conversation_id, inputs=rows[0].inputs, turns=turns)
+
+
+def load_conversations(
+    session: Session,
+    principal: Principal,
+    app_id: str,
+    *,
+    last_id: str | None,
+    limit: int,
+    sort_by: SortBy,
+) -> tuple[list[ConversationItem], bool]:
+    """Return a page of the caller's conversations after ``last_id``, and whether more follow.
+
+    Raises NotFound for an unknown ``last_id``.
+    """
+    is_descending = sort_by.startswith("-")
+    column = Conversation.updated_at if sort_by.endswith("updated_at") else Conversation.created_at
+    mine = (
+        Conversation.tenant_id == principal.tenant_id,
+        Conversation.app_id == app_id,
+        Conversation.deleted_at.is_(None),
+        owned_by(Conversation, principal),
+    )
+    query = select(*ITEM_COLUMNS).where(*mine)
+    if last_id is not None:
+        position = session.execute(
+            select(column, Conversation.id).where(*mine, Conversation.id == last_id)
+        ).one_or_none()
+        if position is None:
+            raise NotFound("Last Conversation Not Exists.")
+        key, at = tuple_(column, Conversation.id), position_of(*position)
+        query = query.where(key < at if is_descending else key > at)
+    order = (column.desc(), Conversation.id.desc()) if is_descending else (column, Conversation.id)
+    rows = session.execute(query.order_by(*order).limit(limit + 1)).all()
+    return [ConversationItem(**row._mapping) for row in rows[:limit]], len(rows) > limit  # noqa: SLF001  # documented
+
+
+def rename_conversation(
+    session: Session, principal: Principal, app_id: str, conversation_id: str, name: str
+) -> ConversationItem:
+    """Give a conversation of the caller a name; raises NotFound."""
+    conversation = access_conversation(session, principal, app_id, conversation_id)
+    conversation.name = name
+    conversation.updated_at = utc_now()
+    return to_item(conversation)
+
+
+def to_item(row: Conversation) -> ConversationItem:
+    """Return a conversation as its end user sees it."""
+    return ConversationItem(
+        id=row.id,
+        name=row.name,
+        inputs=row.inputs,
+        status=row.status,
+        introduction=row.introduction,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def delete_conversation(
+    runtime: Runtime, session: Session, principal: Principal, app_id: str, conversation_id: str
+) -> None:
+    """Hide a conversation of the caller at once and have its rows removed; raises NotFound."""
+    conversation = access_conversation(session, principal, app_id, conversation_id)
+    conversation.deleted_at = utc_now()
+    jobs.enqueue_on_commit(
+        runtime,
+        session,
+        Job.PURGE_CONVERSATION,
+        {"conversation_id": conversation.id},
+        tenant_id=principal.tenant_id,
+    )
+
+
+def purge_conversation(runtime: Runtime, lease: Lease) -> None:
+    """Remove a hidden conversation with all that hangs on it, in bounded batches; repeatable."""
+    tenant_id, conversation_id = lease.tenant_id, str(lease.payload["conversation_id"])
+    while _purge_batch(runtime, tenant_id, conversation_id):
+        pass
+    with runtime.transaction() as session:
+        session.execute(
+            delete(Conversation).where(
+                Conversation.tenant_id == tenant_id,
+                Conversation.id == conversation_id,
+                Conversation.deleted_at.is_not(None),
+            )
+        )
+
+
+def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
+    """Remove up to PURGE_ROWS messages of a conversation with their feedback; return how many."""
+    with runtime.transaction() as session:
+        batch = session.scalars(
+            select(Message.id)
+            .where(Message.tenant_id == tenant_id, Message.conversation_id == conversation_id)
+            .limit(PURGE_ROWS)
+        ).all()
+        if batch:
+            session.execute(delete(MessageFeedback).where(MessageFeedback.message_id.in_(batch)))
+            session.execute(delete(Message).where(Message.id.in_(batch)))
+    return len(batch)
+
+
+def name_if_unnamed(session: Session, conversation_id: str, *, given: str, title: str) -> None:
+    """Replace the name a conversation was given at first, unless someone has renamed it since."""
+    session.execute(
+        update(Conversation)
+        .where(Conversation.id == conversation_id, Conversation.name == given)
+        .values(name=title)
+    )

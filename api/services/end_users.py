@@ -1,0 +1,68 @@
+"""End users: who speaks through the public API, as the caller named them."""
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from api.models.app import EndUser
+from api.models.base import utc_now
+from api.principal import ActorKind, Principal
+from api.runtime import Runtime, on_commit
+
+DEFAULT_USER = "DEFAULT-USER"
+SERVICE_API = "service-api"
+
+
+def end_user_id(app_id: str, kind: str, session_id: str) -> str:
+    """Return the id of an end user, which follows from app, type and session.
+
+    So a caller's conversations and files are found without a look-up, and two
+    requests that meet the same new user agree on its row.
+    """
+    return str(uuid.uuid5(uuid.UUID(app_id), f"{kind}\x00{session_id}"))
+
+
+def to_principal(tenant_id: str, app_id: str, user: str | None) -> Principal:
+    """Return the end user ``user`` of an app as a principal; None is the shared anonymous one."""
+    name = user or DEFAULT_USER
+    return Principal(
+        tenant_id=tenant_id,
+        kind=ActorKind.END_USER,
+        id=end_user_id(app_id, SERVICE_API, name),
+        app_id=app_id,
+        user=name,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Key under which a process remembers that an end user's row exists."""
+
+    end_user_id: str
+
+
+def remember_end_user(runtime: Runtime, session: Session, principal: Principal) -> None:
+    """Make the end user's row unless this process knows it is there; no statement when it does."""
+    if principal.kind is not ActorKind.END_USER or runtime.memory.get(Seen(principal.id)):
+        return
+    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    now = utc_now()
+    session.execute(
+        insert(EndUser)
+        .values(
+            id=principal.id,
+            tenant_id=principal.tenant_id,
+            app_id=principal.app_id,
+            type=SERVICE_API,
+            session_id=principal.user,
+            external_user_id=principal.user,
+            is_anonymous=principal.user == DEFAULT_USER,
+            created_at=now,
+            updated_at=now,
+        )
+        .on_conflict_do_nothing()
+    )
+    on_commit(session, lambda: runtime.memory.put(Seen(principal.id), True))

@@ -1,0 +1,101 @@
+"""Makes a fresh installation usable at once: an owner, a demo app, its key."""
+
+import secrets
+from dataclasses import dataclass, field
+
+from api.core.model_runtime.types import ModelRef
+from api.core.ports import JSONObject
+from api.principal import ActorKind, Principal, Role
+from api.runtime import Runtime
+from api.services import accounts, app_configs, apps, setup, tokens
+
+DEMO_APP = "Slipway demo"
+DEMO_MODEL = ModelRef("builtin", "extractive-qa")
+DEMO_PROMPT = """Answer from the context.
+<context>
+Slipway is a self-hosted backend for LLM applications that speaks Dify's API.
+It runs as one process on a laptop or a small server: database, queue, vectors and files are embedded.
+The same code scales out by settings alone: PostgreSQL, Redis and several processes.
+A run belongs to the server: when the client goes away, the answer is still completed and stored.
+This demo app uses the built-in model, which quotes sentences from its context and does not generate text.
+To get generated answers, connect a provider such as OpenAI, Anthropic or Ollama and choose its model.
+</context>"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What a first start made. ``password`` is None where the operator chose it."""
+
+    email: str
+    password: str | None = field(repr=False)
+    app_key: str = field(repr=False)
+
+
+def make_demo(runtime: Runtime, *, email: str, password: str | None) -> Demo | None:
+    """Make owner, demo app and key on an empty database; None where there is an owner already."""
+    with runtime.transaction() as session:
+        if setup.get_setup_time(session) is not None:
+            return None
+    chosen = password or secrets.token_urlsafe(12) + "1a"
+    with runtime.transaction() as session:
+        account, tenant = accounts.create_owner(runtime, session, email=email, name="Owner", password=chosen)
+        principal = Principal(tenant_id=tenant.id, kind=ActorKind.ACCOUNT, id=account.id, role=Role.OWNER)
+        app = apps.create_app(
+            runtime,
+            session,
+            principal,
+            name=DEMO_APP,
+            mode="chat",
+            description="Quotes its context.",
+            is_demo=True,
+        )
+        app_configs.save_config(runtime, session, principal, app.id, demo_config())
+        _, key = tokens.create_token(session, principal, name="demo", app_id=app.id)
+    return Demo(email=email, password=None if password else chosen, app_key=key)
+
+
+def demo_config() -> JSONObject:
+    """Return the configuration of the demo app."""
+    return {
+        "model": {
+            "provider": DEMO_MODEL.provider,
+            "name": DEMO_MODEL.model,
+            "mode": "chat",
+            "completion_params": {},
+        },
+        "pre_prompt": DEMO_PROMPT,
+        "opening_statement": "Ask me what Slipway is.",
+        "suggested_questions": ["What is Slipway?", "What happens when the client goes away?"],
+    }
+
+
+def banner(url: str, key: str, made: Demo | None) -> str:
+    """Return what a start prints: where to go, and two lines that work when pasted."""
+    lines = ["", f"Slipway serves at {url}", f"  Swagger UI of the console   {url}/console/api/spec"]
+    lines.append(f"  Public API, browsable       {url}/api/docs")
+    if made is not None:
+        lines.append(f"  Owner                       {made.email}")
+    if made is not None and made.password is not None:
+        lines.append(f"  Password (shown once)       {made.password}")
+    lines += [
+        "",
+        "The demo app answers from its own context; the built-in model quotes and does not generate.",
+        "Stream an answer:",
+        "",
+        curl_line(url, key, "streaming"),
+        "",
+        "Or get it whole:",
+        "",
+        curl_line(url, key, "blocking"),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def curl_line(url: str, key: str, mode: str) -> str:
+    """Return a line to paste into a shell: one question to the demo app."""
+    body = f'{{"query": "What is Slipway?", "user": "me", "response_mode": "{mode}"}}'
+    return (
+        f"curl -N {url}/api/chat-messages -H 'Authorization: Bearer {key}' "
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )

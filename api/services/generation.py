@@ -1,0 +1,281 @@
+"""One entry for every app and every door: starts runs, finds them again, stops them.
+
+A run belongs to the server. It goes on its own thread; its events go, numbered,
+into its log; the SSE door and the blocking fold only read that log. So a lost
+client changes nothing, and a second reader sees the same.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session
+
+from api.core.apps import chat, completion
+from api.core.apps.inputs import check_inputs
+from api.core.apps.prompting import fill
+from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec, Deps, Run, Turn
+from api.core.events import ErrorOccurred, Event, EventLog, RunHeader
+from api.core.ports import Cancel, JSONObject
+from api.errors import AppError, AppUnavailable, BadRequest, Internal, NotFound, Unavailable
+from api.models.base import Base, new_id, utc_now
+from api.principal import ActorKind, Principal
+from api.runtime import Runtime
+from api.services import conversations, files, idempotency, limits, messages, providers, titles
+from api.services.recorder import Recorder
+
+logger = logging.getLogger(__name__)
+
+CONVERSATIONS = Base.metadata.tables["conversations"]
+MESSAGES = Base.metadata.tables["messages"]
+RUNNERS: Mapping[AppMode, Run] = {AppMode.CHAT: chat.run, AppMode.COMPLETION: completion.run}
+
+
+class NotChatApp(BadRequest):
+    """The route is for chat apps and the app is another."""
+
+    code = "not_chat_app"
+
+
+class Repeated(Exception):
+    """The request's idempotency claim belongs to an earlier one; ``message_id`` is what that one made."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(message_id)
+        self.message_id = message_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a caller asks of an app, as it came through the door."""
+
+    query: str
+    inputs: JSONObject
+    files: tuple[JSONObject, ...] = ()
+    conversation_id: str | None = None
+    auto_generate_name: bool = True
+    invoke_from: str = "service-api"
+    claim: idempotency.Claim | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A run that has its rows: what its thread needs to go on."""
+
+    header: RunHeader
+    turn: Turn
+    attached: tuple[files.AttachedFile, ...]
+    is_new: bool
+
+
+def check_chat_mode(app: AppSpec) -> None:
+    """Raise NotChatApp unless the app is of the chat family."""
+    if app.mode not in CHAT_MODES:
+        raise NotChatApp("Please check if your app mode matches the right API route.")
+
+
+def check_completion_mode(app: AppSpec) -> None:
+    """Raise AppUnavailable unless the app is a completion app."""
+    if app.mode is not AppMode.COMPLETION:
+        raise AppUnavailable("Please check if your app mode matches the right API route.")
+
+
+def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> EventLog:
+    """Start a run and return its log; whatever can be refused is refused before it starts.
+
+    Raises the AppError of the fault: unknown conversation, bad inputs or files,
+    no usable model, no free slot. At most three SQL statements, the caller's
+    authentication included.
+    """
+    if app.mode not in RUNNERS:
+        raise AppUnavailable(f"Apps of mode {app.mode.value!r} cannot be run yet.")
+    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
+    models.schema(app.tenant_id, app.configured().model.ref)
+    slot = limits.take_slot(runtime, app)
+    try:
+        with runtime.transaction() as session:
+            started = _begin(runtime, session, app, principal, ask)
+        log = runtime.channel.open(started.header)
+        cancel = Cancel(runtime.limits.run_timeout_s)
+        forget = runtime.channel.on_signal(started.header.task_id, cancel.set)
+    except Repeated as again:
+        limits.free_slot(runtime, slot)
+        return messages.first_run(runtime, principal, app.id, again.message_id)
+    except BaseException:
+        limits.free_slot(runtime, slot)
+        raise
+    recorder = Recorder(
+        runtime=runtime,
+        header=started.header,
+        principal=principal,
+        is_new=started.is_new,
+        wants_title=started.is_new and ask.auto_generate_name and titles.may_be_titled(app),
+    )
+
+    def drive() -> None:
+        try:
+            _drive(_events(runtime, app, started, Deps(models=models, cancel=cancel)), log, recorder)
+        finally:
+            forget()
+            limits.free_slot(runtime, slot)
+
+    threading.Thread(target=drive, name=f"run-{started.header.task_id}", daemon=True).start()
+    return log
+
+
+def find_run(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> EventLog:
+    """Return the log of a run the caller itself started, running or ended within ten minutes.
+
+    Raises NotFound for any other.
+    """
+    log = runtime.channel.find(task_id)
+    if log is None or not _is_own(log.header, principal, app_id):
+        raise NotFound("There is no such run, or its events are no longer kept.")
+    return log
+
+
+def stop(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> None:
+    """Stop a run the caller itself started, in whatever process it goes; nothing happens for any other.
+
+    Deliberately silent: clients rely on success, and it tells a stranger nothing.
+    """
+    log = runtime.channel.find(task_id)
+    if log is not None and _is_own(log.header, principal, app_id):
+        runtime.channel.signal(task_id)
+
+
+def _is_own(header: RunHeader, principal: Principal, app_id: str) -> bool:
+    is_same_app = header.tenant_id == principal.tenant_id and header.app_id == app_id
+    return is_same_app and (header.principal_id == principal.id or principal.kind is ActorKind.ACCOUNT)
+
+
+def _begin(runtime: Runtime, session: Session, app: AppSpec, principal: Principal, ask: Ask) -> Started:
+    """Check the request against app and conversation, and write the rows of the run."""
+    config = app.configured()
+    recalled = None
+    if ask.conversation_id is not None:
+        recalled = conversations.recall(session, principal, app.id, ask.conversation_id)
+    inputs = check_inputs(config.user_input_form, ask.inputs, recalled.inputs if recalled else None)
+    attached = files.attach(session, principal, config.file_upload, ask.files)
+    now = utc_now()
+    started = Started(
+        header=RunHeader(
+            task_id=new_id(),
+            tenant_id=app.tenant_id,
+            app_id=app.id,
+            mode=app.mode.value,
+            principal_id=principal.id,
+            created_at=int(now.timestamp()),
+            total_s=runtime.limits.run_timeout_s,
+            conversation_id=recalled.conversation_id if recalled else new_id(),
+            message_id=new_id(),
+        ),
+        turn=Turn(
+            query=ask.query,
+            inputs=inputs,
+            history=recalled.turns if recalled else (),
+            user=principal.user or principal.id,
+        ),
+        attached=attached,
+        is_new=recalled is None,
+    )
+    if ask.claim is not None:
+        _claim(session, ask.claim, started.header)
+    _insert_rows(runtime, session, app, principal, ask, started)
+    return started
+
+
+def _claim(session: Session, claim: idempotency.Claim, header: RunHeader) -> None:
+    """Take the request's idempotency claim; raises Repeated when an earlier request has it."""
+    first = idempotency.take(session, claim, message_id=header.message_id)
+    if first is not None:
+        raise Repeated(str(first.message_id))
+
+
+def _insert_rows(
+    runtime: Runtime, session: Session, app: AppSpec, principal: Principal, ask: Ask, started: Started
+) -> None:
+    """Write the conversation (when new) and the running message: two plain inserts."""
+    config, header, now = app.configured(), started.header, utc_now()
+    is_account = principal.kind is ActorKind.ACCOUNT
+    shared = {
+        "tenant_id": app.tenant_id,
+        "app_id": app.id,
+        "created_at": now,
+        "inputs": started.turn.inputs,
+        "invoke_from": ask.invoke_from,
+        "from_end_user_id": None if is_account else principal.id,
+        "from_account_id": principal.id if is_account else None,
+    }
+    if started.is_new:
+        session.execute(
+            CONVERSATIONS.insert().values(
+                **shared,
+                id=header.conversation_id,
+                mode=app.mode.value,
+                name=conversations.first_words(ask.query),
+                introduction=fill(config.opening_statement, started.turn.inputs),
+                status="normal",
+                updated_at=now,
+            )
+        )
+    session.execute(
+        MESSAGES.insert().values(
+            **shared,
+            id=header.message_id,
+            conversation_id=header.conversation_id,
+            task_id=header.task_id,
+            mode=header.mode,
+            query=ask.query,
+            files=[file.to_row() for file in started.attached] or None,
+            answer="",
+            status="running",
+            owner=runtime.owner,
+            model_provider=config.model.ref.provider,
+            model_name=config.model.name,
+            message_tokens=0,
+            answer_tokens=0,
+            total_price=0,
+            currency="USD",
+            latency_s=0.0,
+        )
+    )
+
+
+def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Iterator[Event]:
+    """Yield the run's events; files are read here, on the run's own time."""
+    detail = app.configured().file_upload.image.detail
+    images = files.load_images(runtime, started.attached, detail=detail, cancel=deps.cancel)
+    yield from RUNNERS[app.mode](app, replace(started.turn, images=images), deps)
+
+
+def _drive(events: Iterator[Event], log: EventLog, recorder: Recorder) -> None:
+    """Carry the events into the log; whatever happens, the log ends with exactly one terminal event.
+
+    One of the four places where every exception is caught.
+    """
+    try:
+        for event in recorder.watch(events):
+            log.append(event)
+    except AppError as exc:
+        _end_failed(exc, log, recorder)
+    except Exception:
+        logger.exception("run failed", extra={"task_id": log.header.task_id})
+        _end_failed(Internal("Internal Server Error, please contact support."), log, recorder)
+    else:
+        log.close()
+
+
+def _end_failed(error: AppError, log: EventLog, recorder: Recorder) -> None:
+    """Store the failure and tell it; where it cannot be stored now, tell it and store it later."""
+    event = ErrorOccurred(status=error.http_status, code=error.code, message=error.message)
+    is_stored = True
+    try:
+        recorder.fail(event)
+    except Unavailable:
+        is_stored = False
+    log.append(event)
+    log.close()
+    if not is_stored:
+        recorder.fail_later(event)

@@ -1,0 +1,84 @@
+"""How much a caller may do: ceilings per plan, app and account, and slots for runs.
+
+Boundary: says what the ceilings are; the door counts against them
+(controllers/http/limits.py). Slots are counted here, because a run keeps its
+slot long after its request is answered.
+"""
+
+from dataclasses import dataclass
+
+from api.core.apps.spec import AppSpec
+from api.errors import RateLimited
+from api.principal import Principal
+from api.runtime import Limits, Runtime, Window
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+PLAN_WINDOWS = {
+    "sandbox": (
+        Window(limit=60, seconds=MINUTE),
+        Window(limit=1_000, seconds=HOUR),
+        Window(limit=10_000, seconds=DAY),
+    ),
+    "professional": (
+        Window(limit=300, seconds=MINUTE),
+        Window(limit=10_000, seconds=HOUR),
+        Window(limit=100_000, seconds=DAY),
+    ),
+    "team": (
+        Window(limit=600, seconds=MINUTE),
+        Window(limit=30_000, seconds=HOUR),
+        Window(limit=300_000, seconds=DAY),
+    ),
+}
+SLOT_TTL_S = 600.0
+"""A slot nobody gave back (its process died) is free again after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """At most so many calls in a window, counted together under ``key``."""
+
+    key: str
+    window: Window
+
+
+def app_ceilings(limits: Limits, app: AppSpec) -> tuple[Ceiling, ...]:
+    """Return what one call of an app's API is counted against: the workspace's plan, then the app's own."""
+    if not limits.are_rate_limits_on:
+        return ()
+    plan = PLAN_WINDOWS.get(app.plan, limits.enterprise_windows)
+    own = (Window(limit=app.api_rpm, seconds=MINUTE), Window(limit=app.api_rph, seconds=HOUR))
+    pairs = [*((f"tenant:{app.tenant_id}", w) for w in plan), *((f"app:{app.id}", w) for w in own)]
+    return tuple(Ceiling(key, window) for key, window in pairs if window.limit)
+
+
+def account_ceilings(limits: Limits, principal: Principal) -> tuple[Ceiling, ...]:
+    """Return what one console call of an account is counted against."""
+    if not limits.are_rate_limits_on or not limits.console_rpm:
+        return ()
+    return (Ceiling(f"account:{principal.id}", Window(limit=limits.console_rpm, seconds=MINUTE)),)
+
+
+def take_slot(runtime: Runtime, app: AppSpec) -> str | None:
+    """Take one of the app's slots for concurrent runs; return its key, None where there is no limit.
+
+    Raises RateLimited when all are taken. Give it back with ``free_slot``.
+    """
+    caps = [cap for cap in (app.max_active_requests, runtime.limits.max_active_requests) if cap]
+    if not caps:
+        return None
+    key = f"slots:{app.id}"
+    if runtime.cache.increment(key, 1, SLOT_TTL_S) > min(caps):
+        runtime.cache.increment(key, -1, SLOT_TTL_S)
+        raise RateLimited(
+            "Too many requests. Please try again later. The current maximum concurrent requests allowed "
+            f"for {app.id} is {min(caps)}.",
+            retry_after_s=1,
+        )
+    return key
+
+
+def free_slot(runtime: Runtime, key: str | None) -> None:
+    """Give a slot back, once, on whatever way the run ended."""
+    if key is not None:
+        runtime.cache.increment(key, -1, SLOT_TTL_S)

@@ -1,0 +1,179 @@
+"""Messages of end users: their history, what was thought of them, and a finished run told again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import and_, delete, select, tuple_
+from sqlalchemy.orm import Session
+
+from api.core.events import Event, EventBatch, EventLog, RunHeader, TextChunk, from_json
+from api.core.ports import JSONObject
+from api.errors import InvalidRequest, NotFound
+from api.models.base import utc_now
+from api.models.conversation import Message, MessageFeedback
+from api.models.types import position_of
+from api.principal import ActorKind, Principal
+from api.runtime import Runtime
+from api.services.access import access_conversation, access_message
+from api.services.idempotency import StillRunning
+
+ITEM_COLUMNS = (
+    Message.id,
+    Message.conversation_id,
+    Message.parent_message_id,
+    Message.inputs,
+    Message.query,
+    Message.answer,
+    Message.status,
+    Message.error,
+    Message.files,
+    Message.outcome,
+    Message.message_tokens,
+    Message.answer_tokens,
+    Message.total_price,
+    Message.currency,
+    Message.latency_s,
+    Message.created_at,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLog:
+    """The log of a run whose own log has expired, told from its stored message."""
+
+    header: RunHeader
+    events: tuple[Event, ...]
+
+    def append(self, event: Event) -> None:
+        """Refuse: the run is over."""
+        raise ValueError(f"the run {self.header.task_id} is over, {event!r} cannot be added")
+
+    def close(self) -> None:
+        """Do nothing: it is closed."""
+
+    def read(self, after: int, timeout_s: float) -> EventBatch:
+        """Return what follows ``after`` at once."""
+        del timeout_s
+        return EventBatch(self.events[after:], is_last=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageItem:
+    """A message as its end user sees it. ``outcome`` is the run's terminal event, None while it runs."""
+
+    id: str
+    conversation_id: str
+    parent_message_id: str | None
+    inputs: JSONObject
+    query: str
+    answer: str
+    status: str
+    error: str | None
+    files: list[JSONObject] | None
+    outcome: JSONObject | None
+    message_tokens: int
+    answer_tokens: int
+    total_price: Decimal
+    currency: str
+    latency_s: float
+    created_at: datetime
+    rating: str | None
+
+
+def load_messages(
+    session: Session,
+    principal: Principal,
+    app_id: str,
+    conversation_id: str,
+    *,
+    first_id: str | None,
+    limit: int,
+) -> tuple[list[MessageItem], bool]:
+    """Return a page of a conversation's messages, oldest first, and whether older ones exist.
+
+    The page ends before ``first_id``, the oldest message the caller holds.
+    Raises NotFound for a foreign conversation or an unknown ``first_id``.
+    """
+    conversation = access_conversation(session, principal, app_id, conversation_id)
+    mine = (Message.tenant_id == principal.tenant_id, Message.conversation_id == conversation.id)
+    own_feedback = and_(
+        MessageFeedback.message_id == Message.id, MessageFeedback.from_source == _source(principal)
+    )
+    query = (
+        select(*ITEM_COLUMNS, MessageFeedback.rating).outerjoin(MessageFeedback, own_feedback).where(*mine)
+    )
+    if first_id is not None:
+        position = session.execute(
+            select(Message.created_at, Message.id).where(*mine, Message.id == first_id)
+        ).one_or_none()
+        if position is None:
+            raise NotFound("First Message Not Exists.")
+        query = query.where(tuple_(Message.created_at, Message.id) < position_of(*position))
+    newest_first = query.order_by(Message.created_at.desc(), Message.id.desc()).limit(limit + 1)
+    rows = session.execute(newest_first).all()
+    page = [MessageItem(**row._mapping) for row in reversed(rows[:limit])]  # noqa: SLF001  # documented
+    return page, len(rows) > limit
+
+
+def rate_message(
+    session: Session,
+    principal: Principal,
+    app_id: str,
+    message_id: str,
+    *,
+    rating: str | None,
+    content: str | None,
+) -> None:
+    """Store the caller's judgement of its message; None takes it back. Raises NotFound, InvalidRequest."""
+    message = access_message(session, principal, app_id, message_id)
+    source = _source(principal)
+    mine = (MessageFeedback.message_id == message.id, MessageFeedback.from_source == source)
+    if rating is None:
+        removed = session.execute(delete(MessageFeedback).where(*mine).returning(MessageFeedback.id)).all()
+        if not removed:
+            raise InvalidRequest("rating must not be null where there is none to take back", field="rating")
+        return
+    row = session.scalars(select(MessageFeedback).where(*mine)).one_or_none()
+    if row is None:
+        is_account = principal.kind is ActorKind.ACCOUNT
+        row = MessageFeedback(
+            tenant_id=message.tenant_id,
+            app_id=app_id,
+            conversation_id=message.conversation_id,
+            message_id=message.id,
+            from_source=source,
+            from_end_user_id=None if is_account else principal.id,
+            from_account_id=principal.id if is_account else None,
+        )
+        session.add(row)
+    row.rating, row.content, row.updated_at = rating, content, utc_now()
+
+
+def first_run(runtime: Runtime, principal: Principal, app_id: str, message_id: str) -> EventLog:
+    """Return the log of the run that made a message, for a repeated request; raises StillRunning."""
+    with runtime.transaction() as session:
+        message = access_message(session, principal, app_id, message_id)
+    if message.status == "running":
+        raise StillRunning("The first request with this Idempotency-Key is still running.", retry_after_s=1)
+    return runtime.channel.find(message.task_id) or _stored_log(message, principal)
+
+
+def _stored_log(message: Message, principal: Principal) -> StoredLog:
+    header = RunHeader(
+        task_id=message.task_id,
+        tenant_id=message.tenant_id,
+        app_id=message.app_id,
+        mode=message.mode,
+        principal_id=principal.id,
+        created_at=int(message.created_at.timestamp()),
+        total_s=0.0,
+        conversation_id=message.conversation_id,
+        message_id=message.id,
+    )
+    text: tuple[Event, ...] = (TextChunk(text=message.answer),) if message.answer else ()
+    return StoredLog(header=header, events=(*text, from_json(message.outcome or {})))
+
+
+def _source(principal: Principal) -> str:
+    return "admin" if principal.kind is ActorKind.ACCOUNT else "user"

@@ -1,0 +1,124 @@
+"""Writes down what a run tells: the message as it ends, whatever way it ends.
+
+Watches the run's events and touches the database once, at the end, before the
+terminal event goes out: who has read ``message_end`` finds the message stored.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import update
+
+from api.core.events import ErrorOccurred, Event, MessageEnd, RunHeader, TextChunk, TextReplaced, to_json
+from api.errors import Unavailable
+from api.models.base import utc_now
+from api.models.conversation import Conversation, Message
+from api.principal import Principal
+from api.runtime import Runtime
+from api.services import end_users, jobs
+from api.services.jobs import Job
+
+logger = logging.getLogger(__name__)
+
+STORE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+
+@dataclass(kw_only=True)
+class Recorder:
+    """Gathers one run's answer and stores it.
+
+    ``is_new`` says that the run made its conversation, ``wants_title`` that a
+    model shall name it afterwards.
+    """
+
+    runtime: Runtime
+    header: RunHeader
+    principal: Principal
+    is_new: bool
+    wants_title: bool
+    started: float = field(default_factory=time.monotonic)
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def answer(self) -> str:
+        """The answer as far as it has come."""
+        return "".join(self.pieces)
+
+    def watch(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Yield every event; store the message before its last one."""
+        for event in events:
+            match event:
+                case TextChunk():
+                    self.pieces.append(event.text)
+                case TextReplaced():
+                    self.pieces[:] = [event.text]
+                case MessageEnd():
+                    self.store(_ending(event))
+            yield event
+
+    def fail(self, error: ErrorOccurred) -> None:
+        """Store what there is of the answer, marked with the error that ended it."""
+        self.store({"status": "error", "error": error.message, "outcome": to_json(error)})
+
+    def store(self, ending: Mapping[str, Any]) -> None:
+        """Write the end of the message; raises Unavailable when the database is away."""
+        now = utc_now()
+        header = self.header
+        values = {
+            "answer": self.answer,
+            "latency_s": time.monotonic() - self.started,
+            "finished_at": now,
+            **ending,
+        }
+        with self.runtime.transaction() as session:
+            session.execute(
+                update(Message.__table__)  # type: ignore[arg-type]  # a Table at run time
+                .where(Message.id == header.message_id)
+                .values(**values)
+            )
+            if not self.is_new:
+                session.execute(
+                    update(Conversation.__table__)  # type: ignore[arg-type]  # a Table at run time
+                    .where(Conversation.id == header.conversation_id)
+                    .values(updated_at=now)
+                )
+            end_users.remember_end_user(self.runtime, session, self.principal)
+            if self.wants_title and values["status"] == "normal":
+                jobs.enqueue_on_commit(
+                    self.runtime,
+                    session,
+                    Job.NAME_CONVERSATION,
+                    {"message_id": header.message_id},
+                    tenant_id=header.tenant_id,
+                    queue="titles",
+                )
+
+    def fail_later(self, error: ErrorOccurred) -> None:
+        """Keep trying to store the failure for some ten minutes: the database was away when the run ended."""
+        for pause_s in STORE_AGAIN_S:
+            time.sleep(pause_s)
+            try:
+                self.fail(error)
+            except Unavailable:
+                continue
+            return
+        logger.error("message not stored", extra={"message_id": self.header.message_id})
+
+
+def _ending(event: MessageEnd) -> dict[str, Any]:
+    """Return the columns a finished answer fills."""
+    values: dict[str, Any] = {
+        "status": "stopped" if event.outcome == "stopped" else "normal",
+        "outcome": to_json(event),
+    }
+    if event.usage is not None:
+        values |= {
+            "message_tokens": event.usage.prompt_tokens,
+            "answer_tokens": event.usage.completion_tokens,
+            "total_price": event.usage.total_price,
+            "currency": event.usage.price.currency,
+        }
+    return values

@@ -1,0 +1,109 @@
+"""Names for conversations, made by the app's own model after the first answer; never in its way."""
+
+import logging
+
+from sqlalchemy import select
+
+from api.core.apps.spec import AppSpec
+from api.core.model_runtime.provider import PROVIDERS
+from api.core.model_runtime.types import ChatRequest, Message, Role
+from api.core.ports import Cancel
+from api.errors import AppError, InvalidRequest
+from api.models.conversation import Message as MessageRow
+from api.principal import Principal
+from api.runtime import Runtime
+from api.services import app_specs, conversations, providers
+from api.services.access import access_conversation
+from api.services.conversations import ConversationItem
+from api.services.jobs import Lease
+
+logger = logging.getLogger(__name__)
+
+TITLE_CHARS = 60
+QUERY_CHARS = 2000
+TIMEOUT_S = 30.0
+INSTRUCTIONS = (
+    "Write a title for a conversation that begins with the user's message: at most six words, in the "
+    "language of the message, without quotation marks or a full stop. Answer with the title alone."
+)
+
+
+def may_be_titled(app: AppSpec) -> bool:
+    """Tell whether the app's model can write a title: one that only quotes cannot."""
+    provider = PROVIDERS.get(app.configured().model.ref.provider)
+    return provider is not None and provider.schema.is_generative
+
+
+def make_title(runtime: Runtime, app: AppSpec, query: str) -> str:
+    """Return a title the app's model writes for a question; raises the model's failure."""
+    ref = app.configured().model.ref
+    request = ChatRequest(
+        model=ref.model,
+        messages=(Message.of(Role.SYSTEM, INSTRUCTIONS), Message.of(Role.USER, query[:QUERY_CHARS])),
+        parameters={"max_tokens": 40, "temperature": 0.2},
+    )
+    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
+    chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
+    text = " ".join("".join(chunk.text for chunk in chunks).split()).strip("\"'“”「」《》。. ")
+    return text[:TITLE_CHARS] or conversations.first_words(query)
+
+
+def name_conversation(runtime: Runtime, lease: Lease) -> None:
+    """Run the job that names a new conversation; a model that fails leaves the first words as the name."""
+    with runtime.transaction() as session:
+        row = session.execute(
+            select(MessageRow.app_id, MessageRow.query, MessageRow.conversation_id).where(
+                MessageRow.tenant_id == lease.tenant_id, MessageRow.id == lease.payload["message_id"]
+            )
+        ).one_or_none()
+        if row is None:
+            return
+        app = app_specs.load_spec(runtime, session, lease.tenant_id, row.app_id)
+    try:
+        title = make_title(runtime, app, row.query)
+    except AppError as exc:
+        logger.info("no title made: %s", exc.code, extra={"conversation_id": row.conversation_id})
+        return
+    with runtime.transaction() as session:
+        conversations.name_if_unnamed(
+            session, row.conversation_id, given=conversations.first_words(row.query), title=title
+        )
+
+
+def rename(
+    runtime: Runtime,
+    app: AppSpec,
+    principal: Principal,
+    conversation_id: str,
+    *,
+    name: str | None,
+    is_automatic: bool,
+) -> ConversationItem:
+    """Give a conversation of the caller a name, or let the app's model find one.
+
+    Raises NotFound, and InvalidRequest where neither is asked for.
+    """
+    if is_automatic:
+        name = _title_of(runtime, app, principal, conversation_id)
+    elif name is None:
+        message = "name is required when auto_generate is false"
+        raise InvalidRequest(message, field="name", fault="required")
+    with runtime.transaction() as session:
+        return conversations.rename_conversation(session, principal, app.id, conversation_id, name)
+
+
+def _title_of(runtime: Runtime, app: AppSpec, principal: Principal, conversation_id: str) -> str:
+    """Return a title for a conversation of the caller; its first words where the model cannot help."""
+    with runtime.transaction() as session:
+        conversation = access_conversation(session, principal, app.id, conversation_id)
+        first = select(MessageRow.query).where(
+            MessageRow.tenant_id == principal.tenant_id, MessageRow.conversation_id == conversation.id
+        )
+        query = session.scalars(first.order_by(MessageRow.created_at, MessageRow.id).limit(1)).one()
+    if not may_be_titled(app):
+        return conversations.first_words(query)
+    try:
+        return make_title(runtime, app, query)
+    except AppError as exc:
+        logger.info("no title made: %s", exc.code, extra={"conversation_id": conversation_id})
+        return conversations.first_words(query)

@@ -1,0 +1,215 @@
+"""API keys of the public API: made, shown once, hashed, checked.
+
+A key is 24 random characters (142 bits), so a plain SHA-256 of it is as good as
+a slow hash and one indexed look-up finds it.
+"""
+
+import hashlib
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, select, update
+from sqlalchemy.orm import Session
+
+from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec
+from api.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
+from api.models.account import Tenant
+from api.models.app import APIToken, App, AppModelConfig
+from api.models.base import utc_now
+from api.principal import Principal
+from api.runtime import Runtime
+from api.services import app_specs, end_users
+from api.services.access import is_id
+
+ALPHABET = string.ascii_letters + string.digits
+MAX_KEYS = 10
+SCOPES = ("chat", "completion", "workflow", "file", "audio", "dataset")
+DEFAULT_SCOPES = ("chat", "completion", "workflow")
+MODES_OF_SCOPE = {
+    "chat": CHAT_MODES,
+    "completion": frozenset({AppMode.COMPLETION}),
+    "workflow": frozenset({AppMode.WORKFLOW}),
+}
+
+
+class TooManyKeys(InvalidRequest):
+    """The app or the workspace has as many keys as it may."""
+
+    code = "max_keys_exceeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCaller:
+    """A caller with an app key: the app it opens, and which key it is."""
+
+    key_id: str
+    app: AppSpec
+
+    def end_user(self, user: str | None) -> Principal:
+        """Return the end user the caller names, as a principal of the app."""
+        return end_users.to_principal(self.app.tenant_id, self.app.id, user)
+
+
+def hash_token(token: str) -> str:
+    """Return what is stored of a key."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def create_token(
+    session: Session,
+    principal: Principal,
+    *,
+    name: str,
+    app_id: str | None,
+    permissions: tuple[str, ...] = DEFAULT_SCOPES,
+) -> tuple[APIToken, str]:
+    """Make an app key (or, without ``app_id``, a workspace key); return its row and the key itself.
+
+    The key is not stored and cannot be shown again. Raises TooManyKeys at the
+    eleventh, however many ask at once.
+    """
+    # Makers of keys take turns at the workspace's row; nothing in it changes.
+    session.execute(
+        update(Tenant)
+        .where(Tenant.id == principal.tenant_id)
+        .values(updated_at=Tenant.updated_at)
+        .execution_options(synchronize_session=False)
+    )
+    held = select(func.count()).where(
+        APIToken.tenant_id == principal.tenant_id, APIToken.kind == "app", APIToken.app_id == app_id
+    )
+    if session.scalar(held) >= MAX_KEYS:  # type: ignore[operator]  # a count is never null
+        raise TooManyKeys(f"Cannot create more than {MAX_KEYS} API keys for this resource type.")
+    token = "app-" + "".join(secrets.choice(ALPHABET) for _ in range(24))
+    row = APIToken(
+        tenant_id=principal.tenant_id,
+        app_id=app_id,
+        kind="app",
+        name=name,
+        token_hash=hash_token(token),
+        masked=f"app-…{token[-4:]}",
+        permissions=list(permissions),
+        created_by=principal.id,
+    )
+    session.add(row)
+    session.flush()
+    return row, token
+
+
+def load_tokens(session: Session, principal: Principal, app_id: str | None) -> list[APIToken]:
+    """Return the keys of an app (None: all app and workspace keys), newest first."""
+    query = select(APIToken).where(APIToken.tenant_id == principal.tenant_id, APIToken.kind == "app")
+    if app_id is not None:
+        query = query.where(APIToken.app_id == app_id)
+    return list(session.scalars(query.order_by(APIToken.created_at.desc(), APIToken.id)))
+
+
+def delete_token(session: Session, principal: Principal, key_id: str, *, app_id: str | None) -> None:
+    """Revoke a key of an app (None: any key) at once, on every process; raises NotFound."""
+    row = None
+    if is_id(key_id):
+        query = select(APIToken).where(
+            APIToken.tenant_id == principal.tenant_id, APIToken.id == key_id.lower()
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None or app_id not in (None, row.app_id):
+        raise NotFound("API key not found.")
+    session.delete(row)
+
+
+def authenticate(
+    runtime: Runtime,
+    session: Session,
+    token: str,
+    *,
+    scope: str | None,
+    app_hint: Callable[[], str | None],
+) -> KeyCaller:
+    """Return the caller a key belongs to, with its app as configured now; one statement.
+
+    ``app_hint`` names the app a workspace key is used for and is asked only
+    then. Raises Unauthorized for an unknown key, Forbidden where the app, the
+    workspace or the key's scopes do not allow the call.
+    """
+    record = session.execute(_CALLER.where(APIToken.token_hash == hash_token(token))).one_or_none()
+    if record is None:
+        raise Unauthorized("Access token is invalid")
+    if record.app_id is None:
+        app_id = _app_of_workspace_key(session, record.token_tenant_id, scope, app_hint())
+        record = session.execute(
+            _CALLER_OF_APP.where(APIToken.token_hash == hash_token(token), App.id == app_id)
+        ).one()
+    _check_caller(record, scope)
+    runtime.used_keys[record.token_id] = utc_now()
+    return KeyCaller(key_id=record.token_id, app=app_specs.to_spec(runtime, record))
+
+
+def save_uses(runtime: Runtime) -> None:
+    """Write down when the keys used since the last call were used; run twice a minute, off the requests."""
+    uses = {key_id: runtime.used_keys.pop(key_id) for key_id in list(runtime.used_keys)}
+    if not uses:
+        return
+    with runtime.transaction() as session:
+        session.execute(
+            update(APIToken.__table__)  # type: ignore[arg-type]  # a Table at run time
+            .where(APIToken.id == bindparam("key_id"))
+            .values(last_used_at=bindparam("used_at")),
+            [{"key_id": key_id, "used_at": used_at} for key_id, used_at in uses.items()],
+        )
+
+
+def _caller_query(app_condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    query: Select[*tuple[Any, ...]] = select(
+        APIToken.id.label("token_id"),
+        APIToken.tenant_id.label("token_tenant_id"),
+        APIToken.permissions,
+        App.status.label("app_status"),
+        App.enable_api,
+        Tenant.status.label("tenant_status"),
+        *app_specs.COLUMNS,
+    )
+    return (
+        query.select_from(APIToken)
+        .join(Tenant, Tenant.id == APIToken.tenant_id)
+        .outerjoin(App, and_(App.tenant_id == APIToken.tenant_id, app_condition))
+        .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
+        .where(APIToken.kind == "app")
+    )
+
+
+_CALLER = _caller_query(App.id == APIToken.app_id)
+_CALLER_OF_APP = _caller_query(APIToken.app_id.is_(None))
+
+
+def _app_of_workspace_key(session: Session, tenant_id: str, scope: str | None, hint: str | None) -> str:
+    """Return the app a workspace key is used for: the one named, else the only one that fits the route."""
+    query = select(App.id).where(App.tenant_id == tenant_id)
+    if hint is not None:
+        found = session.scalars(query.where(App.id == hint.lower())).all() if is_id(hint) else []
+        if not found:
+            raise NotFound("App not found.")
+    else:
+        modes = MODES_OF_SCOPE.get(scope or "", frozenset(AppMode))
+        found = session.scalars(query.where(App.mode.in_(modes)).limit(2)).all()
+        if len(found) != 1:
+            raise InvalidRequest(
+                "A workspace key needs the app it is used for in the X-App-Id header.",
+                field="app_id",
+                fault="required",
+            )
+    return found[0]
+
+
+def _check_caller(record: Row[Any], scope: str | None) -> None:
+    """Raise Forbidden where the app, its workspace or the key's scopes refuse the call."""
+    if record.tenant_status != "normal":
+        raise Forbidden("The workspace's status is archived.")
+    if record.app_status != "normal":
+        raise Forbidden("The app's status is abnormal.")
+    if not record.enable_api:
+        raise Forbidden("The app's API service has been disabled.")
+    if scope is not None and scope not in record.permissions:
+        raise Forbidden(f"This API key lacks the permission {scope!r}.")

@@ -1,0 +1,135 @@
+"""Fixtures: the whole program, embedded and scaled out, and a fresh workspace for each test.
+
+Every row belongs to a workspace, so a test isolates itself by making its own;
+nothing is rolled back or truncated between tests. Tests that use ``house`` (or
+anything built on it) run twice: on SQLite with everything in memory, and on
+PostgreSQL and Redis where those answer.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from pydantic import SecretStr
+
+from api.app_factory import create_app, start_worker
+from api.models.account import Setup
+from api.runtime import Runtime
+from api.settings import Settings
+from tests.factories import ChatApp, Owner, make_chat_app, make_owner
+
+DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
+SECRET = SecretStr("a-secret-of-the-tests-0123456789-abcdef")
+
+
+def answers(url: str) -> bool:
+    """Tell whether something listens where a URL points."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A database of this test process alone."""
+    if not answers(DATABASE_URL):
+        pytest.skip(f"no PostgreSQL answers at {urlsplit(DATABASE_URL).netloc}")
+    name = f"slipway_test_{os.getpid()}"
+    with psycopg.connect(DATABASE_URL, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield urlsplit(DATABASE_URL)._replace(path=f"/{name}").geturl()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """A Redis that answers."""
+    if not answers(REDIS_URL):
+        pytest.skip(f"no Redis answers at {urlsplit(REDIS_URL).netloc}")
+    return REDIS_URL
+
+
+def make_settings(data_dir: Path, **values: object) -> Settings:
+    """Return settings for a test: quiet, and with nothing from the environment's ``.env``."""
+    defaults = {"data_dir": data_dir, "secret_key": SECRET, "log_level": "ERROR", "ping_interval_s": 0.5}
+    return Settings.model_validate({**defaults, **values})
+
+
+def make_house(settings: Settings, *, has_owner: bool = True) -> Flask:
+    """Return the program on a migrated database, in testing mode."""
+    app = create_app(settings)
+    app.testing = True
+    with app.app_context():
+        upgrade()
+    if has_owner:
+        with app.extensions["runtime"].transaction() as session:
+            session.merge(Setup(id=1))
+    return app
+
+
+@pytest.fixture(scope="session", params=["embedded", "scaled"])
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """The program with its worker: embedded (SQLite, memory) and scaled (PostgreSQL, Redis)."""
+    urls = {}
+    if request.param == "scaled":
+        urls = {
+            "database_url": request.getfixturevalue("postgres_url"),
+            "redis_url": request.getfixturevalue("redis_url"),
+        }
+    app = make_house(make_settings(tmp_path_factory.mktemp(request.param), **urls))
+    start_worker(app)
+    yield app
+    stop_house(app)
+
+
+def stop_house(app: Flask) -> None:
+    """Stop the threads of a program and give its connections back."""
+    runtime: Runtime = app.extensions["runtime"]
+    runtime.queue.stop(5.0)
+    runtime.channel.stop()
+    runtime.session_factory.kw["bind"].dispose()
+
+
+@pytest.fixture
+def runtime(house: Flask) -> Runtime:
+    """The backends of the program."""
+    made: Runtime = house.extensions["runtime"]
+    return made
+
+
+@pytest.fixture
+def client(house: Flask) -> FlaskClient:
+    """A client of the program, without cookies of other tests."""
+    return house.test_client()
+
+
+@pytest.fixture
+def owner(runtime: Runtime) -> Owner:
+    """The owner of a fresh workspace, signed in."""
+    return make_owner(runtime)
+
+
+@pytest.fixture
+def chat_app(runtime: Runtime, owner: Owner) -> ChatApp:
+    """A chat app on the built-in model, with a key."""
+    return make_chat_app(runtime, owner)
+
+
+@pytest.fixture
+def fresh_client(tmp_path: Path) -> Iterator[FlaskClient]:
+    """A client of an embedded program that has no owner yet."""
+    app = make_house(make_settings(tmp_path), has_owner=False)
+    yield app.test_client()
+    stop_house(app)

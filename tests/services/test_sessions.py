@@ -1,0 +1,119 @@
+"""Who a console token stands for, at the moment it is used."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, update
+
+from api.backends.database import count_statements
+from api.errors import Unauthorized
+from api.models.account import Account, LoginSession, Tenant, TenantMember
+from api.models.base import utc_now
+from api.principal import ActorKind, Role
+from api.runtime import Runtime
+from api.services import session_tokens, sessions, tenants
+from api.services.sessions import Identity
+from tests.factories import Owner, make_owner
+
+
+def identify(runtime: Runtime, token: str) -> Identity:
+    with runtime.transaction() as session:
+        return sessions.identify(runtime, session, token)
+
+
+def set_status(runtime: Runtime, owner: Owner, status: str) -> None:
+    with runtime.transaction() as session:
+        session.get_one(Account, owner.account_id).status = status
+
+
+def test_identify_signed_in_is_the_owner_in_one_statement(runtime: Runtime, owner: Owner) -> None:
+    with count_statements(runtime.session_factory.kw["bind"]) as statements:
+        identity = identify(runtime, owner.token)
+
+    assert len([text for text in statements if "sessions" in text]) == len(statements) == 1
+    assert identity.account_id == owner.account_id
+    assert identity.principal.tenant_id == owner.tenant_id
+    assert identity.principal.kind is ActorKind.ACCOUNT
+    assert identity.principal.role is Role.OWNER
+
+
+def test_identify_role_changed_counts_at_once(runtime: Runtime, owner: Owner) -> None:
+    with runtime.transaction() as session:
+        session.execute(
+            update(TenantMember).where(TenantMember.account_id == owner.account_id).values(role="normal")
+        )
+
+    assert identify(runtime, owner.token).principal.role is Role.NORMAL
+
+
+def test_identify_removed_member_is_refused_at_once(runtime: Runtime, owner: Owner) -> None:
+    with runtime.transaction() as session:
+        session.execute(delete(TenantMember).where(TenantMember.account_id == owner.account_id))
+
+    with pytest.raises(Unauthorized, match="no workspace"):
+        identify(runtime, owner.token)
+
+
+@pytest.mark.parametrize("status", ["banned", "closed"])
+def test_identify_barred_account_is_refused(runtime: Runtime, owner: Owner, status: str) -> None:
+    set_status(runtime, owner, status)
+
+    with pytest.raises(Unauthorized, match="banned"):
+        identify(runtime, owner.token)
+
+
+def test_identify_suspended_workspace_moves_to_another(runtime: Runtime, owner: Owner) -> None:
+    with runtime.transaction() as session:
+        account = session.get_one(Account, owner.account_id)
+        second = tenants.create_tenant(runtime, session, name="Second", owner=account)
+        second.status = "archive"
+
+    assert identify(runtime, owner.token).principal.tenant_id == owner.tenant_id
+    with count_statements(runtime.session_factory.kw["bind"]) as statements:
+        identify(runtime, owner.token)
+    assert len(statements) == 1, "the move is remembered"
+
+
+def test_identify_only_workspace_suspended_is_refused(runtime: Runtime, owner: Owner) -> None:
+    with runtime.transaction() as session:
+        session.get_one(Tenant, owner.tenant_id).status = "archive"
+
+    with pytest.raises(Unauthorized):
+        identify(runtime, owner.token)
+
+
+def test_identify_session_run_out_is_refused(runtime: Runtime, owner: Owner) -> None:
+    with runtime.transaction() as session:
+        session.execute(
+            update(LoginSession)
+            .where(LoginSession.account_id == owner.account_id)
+            .values(expires_at=utc_now() - timedelta(seconds=1))
+        )
+
+    with pytest.raises(Unauthorized, match="ended"):
+        identify(runtime, owner.token)
+
+
+def test_identify_session_of_another_account_is_refused(runtime: Runtime, owner: Owner) -> None:
+    other = make_owner(runtime)
+    claims = session_tokens.read_access_token(runtime.vault, owner.token)
+    crossed = session_tokens.issue_tokens(
+        runtime.vault,
+        account_id=other.account_id,
+        session_id=claims.session_id,
+        refresh_token="",
+        ttl_s=60,
+    )
+
+    with pytest.raises(Unauthorized):
+        identify(runtime, crossed.access_token)
+
+
+def test_open_session_clears_sessions_that_are_over(runtime: Runtime, owner: Owner) -> None:
+    sessions.logout(runtime, access_token=owner.token, refresh_token=None, is_everywhere=False)
+
+    with runtime.transaction() as session:
+        sessions.open_session(runtime, session, owner.account_id, None)
+        left = session.query(LoginSession).filter_by(account_id=owner.account_id).count()
+
+    assert left == 1

@@ -1,0 +1,66 @@
+"""The configuration, and how a bad one is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from api.app_factory import create_app
+from api.settings import SettingsError, load_settings
+from tests.conftest import make_settings
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("NO_SUCH_SETTING=1", "NO_SUCH_SETTING in"),
+        ("PORT=abc", "PORT: "),
+        ("PORT=99999", "PORT: "),
+        ("DEFAULT_PLAN=gold", "DEFAULT_PLAN: "),
+        ("WORKERS=2", "WORKERS=2 needs CHANNEL=redis, because memory is not shared."),
+        ("CHANNEL=redis", "CHANNEL=redis needs REDIS_URL."),
+        ("SECRET_KEY=short", "SECRET_KEY must have at least 32 characters."),
+        ("DATABASE_URL=mysql://x/y", "DATABASE_URL must begin with sqlite:/// or postgresql://."),
+        ("CONSOLE_CORS_ORIGINS=*", "CONSOLE_CORS_ORIGINS must name exact origins, never *."),
+        ("RATE_LIMITS=maybe", "RATE_LIMITS: "),
+    ],
+)
+def test_bad_setting_is_refused_with_one_sentence_that_names_it(
+    tmp_path: Path, line: str, sentence: str
+) -> None:
+    env = tmp_path / ".env"
+    env.write_text(line + "\n")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(str(env))
+
+    assert sentence in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_lists_are_comma_separated(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_text("CONSOLE_CORS_ORIGINS=https://a.example, https://b.example\n")
+
+    assert load_settings(str(env)).console_cors_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"storage": "nowhere"}, "STORAGE=nowhere names no known backend."),
+        ({"egress_allow": "nonsense"}, "EGRESS_ALLOW"),
+        ({"secret_key": "a" * 40}, "SECRET_KEY is a known or trivial value"),
+    ],
+)
+def test_program_refuses_what_it_cannot_use(tmp_path: Path, values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        create_app(make_settings(tmp_path, **values))
+
+
+def test_two_installations_make_different_secrets_and_keep_them(tmp_path: Path) -> None:
+    first = create_app(make_settings(tmp_path / "a", secret_key=None)).extensions["runtime"].vault
+    again = create_app(make_settings(tmp_path / "a", secret_key=None)).extensions["runtime"].vault
+    other = create_app(make_settings(tmp_path / "b", secret_key=None)).extensions["runtime"].vault
+
+    assert first.derive("x") == again.derive("x")
+    assert first.derive("x") != other.derive("x")
