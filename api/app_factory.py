@@ -1,0 +1,75 @@
+"""The composition root: puts settings, backends, doors and jobs together."""
+
+from functools import partial
+from typing import cast
+
+import orjson
+from flask import Flask
+from flask.json.provider import JSONProvider
+from flask_migrate import Migrate
+
+from api.backends import build_runtime
+from api.backends.database import create_database, session_factory
+from api.controllers import register_doors
+from api.controllers.http.uploads import HouseRequest
+from api.core.model_runtime import providers
+from api.logs import configure_logging
+from api.models import account, app, conversation, file, job, provider
+from api.models.base import Base
+from api.runtime import Runtime
+from api.settings import Settings, load_settings
+from api.tasks import MODULES
+from api.tasks.registry import run_job
+from api.tasks.schedule import SCHEDULE
+
+PLUG_INS = (providers, MODULES)
+"""Importing these fills the registries of providers and tasks."""
+TABLES = (account, app, conversation, file, job, provider)
+"""Importing these fills the metadata."""
+
+
+class OrjsonProvider(JSONProvider):
+    """Flask's JSON through orjson."""
+
+    def dumps(self, obj: object, **kwargs: object) -> str:
+        """Return JSON text."""
+        del kwargs
+        return orjson.dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **kwargs: object) -> object:
+        """Return the value of JSON text."""
+        del kwargs
+        return orjson.loads(s)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the program, ready to serve; starts no thread and touches no table.
+
+    Raises SettingsError where the configuration cannot be used.
+    """
+    settings = settings or load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    flask = Flask(__name__, static_folder=None)
+    flask.request_class = HouseRequest
+    flask.json = OrjsonProvider(flask)
+    flask.config.update(
+        RESTX_ERROR_404_HELP=False,
+        RESTX_MASK_SWAGGER=False,
+        SWAGGER_UI_DOC_EXPANSION="list",
+        RATELIMIT_STORAGE_URI=settings.redis_url if settings.effective_cache == "redis" else "memory://",
+        ERROR_INCLUDE_MESSAGE=False,
+    )
+    database = create_database(flask, settings, Base.metadata)
+    Migrate(flask, database, directory="migrations", render_as_batch=True)
+    flask.extensions["runtime"] = build_runtime(settings, session_factory(flask, database))
+    register_doors(
+        flask, console_origins=settings.console_cors_origins, api_origins=settings.api_cors_origins
+    )
+    return flask
+
+
+def start_worker(flask: Flask) -> None:
+    """Start the in-process worker and its schedule; called once, in the serving process."""
+    runtime = cast("Runtime", flask.extensions["runtime"])
+    ticks = [(every_s, partial(tick, runtime)) for every_s, tick in SCHEDULE]
+    runtime.queue.start(partial(run_job, runtime), ticks)

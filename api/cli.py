@@ -1,0 +1,119 @@
+"""The command line: start the program, migrate, and the few things an operator does by hand."""
+
+import api.gevent_boot  # noqa: F401  # isort: skip  # the patch comes before everything it patches
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from gunicorn.app.wsgiapp import WSGIApplication
+
+from api.app_factory import create_app
+from api.runtime import Runtime
+from api.services.first_start import banner, make_demo
+from api.settings import Settings, SettingsError, load_settings, render_env_example
+
+ROOT = Path(__file__).parents[1]
+DEMO_FILE = "demo.env"
+DEMO_KEY = "DEMO_APP_KEY"
+
+
+@click.group()
+def main() -> None:
+    """Run Slipway."""
+
+
+@main.command()
+@click.option(
+    "--demo", is_flag=True, help="Make an owner and a demo app on an empty database unless DEMO=false."
+)
+def start(demo: bool) -> None:
+    """Migrate, print where to go, and serve."""
+    settings = _settings()
+    if demo and "demo" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"demo": True})
+    child = os.fork()
+    if child == 0:
+        os._exit(_prepare(settings))
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        raise SystemExit(1)
+    sys.argv[:] = ["gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
+    WSGIApplication("%(prog)s").run()
+
+
+def _prepare(settings: Settings) -> int:
+    """Migrate and greet, in a process of its own; return its exit status.
+
+    The server's workers are then forked from a process that has imported the
+    program and opened nothing: no connection, no thread.
+    """
+    try:
+        flask = create_app(settings)
+        with flask.app_context():
+            upgrade()
+        if settings.demo:
+            _greet(settings, flask.extensions["runtime"])
+    except SettingsError as exc:
+        click.echo(f"Error: {exc}", err=True)
+        return 1
+    sys.stdout.flush()
+    return 0
+
+
+@main.command()
+@click.option("--down-to", help="Go back to this revision instead; 'base' empties the database.")
+def migrate(down_to: str | None) -> None:
+    """Bring the database to the newest schema, or back to an older one."""
+    with _app().app_context():
+        if down_to is None:
+            upgrade()
+        else:
+            downgrade(revision=down_to)
+
+
+@main.command()
+def env() -> None:
+    """Print .env.example."""
+    click.echo(render_env_example(), nl=False)
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from None
+
+
+def _app() -> Flask:
+    try:
+        return create_app(_settings())
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from None
+
+
+def _greet(settings: Settings, runtime: Runtime) -> None:
+    """Make the demo on an empty database, and print how to use it, now and on every later start."""
+    given = settings.owner_password.get_secret_value() if settings.owner_password else None
+    made = make_demo(runtime, email=settings.owner_email, password=given)
+    path = settings.data_dir / DEMO_FILE
+    if made is not None:
+        _keep_key(path, made.app_key)
+    if not path.exists():
+        return
+    key = path.read_text().strip().removeprefix(f"{DEMO_KEY}=")
+    click.echo(banner(f"http://{settings.host}:{settings.port}", key, made))
+
+
+def _keep_key(path: Path, key: str) -> None:
+    """Keep the demo key where only the operator can read it: the database holds its hash alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{DEMO_KEY}={key}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""A person's own account."""
+
+from flask import Response
+from flask_restx import Namespace, Resource
+
+from api.controllers.http.auth import console, signed_in
+from api.controllers.http.door import render, runtime, transactional
+from api.controllers.http.parsing import parse
+from api.controllers.schemas.account import (
+    ACCOUNT,
+    INTERFACE_LANGUAGE,
+    INTERFACE_THEME,
+    NAME,
+    PASSWORD,
+    TIMEZONE,
+    InterfaceLanguageIn,
+    InterfaceThemeIn,
+    NameIn,
+    PasswordIn,
+    TimezoneIn,
+    render_account,
+)
+from api.principal import Principal, Role
+from api.runtime import Session
+from api.services import accounts
+
+ns = Namespace("account", path="/", description="One's own account")
+ns.add_model(ACCOUNT.name, ACCOUNT)
+member = console(Role.DATASET_OPERATOR)
+
+
+@ns.route("/account/profile")
+class Profile(Resource):
+    """Who one is."""
+
+    @ns.response(200, "The account.", ACCOUNT)
+    @member
+    @transactional
+    def get(self, session: Session, principal: Principal) -> Response:
+        """Show one's own account."""
+        return render(render_account(accounts.get_profile(session, principal)))
+
+
+@ns.route("/account/name")
+class Name(Resource):
+    """The name others see."""
+
+    @ns.expect(NAME)
+    @ns.response(200, "The account as it is now.", ACCOUNT)
+    @member
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Change one's name."""
+        return _update(session, principal, name=parse(NAME, NameIn).name)
+
+
+@ns.route("/account/interface-language")
+class InterfaceLanguage(Resource):
+    """The language of the console."""
+
+    @ns.expect(INTERFACE_LANGUAGE)
+    @ns.response(200, "The account as it is now.", ACCOUNT)
+    @member
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Change the language."""
+        asked = parse(INTERFACE_LANGUAGE, InterfaceLanguageIn)
+        return _update(session, principal, interface_language=asked.interface_language)
+
+
+@ns.route("/account/interface-theme")
+class InterfaceTheme(Resource):
+    """The colours of the console."""
+
+    @ns.expect(INTERFACE_THEME)
+    @ns.response(200, "The account as it is now.", ACCOUNT)
+    @member
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Change the colours."""
+        asked = parse(INTERFACE_THEME, InterfaceThemeIn)
+        return _update(session, principal, interface_theme=asked.interface_theme)
+
+
+@ns.route("/account/timezone")
+class Timezone(Resource):
+    """The time zone one reads times in."""
+
+    @ns.expect(TIMEZONE)
+    @ns.response(200, "The account as it is now.", ACCOUNT)
+    @member
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Change the time zone."""
+        return _update(session, principal, timezone=parse(TIMEZONE, TimezoneIn).timezone)
+
+
+@ns.route("/account/password")
+class Password(Resource):
+    """The password."""
+
+    @ns.expect(PASSWORD)
+    @ns.response(200, "The account as it is now.", ACCOUNT)
+    @ns.response(400, "repeat_password_not_match, current_password_incorrect, or too weak.")
+    @member
+    def post(self, principal: Principal) -> Response:
+        """Change the password; all other sessions of the account end."""
+        del principal
+        asked = parse(PASSWORD, PasswordIn)
+        profile = accounts.change_password(
+            runtime(),
+            signed_in(),
+            current=asked.password,
+            new=asked.new_password,
+            repeated=asked.repeat_new_password,
+        )
+        return render(render_account(profile))
+
+
+def _update(session: Session, principal: Principal, **changes: str) -> Response:
+    return render(render_account(accounts.update_profile(session, principal, **changes)))

@@ -1,0 +1,121 @@
+"""Signing in, staying signed in, signing out: tokens in the body for programs, cookies for browsers.
+
+Wire: docs/wire/authentication.md.
+"""
+
+from flask import Response, request
+from flask_restx import Namespace, Resource
+
+from api.controllers.http.auth import ACCESS_COOKIE, CSRF_COOKIE, REFRESH_COOKIE, console_token
+from api.controllers.http.door import base_url, public, render, runtime
+from api.controllers.http.parsing import parse
+from api.controllers.schemas.auth import (
+    LOGIN,
+    LOGOUT,
+    REFRESH,
+    SIGNED_IN,
+    TOKENS,
+    LoginIn,
+    LogoutIn,
+    RefreshIn,
+    render_no_workspace,
+    render_tokens,
+)
+from api.controllers.schemas.fields import RESULT, render_success
+from api.services import logins, sessions
+from api.services.session_tokens import Tokens
+
+ns = Namespace("auth", path="/", description="Signing in and out")
+for model in (RESULT, TOKENS, SIGNED_IN):
+    ns.add_model(model.name, model)
+
+
+@ns.route("/login")
+class Login(Resource):
+    """Signing in with e-mail and password."""
+
+    @ns.expect(LOGIN)
+    @ns.response(200, "The tokens, in the body and as cookies.", SIGNED_IN)
+    @ns.response(401, "Wrong e-mail or password: authentication_failed; no owner yet: not_setup.")
+    @ns.response(429, "Too many failures: email_code_login_limit, with Retry-After.")
+    @public
+    def post(self) -> Response:
+        """Sign in; the password may be sent in base64."""
+        asked = parse(LOGIN, LoginIn)
+        tokens = logins.login(
+            runtime(), email=asked.email, password=asked.password, address=request.remote_addr or ""
+        )
+        return render(render_no_workspace()) if tokens is None else _answer_with(tokens)
+
+
+@ns.route("/refresh-token")
+class RefreshToken(Resource):
+    """Staying signed in."""
+
+    @ns.expect(REFRESH)
+    @ns.response(200, "New tokens, in the body and as cookies.", SIGNED_IN)
+    @ns.response(401, "The token is missing, unknown, expired or used.")
+    @public
+    def post(self) -> Response:
+        """Exchange the refresh token, from the body or the cookie, for new tokens."""
+        asked = parse(REFRESH, RefreshIn) if request.get_data() else RefreshIn()
+        return _answer_with(sessions.refresh(runtime(), asked.refresh_token or _cookie(REFRESH_COOKIE)))
+
+
+@ns.route("/logout")
+class Logout(Resource):
+    """Signing out."""
+
+    @ns.expect(LOGOUT)
+    @ns.response(200, "Signed out; also where nobody was signed in.", RESULT)
+    @public
+    def post(self) -> Response:
+        """End this session, or with ``all`` every session of the account, at once."""
+        asked = parse(LOGOUT, LogoutIn) if request.get_data() else LogoutIn()
+        access_token, _ = console_token(request)
+        sessions.logout(
+            runtime(),
+            access_token=access_token,
+            refresh_token=_cookie(REFRESH_COOKIE),
+            is_everywhere=asked.is_everywhere,
+        )
+        response = render(render_success())
+        for name in (ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE):
+            _set_cookie(response, name, "", 0)
+        return response
+
+
+def _answer_with(tokens: Tokens) -> Response:
+    """Return the tokens in both transports."""
+    limits = runtime().limits
+    response = render(render_tokens(tokens, limits.access_ttl_s))
+    _set_cookie(response, ACCESS_COOKIE, tokens.access_token, limits.access_ttl_s)
+    _set_cookie(response, REFRESH_COOKIE, tokens.refresh_token, limits.refresh_ttl_s)
+    _set_cookie(response, CSRF_COOKIE, tokens.csrf_token, limits.access_ttl_s)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _set_cookie(response: Response, name: str, value: str, max_age_s: int) -> None:
+    """Set one of the console's cookies; only the CSRF cookie is for scripts to read.
+
+    Behind https it is marked Secure, and bound to this very host by its prefix
+    where no domain is configured.
+    """
+    limits = runtime().limits
+    is_secure = base_url().startswith("https://")
+    prefix = "__Host-" if is_secure and not limits.cookie_domain else ""
+    response.set_cookie(
+        prefix + name,
+        value,
+        max_age=max_age_s,
+        path="/",
+        domain=limits.cookie_domain or None,
+        secure=is_secure,
+        httponly=name != CSRF_COOKIE,
+        samesite="Lax",
+    )
+
+
+def _cookie(name: str) -> str | None:
+    return request.cookies.get(name) or request.cookies.get(f"__Host-{name}")

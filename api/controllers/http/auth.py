@@ -1,0 +1,142 @@
+"""Who is calling: from a console token or an API key to a principal.
+
+Flask-Login's request loader reads the console's two transports (Bearer, or
+cookies with a CSRF token); nothing below a door knows of it. The guards here
+are what doors are declared with (docs/wire/authentication.md).
+"""
+
+import hmac
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Flask, Request, g, request
+from flask_login import LoginManager, UserMixin, current_user
+
+from api.controllers.http import limits
+from api.controllers.http.door import Guard, guarded, runtime
+from api.controllers.http.parsing import json_body
+from api.errors import Forbidden, Unauthorized
+from api.principal import Principal, Role
+from api.services import sessions, tokens
+
+EDITOR_NEEDED = "需要编辑权限"
+ACCESS_COOKIE = "access_token"
+REFRESH_COOKIE = "refresh_token"
+CSRF_COOKIE = "csrf_token"
+
+
+class SignedIn(UserMixin):
+    """Flask-Login's user: our principal and the session it came by."""
+
+    def __init__(self, identity: sessions.Identity) -> None:
+        self.identity = identity
+
+
+def install_login(app: Flask) -> None:
+    """Let Flask-Login load console callers from the request alone; no server-side Flask session."""
+    manager = LoginManager(app)
+    manager.session_protection = None
+    manager.request_loader(_load)
+
+
+def _load(req: Request) -> SignedIn | None:
+    """Return the caller, or None; the reason is kept for the guard's answer."""
+    token, is_cookie = console_token(req)
+    if token is None:
+        return None
+    try:
+        with runtime().transaction() as session:
+            identity = sessions.identify(runtime(), session, token)
+        if is_cookie:
+            _check_csrf(req, identity.principal)
+    except Unauthorized as exc:
+        g.refusal = exc
+        return None
+    return SignedIn(identity)
+
+
+def console_token(req: Request) -> tuple[str | None, bool]:
+    """Return the console token and whether a cookie brought it; the header wins where both are there.
+
+    A header cannot be sent by a foreign page, a cookie can.
+    """
+    scheme, _, token = req.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip(), False
+    for name in (ACCESS_COOKIE, f"__Host-{ACCESS_COOKIE}"):
+        if name in req.cookies:
+            return req.cookies[name], True
+    return None, False
+
+
+def _check_csrf(req: Request, principal: Principal) -> None:
+    """Raise Unauthorized unless the X-CSRF-Token header repeats the cookie and belongs to the caller."""
+    cookie = req.cookies.get(CSRF_COOKIE) or req.cookies.get(f"__Host-{CSRF_COOKIE}") or ""
+    sent = req.headers.get("X-CSRF-Token", "")
+    if not sent or not hmac.compare_digest(sent.encode(), cookie.encode()):
+        raise Unauthorized("CSRF token is missing or invalid.")
+    sessions.check_csrf(runtime(), sent, principal.id)
+
+
+def console(role: Role = Role.NORMAL) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Guard a method for console members of at least ``role``; it gets their Principal."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
+            principal = signed_in().principal
+            if principal.role < role:
+                raise Forbidden(EDITOR_NEEDED if role is Role.EDITOR else f"This needs the role {role.wire}.")
+            limits.count_account(principal)
+            return method(self, principal, *args, **kwargs)
+
+        return guarded(Guard("console", role.wire), wrapper)
+
+    return decorate
+
+
+def signed_in() -> sessions.Identity:
+    """Return the console caller; raises Unauthorized (``not_setup`` before there is an owner)."""
+    user = current_user._get_current_object()  # noqa: SLF001  # flask-login's documented way to the user itself
+    if isinstance(user, SignedIn):
+        return user.identity
+    with runtime().transaction() as session:
+        sessions.check_setup(session)
+    raise g.get("refusal") or Unauthorized("Invalid Authorization token.")
+
+
+def app_key(scope: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Guard a method for API keys that may do ``scope`` (None: any app key); it gets a KeyCaller."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
+            token = _key_of(request)
+            with runtime().transaction() as session:
+                caller = tokens.authenticate(runtime(), session, token, scope=scope, app_hint=_app_hint)
+            limits.count_app(caller.app)
+            return method(self, caller, *args, **kwargs)
+
+        return guarded(Guard("key", scope or "app"), wrapper)
+
+    return decorate
+
+
+def _key_of(req: Request) -> str:
+    header = req.headers.get("Authorization")
+    if header is None or " " not in header.strip():
+        hint = " The api_key query parameter is not accepted." if "api_key" in req.args else ""
+        raise Unauthorized(f"Authorization header must be provided and start with 'Bearer'.{hint}")
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthorized("Authorization scheme must be 'Bearer'.")
+    return token.strip()
+
+
+def _app_hint() -> str | None:
+    """Return which app a workspace key is used for: header, query, or body."""
+    named: object = request.headers.get("X-App-Id") or request.args.get("app_id")
+    if named is None and request.content_length:
+        named = (json_body() if request.is_json else request.form).get("app_id")
+    return named if isinstance(named, str) and named else None

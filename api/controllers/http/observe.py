@@ -1,0 +1,50 @@
+"""What every answer carries, and the one log line of every request.
+
+The request id comes in as ``X-Request-Id`` or is made here; it goes out on the
+answer and stands on each log line of the request and of the run it starts.
+"""
+
+import logging
+import re
+import time
+import uuid
+
+from flask import Flask, Response, g, request
+
+from api import __version__
+from api.controllers.http.door import runtime
+from api.logs import request_id
+
+logger = logging.getLogger("api.access")
+
+SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def install_observation(app: Flask) -> None:
+    """Give each request an id, each answer its headers, each request one log line."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    sent = request.headers.get("X-Request-Id", "")
+    g.started = time.monotonic()
+    g.request_id = sent if SANE_ID.fullmatch(sent) else uuid.uuid4().hex
+    request_id.set(g.request_id)
+
+
+def _end(response: Response) -> Response:
+    headers = response.headers
+    headers["X-Request-Id"] = headers["X-Trace-Id"] = g.get("request_id", "")
+    headers["X-Version"] = __version__
+    headers["X-Env"] = runtime().limits.deploy_env
+    logger.info(
+        "request",
+        extra={
+            "method": request.method,
+            "route": request.url_rule.rule if request.url_rule else None,
+            "status": response.status_code,
+            "duration_ms": round((time.monotonic() - g.get("started", time.monotonic())) * 1000, 2),
+        },
+    )
+    return response

@@ -1,0 +1,231 @@
+"""From a run's log to the wire: one stream of frames, or one blocking answer, of the same events.
+
+A frame is exactly ``data: {json}`` and a blank line; clients cut it by hand.
+Numbers (``id:`` lines) go only to readers that ask. The hot path is one text
+delta: its frame is a fixed head, the encoded text and a fixed tail.
+Wire: docs/wire/streaming.md.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import orjson
+from flask import Response, request
+
+from api.controllers.http.door import render, runtime
+from api.controllers.http.errors import dialect_code
+from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunHeader, TextChunk, TextReplaced
+from api.core.model_runtime.types import FREE, Usage
+from api.core.ports import JSONObject
+from api.errors import AppError, InvalidRequest
+from api.principal import Principal
+from api.services import generation
+
+PING = b"event: ping\n\n"
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+    "Connection": "keep-alive",
+}
+NO_USAGE = Usage(prompt_tokens=0, completion_tokens=0, price=FREE, latency_s=0.0, first_token_s=None)
+
+
+class RunFailed(AppError):
+    """The run ended in an error; a blocking answer repeats its code and status."""
+
+    def __init__(self, event: ErrorOccurred) -> None:
+        super().__init__(event.message)
+        self.code = event.code
+        self.http_status = event.status
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who reads a run: under which dialect, and whether it asked for event numbers."""
+
+    dialect: str | None
+    wants_ids: bool = False
+
+    @classmethod
+    def of_request(cls) -> "Audience":
+        """Return the audience of the present request."""
+        return cls(request.blueprint, request.headers.get("X-Stream-Ids", "").lower() == "true")
+
+
+class Frames:
+    """Writes the events of one run for one audience."""
+
+    def __init__(self, header: RunHeader, audience: Audience) -> None:
+        self._dialect = audience.dialect
+        self._envelope = envelope(header)
+        named: JSONObject = {"event": "message", **self._envelope, "id": header.message_id, "answer": ""}
+        head, _, tail = orjson.dumps({**named, "from_variable_selector": None}).rpartition(b'""')
+        self._text_head = b"data: " + head
+        self._text_tail = tail + b"\n\n"
+
+    def frame(self, event: Event) -> bytes:
+        """Return the frame of one event."""
+        if isinstance(event, TextChunk):
+            return self._text_head + orjson.dumps(event.text) + self._text_tail
+        return b"data: " + orjson.dumps(self.payload(event)) + b"\n\n"
+
+    def payload(self, event: Event) -> JSONObject:
+        """Return the JSON of one event."""
+        match event:
+            case TextChunk():
+                return {"event": "message", **self._envelope, "answer": event.text}
+            case TextReplaced():
+                return {
+                    "event": "message_replace",
+                    **self._envelope,
+                    "answer": event.text,
+                    "reason": event.reason,
+                }
+            case MessageEnd():
+                named: JSONObject = {
+                    "id": self._envelope["message_id"],
+                    "metadata": metadata(event),
+                    "files": None,
+                }
+                return {"event": "message_end", **self._envelope, **named}
+            case ErrorOccurred():
+                code = dialect_code(event.code, self._dialect)
+                told: JSONObject = {"status": event.status, "code": code, "message": event.message}
+                return {"event": "error", **self._envelope, **told}
+
+
+def respond(log: EventLog, response_mode: str, on_disconnect: str, principal: Principal) -> Response:
+    """Answer with a run: as a stream, or folded into one JSON object when it is over.
+
+    ``on_disconnect`` "cancel" stops the run when a streaming client leaves.
+    """
+    if response_mode == "blocking":
+        return blocking(log)
+    leave = None
+    if on_disconnect == "cancel":
+        house, header = runtime(), log.header
+        leave = partial(generation.stop, house, principal, header.app_id, header.task_id)
+    return stream(log, Audience.of_request(), on_leave=leave)
+
+
+def stream(
+    log: EventLog, audience: Audience, *, after: int = 0, on_leave: Callable[[], None] | None = None
+) -> Response:
+    """Answer with the frames of the events numbered above ``after``, as they come."""
+    frames = _frames(log, audience, after, runtime().limits.ping_interval_s, on_leave)
+    return Response(frames, headers=HEADERS)
+
+
+def resume(log: EventLog) -> Response:
+    """Answer an events route: everything after ``Last-Event-ID``, numbered. Raises InvalidRequest."""
+    last = request.headers.get("Last-Event-ID", "").strip() or "0"
+    if not last.isascii() or not last.isdigit() or len(last) > 12:
+        raise InvalidRequest("Last-Event-ID must be the number of an event", field="Last-Event-ID")
+    return stream(log, Audience(request.blueprint, wants_ids=True), after=int(last))
+
+
+def _frames(
+    log: EventLog, audience: Audience, after: int, ping_s: float, on_leave: Callable[[], None] | None
+) -> Iterator[bytes]:
+    frames = Frames(log.header, audience)
+    yield b""  # sends the headers now, long before the model's first word
+    try:
+        while True:
+            batch = log.read(after, ping_s)
+            if batch.events:
+                yield b"".join(_numbered(frames, batch.events, after, audience))
+                after += len(batch.events)
+            if batch.is_last:
+                return
+            if not batch.events:
+                yield PING
+    except GeneratorExit:
+        if on_leave is not None:
+            on_leave()
+        raise
+
+
+def _numbered(frames: Frames, events: Sequence[Event], after: int, audience: Audience) -> Iterator[bytes]:
+    for number, event in enumerate(events, after + 1):
+        if audience.wants_ids:
+            yield b"id: %d\n" % number
+        yield frames.frame(event)
+
+
+def blocking(log: EventLog) -> Response:
+    """Answer with the whole run in one object, once it is over; raises RunFailed where it failed."""
+    pieces: list[str] = []
+    end: MessageEnd | None = None
+    after = 0
+    while True:
+        batch = log.read(after, runtime().limits.ping_interval_s)
+        after += len(batch.events)
+        for event in batch.events:
+            match event:
+                case TextChunk():
+                    pieces.append(event.text)
+                case TextReplaced():
+                    pieces[:] = [event.text]
+                case MessageEnd():
+                    end = event
+                case ErrorOccurred():
+                    raise RunFailed(event)
+        if batch.is_last:
+            break
+    assert end is not None, "a run ends with its end or with an error"
+    return render(answer(log.header, "".join(pieces), end))
+
+
+def answer(header: RunHeader, text: str, end: MessageEnd) -> JSONObject:
+    """Return the blocking answer of a message app."""
+    return {
+        "event": "message",
+        **envelope(header),
+        "id": header.message_id,
+        "mode": header.mode,
+        "answer": text,
+        "metadata": metadata(end),
+    }
+
+
+def envelope(header: RunHeader) -> JSONObject:
+    """Return what every event of a message app carries; completion apps show no conversation."""
+    ids: JSONObject = {
+        "message_id": header.message_id,
+        "created_at": header.created_at,
+        "task_id": header.task_id,
+    }
+    return ids if header.mode == "completion" else {"conversation_id": header.conversation_id, **ids}
+
+
+def metadata(end: MessageEnd) -> JSONObject:
+    """Return the metadata of a finished answer. Prices are decimal strings."""
+    return {
+        "annotation_reply": None,
+        "retriever_resources": [dict(asdict(item)) for item in end.retriever_resources],
+        "usage": render_usage(end.usage or NO_USAGE),
+    }
+
+
+def render_usage(usage: Usage) -> JSONObject:
+    """Return Usage as clients know it."""
+    price = usage.price
+    first = usage.first_token_s
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "prompt_unit_price": f"{price.input:f}",
+        "prompt_price_unit": f"{price.unit:f}",
+        "prompt_price": f"{usage.prompt_price:.7f}",
+        "completion_tokens": usage.completion_tokens,
+        "completion_unit_price": f"{price.output:f}",
+        "completion_price_unit": f"{price.unit:f}",
+        "completion_price": f"{usage.completion_price:.7f}",
+        "total_tokens": usage.total_tokens,
+        "total_price": f"{usage.total_price:.7f}",
+        "currency": price.currency,
+        "latency": usage.latency_s,
+        "time_to_first_token": first,
+        "time_to_generate": None if first is None else usage.latency_s - first,
+    }

@@ -1,0 +1,227 @@
+"""What an API says of itself: flask-restx's Swagger 2, made complete.
+
+flask-restx documents parsers and models. What every door shares is added here
+from where it is enforced: a method's guard says who may call it and that calls
+are counted, its parameters say which errors it can answer with.
+"""
+
+from functools import cached_property
+from typing import Any, cast
+
+from flask import Response
+from flask_restx import Model, Resource, fields
+from flask_restx.model import ModelBase
+from flask_restx.swagger import Swagger, ref
+
+from api.controllers.http.door import Guard, public, render, runtime
+from api.controllers.http.errors import HouseApi, dialect_code
+from api.controllers.http.openapi import EVENT_STREAM, JSON, to_openapi3
+from api.controllers.http.parsing import Field
+from api.core.ports import JSONObject
+
+OTHER = "default"
+
+AUTHORIZATIONS = {
+    "bearer": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "The word Bearer, a space, and the API key or access token.",
+    }
+}
+FAULTS = {
+    "400": ("invalid_param", "A parameter is missing or wrong, or the request makes no sense now."),
+    "401": ("unauthorized", "The caller did not prove who it is."),
+    "403": ("access_denied", "The caller is known and may not do this."),
+    "404": ("not_found", "There is no such thing, or it belongs to someone else."),
+    "409": ("idempotency_in_progress", "The first request with this Idempotency-Key is under way."),
+    "413": ("request_entity_too_large", "The body is too large."),
+    "415": ("unsupported_media_type", "The body is of a kind that is not read here."),
+    "422": ("idempotency_key_reused", "The Idempotency-Key was used for another request."),
+    "429": ("rate_limit_exceeded", "Too many calls; come back after Retry-After."),
+    OTHER: ("internal_error", "Any other error: a fault of the server (500), a part of it down (503)."),
+}
+RATE_HEADERS = {
+    "X-RateLimit-Limit": {"type": "integer", "description": "Calls the tightest window holds."},
+    "X-RateLimit-Remaining": {"type": "integer", "description": "Calls left in that window."},
+    "X-RateLimit-Reset": {"type": "integer", "description": "When it starts anew, in Unix seconds."},
+}
+RETRY_HEADER = {"Retry-After": {"type": "integer", "description": "Seconds to wait."}}
+APP_HEADER = {
+    "name": "X-App-Id",
+    "in": "header",
+    "type": "string",
+    "format": "uuid",
+    "description": "The app a workspace key is used for; the key of an app needs none.",
+}
+ANSWER_OR_STREAM = [JSON, EVENT_STREAM]
+STREAM_ONLY = [EVENT_STREAM]
+FILE_ONLY = ["*/*"]
+IDEMPOTENCY_HEADER = {
+    "Idempotency-Key": {
+        "in": "header",
+        "description": "1 to 255 characters; the same request with the same key is done once.",
+    }
+}
+RUN_HEADERS = IDEMPOTENCY_HEADER | {
+    "X-Stream-Ids": {"in": "header", "enum": ["true"], "description": "Number the events of the stream."}
+}
+RESUME_HEADERS = {
+    "Last-Event-ID": {"in": "header", "type": "integer", "description": "Send only the events after this."}
+}
+FAULT = Model(
+    "Fault",
+    {
+        "field": fields.String(description="The parameter at fault."),
+        "type": fields.String(description="What is wrong with it.", example="required"),
+    },
+)
+ERROR = Model(
+    "Error",
+    {
+        "code": fields.String(required=True, description="The word to branch on."),
+        "message": fields.String(required=True, description="One sentence for a person."),
+        "status": fields.Integer(required=True, description="The HTTP status again."),
+        "details": fields.Nested(FAULT, description="Which parameter is wrong, and how."),
+        "params": fields.String(description="The parameter at fault."),
+    },
+)
+
+
+class DescribedApi(HouseApi):
+    """An Api whose description is complete; made once, on the first request for it."""
+
+    @cached_property
+    def __schema__(self) -> JSONObject:
+        return cast("JSONObject", _Description(self).as_dict())
+
+    @cached_property
+    def openapi(self) -> JSONObject:
+        """The description as OpenAPI 3.0.3."""
+        return to_openapi3(self.__schema__, runtime().limits.public_url.rstrip("/"))
+
+
+class SwaggerDocument(Resource):
+    """The Swagger 2 document of the Api it is added to, at another address than flask-restx's own."""
+
+    @public
+    def get(self) -> Response:
+        """Return the description of this API as Swagger 2."""
+        return render(self.api.__schema__)
+
+
+class _Description(Swagger):
+    """flask-restx's Swagger 2, with whole body fields, nullable values, guards and errors."""
+
+    def as_dict(self) -> dict[str, Any]:
+        self.register_model(ERROR)
+        self.register_model(FAULT)
+        dialect = self.api.blueprint.name
+        spec: dict[str, Any] = super().as_dict()
+        spec["responses"] = {_name(status): _shared_error(status, dialect) for status in FAULTS}
+        return spec
+
+    def register_model(self, model: Any) -> Any:
+        """Let a door name a model without adding it to its namespace first."""
+        if isinstance(model, ModelBase):
+            self.api.models.setdefault(model.name, model)
+        return super().register_model(model)
+
+    def expected_params(self, doc: dict[str, Any]) -> dict[str, Any]:
+        """Keep all that a parser says of a body field, where flask-restx keeps only its type."""
+        parameters: dict[str, Any] = super().expected_params(doc)
+        for expected in doc.get("expect", ()):
+            if "payload" in parameters and hasattr(expected, "parse_args"):
+                parameters["payload"] = _payload(expected.args)
+        return parameters
+
+    def serialize_definitions(self) -> dict[str, Any]:
+        definitions: dict[str, Any] = super().serialize_definitions()
+        for name, model in self._registered_models.items():
+            if isinstance(model, Model):
+                definitions[name] = _with_nulls(model, definitions[name])
+        return definitions
+
+    def serialize_resource(self, ns: Any, resource: Any, url: str, *args: Any, **kwargs: Any) -> Any:
+        path = super().serialize_resource(ns, resource, url, *args, **kwargs)
+        for method, operation in (path or {}).items():
+            if method != "parameters":
+                guard: Guard = getattr(resource, method).guard
+                _tell_guard(operation, guard)
+                _tell_errors(operation, guard, has_path_parameter="parameters" in path)
+        return path
+
+
+def _name(status: str) -> str:
+    return f"Error{status.capitalize()}"
+
+
+def _shared_error(status: str, dialect: str) -> dict[str, Any]:
+    code, meaning = FAULTS[status]
+    http_status = 500 if status == OTHER else int(status)
+    example = {"code": dialect_code(code, dialect), "message": meaning, "status": http_status}
+    told = {"description": meaning, "schema": ref(ERROR), "examples": {JSON: example}}
+    return {**told, "headers": RATE_HEADERS | RETRY_HEADER} if status == "429" else told
+
+
+def _payload(declared: list[Field]) -> dict[str, Any]:
+    """Return a parser's body fields as one body parameter."""
+    properties, required = {}, []
+    for field in declared:
+        said = field.__schema__
+        if said["in"] != "body":
+            continue
+        if said.pop("required", False):
+            required.append(field.name)
+        properties[field.name] = {k: v for k, v in said.items() if k not in ("name", "in")}
+        if field.nullable:
+            properties[field.name]["x-nullable"] = True
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    return {"name": "payload", "in": "body", "required": bool(required), "schema": schema}
+
+
+def _with_nulls(model: Model, definition: dict[str, Any]) -> dict[str, Any]:
+    """Mark the fields that may be null, for which Swagger 2 has no word."""
+    properties = dict(definition["properties"])
+    for name, said in properties.items():
+        if getattr(model[name], "nullable", False):
+            # flask-restx offers a nested field the type "null", which Swagger 2 does not know.
+            plain = {"allOf": said["anyOf"][:1]} if "anyOf" in said else said
+            properties[name] = {**plain, "x-nullable": True}
+    return {**definition, "properties": properties}
+
+
+def _tell_guard(operation: dict[str, Any], guard: Guard) -> None:
+    """Say who may call, and that calls are counted."""
+    operation["security"] = [] if guard.kind == "public" else [{"bearer": []}]
+    if guard.kind == "key":
+        operation["parameters"] = [*operation.get("parameters", ()), APP_HEADER]
+    if guard.kind != "public":
+        for status, response in operation["responses"].items():
+            if status.startswith("2"):
+                response["headers"] = {**RATE_HEADERS, **response.get("headers", {})}
+
+
+def _tell_errors(operation: dict[str, Any], guard: Guard, *, has_path_parameter: bool) -> None:
+    """Say which errors a call may get, beside those the door declares itself."""
+    parameters = operation.get("parameters", ())
+    places = {parameter["in"] for parameter in parameters}
+    statuses = {OTHER}
+    if any(parameter["name"] in IDEMPOTENCY_HEADER for parameter in parameters):
+        statuses |= {"409", "422"}
+    if places & {"body", "formData", "query"}:
+        statuses.add("400")
+    if places & {"body", "formData"}:
+        statuses |= {"413", "415"}
+    if has_path_parameter:
+        statuses.add("404")
+    if guard.kind != "public":
+        statuses |= {"401", "403", "429"}
+    responses = operation["responses"]
+    for status, response in responses.items():
+        if status >= "400":
+            response.setdefault("schema", ref(ERROR))
+    shared = {status: {"$ref": f"#/responses/{_name(status)}"} for status in statuses}
+    operation["responses"] = dict(sorted((shared | responses).items()))

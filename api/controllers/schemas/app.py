@@ -1,0 +1,226 @@
+"""Apps on the wire: what the console sends of one, and the shapes it is shown in."""
+
+from dataclasses import dataclass
+from urllib.parse import urljoin
+
+from flask_restx import Model, fields
+
+from api.controllers.http.parsing import Boolean, Choice, Integer, Text, json_field, parser, query_field
+from api.controllers.schemas.fields import PageIn, page_fields, to_unix
+from api.core.ports import JSONObject
+from api.services.apps import AppView
+
+MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
+NAME = Text(min_length=1, max_length=40, is_trimmed=True)
+ICON_TYPE = Choice(("emoji", "image", "link"))
+ICON = Text(min_length=1, max_length=2008)
+COLOUR = Text(pattern="#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})", hint="a colour such as #FFEAD5")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppListIn(PageIn):
+    """Which apps to list. ``all`` and ``channel`` are the console's words beside the five modes."""
+
+    name: str = ""
+    mode: str = "all"
+    is_created_by_me: bool = False
+
+    @property
+    def modes(self) -> frozenset[str]:
+        """The modes asked for; there are no apps of the mode ``channel``."""
+        return frozenset(MODES if self.mode == "all" else (self.mode,)) & frozenset(MODES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppIn:
+    """A new app."""
+
+    name: str
+    mode: str
+    description: str | None = None
+    icon_type: str | None = None
+    icon: str | None = None
+    icon_background: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSwitchIn:
+    """Whether the app's page is open to end users."""
+
+    enable_site: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class APISwitchIn:
+    """Whether the app's keys open anything."""
+
+    enable_api: bool
+
+
+LOOKS = (
+    json_field("description", Text(), nullable=True, help="At most 200 characters, 400 with icon_type."),
+    json_field("icon_type", ICON_TYPE, nullable=True, help="Taken from the icon when absent."),
+    json_field("icon", ICON, nullable=True, help="An emoji, an http(s) address, or an uploaded image's id."),
+    json_field("icon_background", COLOUR, nullable=True, help="A colour such as #FFEAD5."),
+)
+APP_LIST = parser(
+    *page_fields(30),
+    query_field("name", Text(), help="Part of the name, whatever its case."),
+    query_field("mode", Choice((*MODES, "all", "channel")), help="all when absent."),
+    query_field("is_created_by_me", Boolean(is_text=True), help="Only apps the caller made."),
+)
+APP = parser(
+    json_field("name", NAME, required=True, help="1 to 40 characters, unique in the workspace."),
+    json_field("mode", Choice(MODES), required=True),
+    *LOOKS,
+)
+APP_CHANGES = parser(
+    json_field("name", NAME, help="1 to 40 characters, unique in the workspace."),
+    *LOOKS,
+    json_field("enable_site", Boolean(), help="Whether end users may open the app's page."),
+    json_field("enable_api", Boolean(), help="Whether the app's keys open it; needs the role admin."),
+    json_field("api_rpm", Integer(), help="API calls a minute; 0: no limit of the app's own."),
+    json_field("api_rph", Integer(), help="API calls an hour; 0: no limit of the app's own."),
+    json_field("max_active_requests", Integer(), nullable=True, help="Runs at once; 0 or null: no limit."),
+    json_field("use_icon_as_answer_icon", Boolean(), help="Show the app's icon beside its answers."),
+)
+SITE_SWITCH = parser(json_field("enable_site", Boolean(), required=True))
+API_SWITCH = parser(json_field("enable_api", Boolean(), required=True))
+
+APP_MODEL = Model(
+    "App",
+    {
+        "id": fields.String,
+        "name": fields.String,
+        "mode": fields.String(enum=MODES),
+        "description": fields.String,
+        "icon_type": fields.String(enum=["emoji", "image", "link"]),
+        "icon": fields.String,
+        "icon_background": fields.String,
+        "icon_url": fields.String,
+        "enable_site": fields.Boolean,
+        "enable_api": fields.Boolean,
+        "api_rpm": fields.Integer,
+        "api_rph": fields.Integer,
+        "is_demo": fields.Boolean,
+        "max_active_requests": fields.Integer,
+        "use_icon_as_answer_icon": fields.Boolean,
+        "model_config": fields.Raw,
+        "workflow": fields.Raw,
+        "tags": fields.List(fields.Raw),
+        "tracing": fields.Raw,
+        "access_mode": fields.String,
+        "author_name": fields.String,
+        "create_user_name": fields.String,
+        "has_draft_trigger": fields.Boolean,
+        "created_by": fields.String,
+        "created_at": fields.Integer,
+        "updated_by": fields.String,
+        "updated_at": fields.Integer,
+    },
+)
+APP_DETAIL_MODEL = APP_MODEL.clone(
+    "AppDetail",
+    {
+        "site": fields.Raw,
+        "api_base_url": fields.String,
+        "deleted_tools": fields.List(fields.Raw),
+    },
+)
+APP_PAGE_MODEL = Model(
+    "AppPage",
+    {
+        "data": fields.List(fields.Nested(APP_MODEL)),
+        "total": fields.Integer,
+        "page": fields.Integer,
+        "limit": fields.Integer,
+        "has_more": fields.Boolean,
+    },
+)
+
+
+def render_app(view: AppView, base_url: str) -> JSONObject:
+    """Return an app as lists show it; ``base_url`` is where clients reach this server."""
+    app = view.app
+    return {
+        "id": app.id,
+        "name": app.name,
+        "mode": app.mode,
+        "description": app.description,
+        "icon_type": app.icon_type,
+        "icon": app.icon,
+        "icon_background": app.icon_background,
+        "icon_url": urljoin(base_url, view.icon_url) if view.icon_url else None,
+        "enable_site": app.enable_site,
+        "enable_api": app.enable_api,
+        "api_rpm": app.api_rpm,
+        "api_rph": app.api_rph,
+        "is_demo": app.is_demo,
+        "max_active_requests": app.max_active_requests,
+        "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
+        "model_config": _render_config(view),
+        "workflow": None,
+        "tags": [],
+        "tracing": None,
+        "access_mode": "public",
+        "author_name": view.author,
+        "create_user_name": view.author,
+        "has_draft_trigger": None,
+        "created_by": app.created_by,
+        "created_at": to_unix(app.created_at),
+        "updated_by": app.updated_by,
+        "updated_at": to_unix(app.updated_at),
+    }
+
+
+def render_app_detail(view: AppView, base_url: str) -> JSONObject:
+    """Return an app as its own page shows it."""
+    return render_app(view, base_url) | {
+        "site": _render_site(view, base_url),
+        "api_base_url": f"{base_url}/v1",
+        "deleted_tools": [],
+    }
+
+
+def _render_config(view: AppView) -> JSONObject | None:
+    row = view.config
+    if row is None:
+        return None
+    return row.config | {
+        "created_by": row.created_by,
+        "created_at": to_unix(row.created_at),
+        "updated_by": row.updated_by,
+        "updated_at": to_unix(row.updated_at),
+    }
+
+
+def _render_site(view: AppView, base_url: str) -> JSONObject | None:
+    site = view.site
+    if site is None:
+        return None
+    return {
+        "access_token": site.code,
+        "code": site.code,
+        "title": site.title,
+        "icon_type": site.icon_type,
+        "icon": site.icon,
+        "icon_background": site.icon_background,
+        "icon_url": urljoin(base_url, view.site_icon_url) if view.site_icon_url else None,
+        "description": site.description,
+        "default_language": site.default_language,
+        "chat_color_theme": site.chat_color_theme,
+        "chat_color_theme_inverted": site.chat_color_theme_inverted,
+        "customize_domain": site.customize_domain,
+        "copyright": site.copyright,
+        "privacy_policy": site.privacy_policy,
+        "custom_disclaimer": site.custom_disclaimer,
+        "customize_token_strategy": site.customize_token_strategy,
+        "prompt_public": site.prompt_public,
+        "app_base_url": base_url,
+        "show_workflow_steps": site.show_workflow_steps,
+        "use_icon_as_answer_icon": site.use_icon_as_answer_icon,
+        "created_by": site.created_by,
+        "created_at": to_unix(site.created_at),
+        "updated_by": site.updated_by,
+        "updated_at": to_unix(site.updated_at),
+    }

@@ -1,0 +1,57 @@
+"""What the shapes of many resources share: times on the wire, pages of a list, the plain success."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask_restx import Model, fields
+
+from api.controllers.http.parsing import Field, Integer
+from api.core.ports import JSONObject, JSONValue
+
+MAX_PAGE = 99_999
+MAX_LIMIT = 100
+
+RESULT = Model("Result", {"result": fields.String(example="success")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageIn:
+    """Which page of a list is asked for, counted from 1, and how many items it holds (1..100)."""
+
+    page: int
+    limit: int
+
+
+def page_fields(default_limit: int = 20) -> tuple[Field, Field]:
+    """Return the query parameters ``page`` and ``limit``, to be spread into ``parser(…)``."""
+    return (
+        Field("page", type=Integer(minimum=1, maximum=MAX_PAGE, is_text=True), location="args", default=1),
+        Field(
+            "limit",
+            type=Integer(minimum=1, maximum=MAX_LIMIT, is_text=True),
+            location="args",
+            default=default_limit,
+        ),
+    )
+
+
+def render_page(data: Sequence[JSONValue], total: int, page: PageIn) -> JSONObject:
+    """Return the envelope of one page; ``total`` counts the items of all pages."""
+    return {
+        "data": list(data),
+        "total": total,
+        "page": page.page,
+        "limit": page.limit,
+        "has_more": page.page * page.limit < total,
+    }
+
+
+def to_unix(instant: datetime | None) -> int | None:
+    """Return an aware instant in whole Unix seconds; None stays None."""
+    return None if instant is None else int(instant.timestamp())
+
+
+def render_success() -> JSONObject:
+    """Return the answer of a change that has nothing else to tell."""
+    return {"result": "success"}

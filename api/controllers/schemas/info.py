@@ -1,0 +1,94 @@
+"""What an app tells of itself, as the public API shows it."""
+
+from flask_restx import Model, fields
+
+SWITCH = Model("Switch", {"enabled": fields.Boolean})
+IMAGE_UPLOAD = Model(
+    "ImageUpload",
+    {
+        "enabled": fields.Boolean,
+        "number_limits": fields.Integer(description="Images a message may carry."),
+        "detail": fields.String(enum=["high", "low"]),
+        "transfer_methods": fields.List(fields.String(enum=["remote_url", "local_file"])),
+    },
+)
+FILE_UPLOAD = Model(
+    "FileUpload",
+    {
+        "enabled": fields.Boolean,
+        "image": fields.Nested(IMAGE_UPLOAD),
+        "allowed_file_types": fields.List(fields.String, nullable=True),
+        "allowed_file_extensions": fields.List(fields.String, nullable=True),
+        "allowed_file_upload_methods": fields.List(fields.String, nullable=True),
+        "number_limits": fields.Integer(nullable=True),
+    },
+)
+SYSTEM_PARAMETERS = Model(
+    "SystemParameters",
+    {
+        "image_file_size_limit": fields.Integer(description="All sizes in MB."),
+        "video_file_size_limit": fields.Integer,
+        "audio_file_size_limit": fields.Integer,
+        "file_size_limit": fields.Integer(description="Documents and all else."),
+        "workflow_file_upload_limit": fields.Integer(description="Files, not MB."),
+    },
+)
+TEXT_TO_SPEECH = SWITCH.clone(
+    "TextToSpeech",
+    {"voice": fields.String, "language": fields.String, "autoPlay": fields.String(example="disabled")},
+)
+WORD_AVOIDANCE = SWITCH.clone("WordAvoidance", {"type": fields.String, "configs": fields.List(fields.Raw)})
+PARAMETERS = Model(
+    "Parameters",
+    {
+        "opening_statement": fields.String,
+        "suggested_questions": fields.List(fields.String),
+        "suggested_questions_after_answer": fields.Nested(SWITCH),
+        "speech_to_text": fields.Nested(SWITCH),
+        "text_to_speech": fields.Nested(TEXT_TO_SPEECH),
+        "retriever_resource": fields.Nested(SWITCH),
+        "annotation_reply": fields.Nested(SWITCH),
+        "more_like_this": fields.Nested(SWITCH),
+        "user_input_form": fields.List(
+            fields.Raw, description="Objects of one key, the kind of field, such as text-input."
+        ),
+        "sensitive_word_avoidance": fields.Nested(WORD_AVOIDANCE),
+        "file_upload": fields.Nested(FILE_UPLOAD),
+        "system_parameters": fields.Nested(SYSTEM_PARAMETERS),
+    },
+)
+INFO = Model(
+    "AppInfo",
+    {
+        "name": fields.String,
+        "description": fields.String,
+        "mode": fields.String,
+        "author_name": fields.String,
+        "tags": fields.List(fields.String),
+    },
+)
+META = Model("AppMeta", {"tool_icons": fields.Raw(description="An icon for each tool, by its name.")})
+SITE = Model(
+    "AppSite",
+    {
+        "title": fields.String,
+        "chat_color_theme": fields.String(nullable=True),
+        "chat_color_theme_inverted": fields.Boolean,
+        "icon_type": fields.String(nullable=True),
+        "icon": fields.String(nullable=True),
+        "icon_background": fields.String(nullable=True),
+        "icon_url": fields.String(nullable=True),
+        "description": fields.String(nullable=True),
+        "copyright": fields.String(nullable=True),
+        "privacy_policy": fields.String(nullable=True),
+        "custom_disclaimer": fields.String,
+        "input_placeholder": fields.String(nullable=True),
+        "default_language": fields.String,
+        "show_workflow_steps": fields.Boolean,
+        "use_icon_as_answer_icon": fields.Boolean,
+    },
+)
+WELCOME = Model(
+    "Welcome",
+    {"welcome": fields.String, "api_version": fields.String, "server_version": fields.String},
+)

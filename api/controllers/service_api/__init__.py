@@ -1,0 +1,30 @@
+"""The public API's doors, under two mounts: ``seed`` at /api and ``dify`` at /v1.
+
+One set of namespaces serves both; the blueprint's name is the dialect. (A
+blueprint that carries a flask-restx Api can be registered once only, hence two.)
+"""
+
+from flask import Blueprint
+
+from api import __version__
+from api.controllers.http.swagger import AUTHORIZATIONS
+from api.controllers.service_api import chat, completion, conversations, files, info, messages, spec
+
+NAMESPACES = (chat.ns, completion.ns, conversations.ns, messages.ns, files.ns, info.ns, spec.ns)
+
+
+def create_blueprint(dialect: str, mount: str) -> Blueprint:
+    """Return the public API under ``mount``, speaking ``dialect`` (``seed`` or ``dify``)."""
+    blueprint = Blueprint(dialect, __name__, url_prefix=mount)
+    api = spec.PublicApi(
+        blueprint,
+        title="Slipway service API",
+        version=__version__,
+        description="What an app's API key opens: messages, conversations, files, the app itself.",
+        doc=False,
+        authorizations=AUTHORIZATIONS,
+        security="bearer",
+    )
+    for namespace in NAMESPACES:
+        api.add_namespace(namespace)
+    return blueprint

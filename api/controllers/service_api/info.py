@@ -1,0 +1,63 @@
+"""Doors of an app's own description: information, parameters, tool icons, page."""
+
+from dataclasses import asdict
+
+from flask import Response
+from flask_restx import Namespace, Resource
+
+from api.controllers.http.auth import app_key
+from api.controllers.http.door import render, runtime, transactional
+from api.controllers.schemas.info import INFO, META, PARAMETERS, SITE
+from api.runtime import Session
+from api.services import app_info
+from api.services.tokens import KeyCaller
+
+ns = Namespace("info", path="/", description="What an app tells of itself")
+
+
+@ns.route("/info")
+class Info(Resource):
+    """Name and maker of the app."""
+
+    @ns.response(200, "Name and maker of the app.", INFO)
+    @app_key()
+    @transactional
+    def get(self, session: Session, caller: KeyCaller) -> Response:
+        """Return name, description, mode and author."""
+        return render({**asdict(app_info.get_info(session, caller.app)), "tags": []})
+
+
+@ns.route("/parameters")
+class Parameters(Resource):
+    """What a client needs to build its form."""
+
+    @ns.response(200, "Form, features and limits of the app.", PARAMETERS)
+    @ns.response(400, "The app has no usable configuration: app_unavailable.")
+    @app_key()
+    def get(self, caller: KeyCaller) -> Response:
+        """Return the app's form, features and limits."""
+        return render(app_info.get_parameters(caller.app, runtime().limits))
+
+
+@ns.route("/meta")
+class Meta(Resource):
+    """Icons of the app's tools."""
+
+    @ns.response(200, "The icons.", META)
+    @app_key()
+    def get(self, caller: KeyCaller) -> Response:
+        """Return an icon for each tool of the app; chat and completion apps have none."""
+        del caller
+        return render({"tool_icons": {}})
+
+
+@ns.route("/site")
+class Site(Resource):
+    """How the app presents itself."""
+
+    @ns.response(200, "The app's page.", SITE)
+    @app_key()
+    @transactional
+    def get(self, session: Session, caller: KeyCaller) -> Response:
+        """Return the app's page settings."""
+        return render({**asdict(app_info.get_site(session, caller.app)), "icon_url": None})

@@ -1,0 +1,232 @@
+"""Who may use which route of apps, keys and providers, and that a workspace sees only its own."""
+
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api.principal import Role
+from api.runtime import Runtime
+from tests.controllers.console.provider_calls import COMPATIBLE, MODELS, save, show
+from tests.factories import Owner, make_app, make_key, make_member, make_owner
+from tests.servers import ScriptedServer
+
+UNKNOWN_ID = "c0ffee00-0000-4000-8000-000000000000"
+BAD_IDS = ("1", "not-a-uuid", "x" * 5000, "c0ffee0000004000800000000000000", "%00", "..")
+P = f"/workspaces/current/model-providers/{COMPATIBLE}"
+CREDENTIAL = {"credential_id": UNKNOWN_ID}
+MODEL = {"model": "m", "model_type": "llm"}
+NORMAL, EDITOR, ADMIN = Role.NORMAL, Role.EDITOR, Role.ADMIN
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route, the least role it needs, and a body that gets past its parser."""
+
+    method: str
+    path: str
+    role: Role
+    body: object = None
+
+
+ROUTES = (
+    Route("GET", "/apps", NORMAL),
+    Route("POST", "/apps", EDITOR, {"name": "x", "mode": "chat"}),
+    Route("GET", "/apps/{app}", NORMAL),
+    Route("PUT", "/apps/{app}", EDITOR, {"name": "Changed"}),
+    Route("DELETE", "/apps/{app}", EDITOR),
+    Route("POST", "/apps/{app}/site-enable", EDITOR, {"enable_site": False}),
+    Route("POST", "/apps/{app}/api-enable", ADMIN, {"enable_api": False}),
+    Route(
+        "POST",
+        "/apps/{app}/model-config",
+        EDITOR,
+        {"model": {"provider": "builtin", "name": "extractive-qa"}, "pre_prompt": "Changed"},
+    ),
+    Route("GET", "/apps/{app}/api-keys", NORMAL),
+    Route("POST", "/apps/{app}/api-keys", EDITOR),
+    Route("DELETE", "/apps/{app}/api-keys/{key}", ADMIN),
+    Route("GET", "/api-keys", NORMAL),
+    Route("POST", "/api-keys", EDITOR, {"name": "x", "permissions": ["chat"]}),
+    Route("DELETE", "/api-keys/{key}", ADMIN),
+    Route("GET", "/workspaces/current/model-providers", NORMAL),
+    Route("POST", P, ADMIN, {"credentials": {}}),
+    Route("DELETE", P, ADMIN),
+    Route("GET", f"{P}/credentials", NORMAL),
+    Route("POST", f"{P}/credentials", ADMIN, {"credentials": {}}),
+    Route("PUT", f"{P}/credentials", ADMIN, {**CREDENTIAL, "credentials": {}}),
+    Route("DELETE", f"{P}/credentials", ADMIN, CREDENTIAL),
+    Route("POST", f"{P}/credentials/switch", ADMIN, CREDENTIAL),
+    Route("POST", f"{P}/credentials/validate", ADMIN, {"credentials": {}}),
+    Route("GET", f"{P}/models", NORMAL),
+    Route("POST", f"{P}/models", ADMIN, MODEL),
+    Route("DELETE", f"{P}/models", ADMIN, MODEL),
+    Route("GET", f"{P}/models/credentials?model=m&model_type=llm", NORMAL),
+    Route("POST", f"{P}/models/credentials", ADMIN, {**MODEL, "credentials": {}}),
+    Route("PUT", f"{P}/models/credentials", ADMIN, {**MODEL, **CREDENTIAL, "credentials": {}}),
+    Route("DELETE", f"{P}/models/credentials", ADMIN, {**MODEL, **CREDENTIAL}),
+    Route("POST", f"{P}/models/credentials/validate", ADMIN, {**MODEL, "credentials": {}}),
+    Route("GET", f"{P}/models/parameter-rules?model=m", NORMAL),
+    Route("GET", "/workspaces/current/models/model-types/llm", NORMAL),
+    Route("GET", "/workspaces/current/default-model?model_type=llm", NORMAL),
+    Route("POST", "/workspaces/current/default-model", ADMIN, {"model_settings": []}),
+)
+ONE_APP = tuple(route for route in ROUTES if "{app}" in route.path)
+ids = [f"{route.method} {route.path.partition('?')[0]}" for route in ROUTES]
+app_ids = [f"{route.method} {route.path}" for route in ONE_APP]
+
+
+def call(
+    client: FlaskClient, route: Route, caller: Owner | None, app: str = UNKNOWN_ID, key: str = UNKNOWN_ID
+) -> tuple[int, bytes]:
+    """Return status and body of a route called by someone."""
+    url = "/console/api" + route.path.format(app=app, key=key)
+    headers = caller.headers if caller else {}
+    answer = client.open(url, method=route.method, json=route.body, headers=headers)
+    return answer.status_code, answer.data
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=ids)
+def test_route_refuses_roles_below_its_own(
+    client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
+) -> None:
+    app_id = make_app(runtime, owner, name="Kept")
+    before = client.get(f"/console/api/apps/{app_id}", headers=owner.headers).data
+
+    for role in (Role.DATASET_OPERATOR, NORMAL, EDITOR, ADMIN):
+        if role < route.role:
+            status, body = call(client, route, make_member(runtime, owner, role), app_id)
+            assert (status, b'"access_denied"' in body) == (403, True), role
+
+    assert client.get(f"/console/api/apps/{app_id}", headers=owner.headers).data == before
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=ids)
+def test_route_lets_its_role_and_those_above_in(
+    client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
+) -> None:
+    for role in (NORMAL, EDITOR, ADMIN, Role.OWNER):
+        if role >= route.role:
+            member = make_member(runtime, owner, role)
+            status, _ = call(client, route, member, make_app(runtime, owner))
+            assert status not in (401, 403), role
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=ids)
+def test_route_wants_a_console_session(
+    client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
+) -> None:
+    app_id = make_app(runtime, owner)
+    key = {"Authorization": f"Bearer {make_key(runtime, owner, app_id)}"}
+    url = "/console/api" + route.path.format(app=app_id, key=UNKNOWN_ID)
+
+    answers = [
+        client.open(url, method=route.method, json=route.body, headers=headers)
+        for headers in ({}, {"Authorization": "Bearer garbage"}, key)
+    ]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.get_json()["code"] for answer in answers} == {"unauthorized"}
+
+
+@pytest.mark.parametrize("route", ONE_APP, ids=app_ids)
+def test_app_of_another_workspace_looks_like_none(
+    client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
+) -> None:
+    stranger = make_owner(runtime)
+    app_id = make_app(runtime, owner)
+    key = client.post(f"/console/api/apps/{app_id}/api-keys", headers=owner.headers).get_json()["id"]
+    own = f"/console/api/apps/{app_id}"
+    before = client.get(own, headers=owner.headers).data
+
+    foreign = call(client, route, stranger, app_id, key)
+    missing = call(client, route, stranger, UNKNOWN_ID, UNKNOWN_ID)
+
+    assert foreign == missing
+    assert foreign[0] == 404
+    assert client.get(own, headers=owner.headers).data == before
+    assert len(client.get(f"{own}/api-keys", headers=owner.headers).get_json()["data"]) == 1
+
+
+@pytest.mark.parametrize("route", ONE_APP, ids=app_ids)
+def test_app_with_a_bad_id_is_not_found(client: FlaskClient, owner: Owner, route: Route) -> None:
+    for bad in BAD_IDS:
+        status, body = call(client, route, owner, bad, bad)
+        assert (status, b"not_found" in body) == (404, True), bad
+
+
+def test_key_of_another_workspace_looks_like_none(
+    client: FlaskClient, owner: Owner, runtime: Runtime
+) -> None:
+    stranger = make_owner(runtime)
+    make_key(runtime, owner, None)
+    key = client.get("/console/api/api-keys", headers=owner.headers).get_json()["data"][0]["id"]
+    route = Route("DELETE", "/api-keys/{key}", ADMIN)
+
+    assert call(client, route, stranger, key=key) == call(client, route, stranger)
+    assert client.get("/console/api/api-keys", headers=stranger.headers).get_json() == {"data": []}
+    assert len(client.get("/console/api/api-keys", headers=owner.headers).get_json()["data"]) == 1
+
+
+def test_lists_hold_nothing_of_another_workspace(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
+    stranger = make_owner(runtime)
+    app_id = make_app(runtime, owner)
+    with ScriptedServer(MODELS) as server:
+        save(client, owner, server, name="owner's credentials")
+
+    assert client.get("/console/api/apps", headers=stranger.headers).get_json()["data"] == []
+    assert show(client, stranger, "openai_api_compatible")["status"] == "no-configure"
+    catalogue = client.get("/console/api/workspaces/current/model-providers", headers=stranger.headers)
+    assert owner.tenant_id not in catalogue.get_data(as_text=True)
+    assert "owner's credentials" not in catalogue.get_data(as_text=True)
+    assert client.get(f"/console/api/apps/{app_id}", headers=owner.headers).status_code == 200
+
+
+def test_credentials_of_another_workspace_look_like_none(
+    client: FlaskClient, owner: Owner, runtime: Runtime
+) -> None:
+    stranger = make_owner(runtime)
+    with ScriptedServer(MODELS) as server:
+        save(client, owner, server)
+        configuration = show(client, owner, "openai_api_compatible")["custom_configuration"]
+        foreign, routes = configuration["current_credential_id"], f"/console/api{P}/credentials"
+        for method, url, body in (
+            ("GET", f"{routes}?credential_id={{}}", None),
+            ("PUT", routes, {"credentials": {"endpoint_url": f"{server.url}/v1"}}),
+            ("DELETE", routes, {}),
+            ("POST", f"{routes}/switch", {}),
+        ):
+            answers = [
+                client.open(
+                    url.format(credential_id),
+                    method=method,
+                    json=None if body is None else {**body, "credential_id": credential_id},
+                    headers=stranger.headers,
+                )
+                for credential_id in (foreign, UNKNOWN_ID)
+            ]
+            assert [answer.status_code for answer in answers] == [404, 404]
+            assert answers[0].data == answers[1].data
+
+    assert show(client, owner, "openai_api_compatible")["status"] == "active"
+
+
+def test_routes_of_these_doors_are_all_in_the_table(house: Flask) -> None:
+    named = {
+        (route.method, route.path.partition("?")[0].replace(COMPATIBLE, "<>").replace("{app}", "<>"))
+        for route in ROUTES
+    }
+    named = {(method, path.replace("{key}", "<>").replace("types/llm", "types/<>")) for method, path in named}
+
+    served = set()
+    for rule in house.url_map.iter_rules():
+        path = "/".join("<>" if part.startswith("<") else part for part in rule.rule.split("/"))
+        path = path.removeprefix("/console/api")
+        is_ours = path.startswith(
+            ("/apps", "/api-keys", "/workspaces/current/model", "/workspaces/current/def")
+        )
+        if is_ours and rule.rule.startswith("/console/api"):
+            served |= {(method, path) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+
+    assert served == named

@@ -1,0 +1,336 @@
+"""The API's own description: valid, complete, and equal to what the routes really answer."""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from openapi_schema_validator import OAS30Validator
+from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV30SpecValidator
+from werkzeug.test import TestResponse
+
+from tests.conftest import make_house, make_settings, stop_house
+from tests.factories import ChatApp, make_chat_app, make_owner
+
+MOUNTS = {"/api": "seed", "/v1": "dify"}
+PAGES = ("/api/docs", "/v1/docs", "/console/api/spec")
+ITS_OWN = {"specs", "doc", "root", "spec_open_api_document", "spec_docs", "swagger_document"}
+FORM_TYPE = "multipart/form-data"
+FORM = [{"text-input": {"label": "Name", "variable": "name", "default": "Ann"}}]
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """The embedded program: descriptions do not depend on backends."""
+    app = make_house(make_settings(tmp_path_factory.mktemp("described")))
+    yield app
+    stop_house(app)
+
+
+@pytest.fixture(scope="module")
+def visitor(embedded: Flask) -> FlaskClient:
+    """A client without credentials."""
+    return embedded.test_client()
+
+
+def read(client: FlaskClient, path: str) -> dict[str, Any]:
+    return body(client.get(path))
+
+
+def body(answer: TestResponse) -> dict[str, Any]:
+    assert isinstance(answer.json, dict)
+    return answer.json
+
+
+def routes(app: Flask, blueprint: str, mount: str) -> set[tuple[str, str]]:
+    """Return (path, method) of a mount's routes, except those of the description itself."""
+    return {
+        (re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule.removeprefix(mount)), method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.partition(".")[0] == blueprint and rule.endpoint.partition(".")[2] not in ITS_OWN
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def documented(spec: dict[str, Any]) -> set[tuple[str, str]]:
+    return {
+        (path, method) for path, item in spec["paths"].items() for method in item if method != "parameters"
+    }
+
+
+def operations(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, method in documented(spec):
+        yield f"{method.upper()} {path}", spec["paths"][path][method]
+
+
+# -- the documents -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_openapi_document_of_each_mount_is_valid(visitor: FlaskClient, mount: str) -> None:
+    spec = read(visitor, f"{mount}/openapi.json")
+    OpenAPIV30SpecValidator(spec).validate()
+    assert spec["openapi"] == "3.0.3"
+    assert spec["servers"] == [{"url": mount}]
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_openapi_document_names_exactly_the_routes_of_its_mount(
+    embedded: Flask, visitor: FlaskClient, mount: str
+) -> None:
+    spec = read(visitor, f"{mount}/openapi.json")
+    assert documented(spec) == routes(embedded, MOUNTS[mount], mount)
+
+
+@pytest.mark.parametrize("path", ["/console/api/spec/swagger.json", "/console/api/swagger.json"])
+def test_console_document_is_valid_and_names_exactly_its_routes(
+    embedded: Flask, visitor: FlaskClient, path: str
+) -> None:
+    spec = read(visitor, path)
+    OpenAPIV2SpecValidator(spec).validate()
+    assert documented(spec) == routes(embedded, "console", "/console/api")
+
+
+def test_openapi_document_behind_a_public_url_names_it_as_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    settings = make_settings(tmp_path_factory.mktemp("public"), public_url="https://llm.example.com/x/")
+    app = make_house(settings)
+    spec = read(app.test_client(), "/v1/openapi.json")
+    stop_house(app)
+    assert spec["servers"] == [{"url": "https://llm.example.com/x/v1"}]
+
+
+def test_every_guarded_operation_asks_for_a_key_and_tells_of_its_limits(visitor: FlaskClient) -> None:
+    spec = read(visitor, "/api/openapi.json")
+    assert spec["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    guarded = {name: found for name, found in operations(spec) if found["security"]}
+    assert set(dict(operations(spec))) - set(guarded) == {"GET /"}
+    for name, operation in guarded.items():
+        assert {"401", "403", "429", "default"} <= set(operation["responses"]), name
+        success = next(response for status, response in operation["responses"].items() if status < "3")
+        assert "X-RateLimit-Remaining" in success["headers"], name
+    assert "Retry-After" in spec["components"]["responses"]["Error429"]["headers"]
+
+
+@pytest.mark.parametrize(("mount", "code"), [("/api", "access_denied"), ("/v1", "forbidden")])
+def test_error_answers_are_described_in_the_words_of_the_mount(
+    visitor: FlaskClient, mount: str, code: str
+) -> None:
+    spec = read(visitor, f"{mount}/openapi.json")
+    forbidden = spec["components"]["responses"]["Error403"]["content"]["application/json"]
+    assert forbidden["example"]["code"] == code
+    assert forbidden["schema"] == {"$ref": "#/components/schemas/Error"}
+
+
+def test_body_fields_keep_what_their_parser_says(visitor: FlaskClient) -> None:
+    spec = read(visitor, "/api/openapi.json")
+    body = spec["paths"]["/chat-messages"]["post"]["requestBody"]
+    schema = body["content"]["application/json"]["schema"]
+    assert body["required"] is True
+    assert schema["required"] == ["query", "user"]
+    assert schema["properties"]["query"]["minLength"] == 1
+    assert schema["properties"]["response_mode"]["enum"] == ["streaming", "blocking"]
+    assert schema["properties"]["files"]["nullable"] is True
+    optional = spec["paths"]["/conversations/{conversation_id}"]["delete"]["requestBody"]
+    assert optional["required"] is False
+
+
+def test_uploads_are_described_as_forms_with_a_file(visitor: FlaskClient) -> None:
+    spec = read(visitor, "/api/openapi.json")
+    form = spec["paths"]["/files/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["file"]["format"] == "binary"
+    assert form["required"] == ["file"]
+
+
+def test_streams_are_described_as_event_streams(visitor: FlaskClient) -> None:
+    spec = read(visitor, "/api/openapi.json")
+    answer = spec["paths"]["/chat-messages"]["post"]["responses"]["200"]["content"]
+    events = spec["paths"]["/chat-messages/{task_id}/events"]["get"]["responses"]["200"]["content"]
+    assert list(answer) == ["application/json", "text/event-stream"]
+    assert list(events) == ["text/event-stream"]
+
+
+# -- the pages -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_loads_only_what_this_server_has(visitor: FlaskClient, path: str) -> None:
+    page = visitor.get(path)
+    text = page.get_data(as_text=True)
+    assert page.status_code == 200
+    assert page.mimetype == "text/html"
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', text) + re.findall(r'url: "([^"]+)"', text)
+    addresses = [address for address in loaded if not address.startswith("#")]
+    assert len(addresses) > 5
+    for address in addresses:
+        assert address.startswith("/"), address
+        assert not address.startswith("//"), address
+        with visitor.get(address) as asset:
+            assert asset.status_code == 200, address
+
+
+def test_style_sheets_of_the_page_load_nothing_from_elsewhere(visitor: FlaskClient) -> None:
+    for name in ("swagger-ui.css", "droid-sans.css"):
+        with visitor.get(f"/swaggerui/{name}") as sheet:
+            targets = re.findall(r"(?:url\(|@import )[\"']?([^\"')]+)", sheet.get_data(as_text=True))
+        assert not [target for target in targets if target.startswith(("http", "//"))]
+
+
+# -- the answers ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Calls routes by the name they have in the document."""
+
+    client: FlaskClient
+    app: ChatApp
+    mount: str
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        return read(self.client, f"{self.mount}/openapi.json")
+
+    def call(self, method: str, path: str, **options: Any) -> TestResponse:
+        return self.client.open(
+            self.mount + path, method=method, headers=self.app.headers, buffered=True, **options
+        )
+
+
+def strictly(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the document's schemas with every documented key demanded and no other allowed."""
+    schemas = {}
+    for name, schema in spec["components"]["schemas"].items():
+        own = {"additionalProperties": False, "required": list(schema["properties"])}
+        schemas[name] = schema if name in ("Error", "Fault") else {**schema, **own}
+    return {"schemas": schemas}
+
+
+def check_answer(spec: dict[str, Any], name: str, answer: TestResponse) -> None:
+    """Assert that an answer has the status, media type, keys and types the document says."""
+    operation = dict(operations(spec))[name]
+    status = str(answer.status_code)
+    assert status in operation["responses"], f"{name} answered {status}: {answer.get_data(as_text=True)}"
+    described = operation["responses"][status]
+    if "$ref" in described:
+        described = spec["components"]["responses"][described["$ref"].rpartition("/")[2]]
+    content = described.get("content", {})
+    if not content:
+        assert answer.get_data() == b"", name
+        return
+    assert answer.mimetype in content or "*/*" in content, name
+    if answer.mimetype == "application/json":
+        schema = {**content["application/json"]["schema"], "components": strictly(spec)}
+        faults = [
+            f"{name} {e.json_path}: {e.message}" for e in OAS30Validator(schema).iter_errors(answer.json)
+        ]
+        assert not faults
+
+
+def converse(caller: Caller, completion: Caller) -> dict[str, TestResponse]:
+    """Call every route once, as a client would, and return the answers by the routes' names."""
+    call, user = caller.call, {"user": "ann"}
+    upload = call("POST", "/files/upload", data={**user, "file": (io.BytesIO(b"hello"), "a.txt")})
+    sent = {**user, "query": "Hello", "inputs": {"name": "Bo"}}
+    chat = call("POST", "/chat-messages", json=sent)
+    message, talk, task = (body(chat)[key] for key in ("message_id", "conversation_id", "task_id"))
+    complete = completion.call("POST", "/completion-messages", json={**user, "inputs": {"query": "Hello"}})
+    complete_task = body(complete)["task_id"]
+    return {
+        "GET /": call("GET", "/"),
+        "POST /files/upload": upload,
+        "GET /files/{file_id}/preview": call(
+            "GET", f"/files/{body(upload)['id']}/preview", query_string=user
+        ),
+        "POST /chat-messages": chat,
+        "GET /chat-messages/{task_id}/events": call(
+            "GET", f"/chat-messages/{task}/events", query_string=user
+        ),
+        "POST /chat-messages/{task_id}/stop": call("POST", f"/chat-messages/{task}/stop", json=user),
+        "POST /completion-messages": complete,
+        "GET /completion-messages/{task_id}/events": completion.call(
+            "GET", f"/completion-messages/{complete_task}/events", query_string=user
+        ),
+        "POST /completion-messages/{task_id}/stop": completion.call(
+            "POST", f"/completion-messages/{complete_task}/stop", json=user
+        ),
+        "POST /messages/{message_id}/feedbacks": call(
+            "POST", f"/messages/{message}/feedbacks", json={**user, "rating": "like"}
+        ),
+        "GET /messages": call("GET", "/messages", query_string={**user, "conversation_id": talk}),
+        "GET /conversations": call("GET", "/conversations", query_string=user),
+        "GET /conversations/{conversation_id}/messages": call(
+            "GET", f"/conversations/{talk}/messages", query_string=user
+        ),
+        "POST /conversations/{conversation_id}/name": call(
+            "POST", f"/conversations/{talk}/name", json={**user, "name": "Greeting"}
+        ),
+        "GET /info": call("GET", "/info"),
+        "GET /parameters": call("GET", "/parameters"),
+        "GET /meta": call("GET", "/meta"),
+        "GET /site": call("GET", "/site"),
+        "DELETE /conversations/{conversation_id}": call("DELETE", f"/conversations/{talk}", json=user),
+    }
+
+
+@pytest.fixture(scope="module", params=list(MOUNTS))
+def callers(request: pytest.FixtureRequest, embedded: Flask) -> tuple[Caller, Caller]:
+    """Callers of a chat app and of a completion app, on each mount."""
+    runtime = embedded.extensions["runtime"]
+    owner = make_owner(runtime)
+    switch = {"enabled": True}
+    chat = make_chat_app(runtime, owner, user_input_form=FORM, retriever_resource=switch)
+    completion = make_chat_app(runtime, owner, mode="completion")
+    client = embedded.test_client()
+    return Caller(client, chat, request.param), Caller(client, completion, request.param)
+
+
+def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller]) -> None:
+    answers = converse(*callers)
+    spec = callers[0].spec
+    assert set(answers) == set(dict(operations(spec)))
+    for name, answer in answers.items():
+        assert answer.status_code < 300, f"{name}: {answer.get_data(as_text=True)}"
+        check_answer(spec, name, answer)
+
+
+def test_message_with_feedback_and_history_is_listed_as_documented(callers: tuple[Caller, Caller]) -> None:
+    caller = callers[0]
+    first = caller.call("POST", "/chat-messages", json={"query": "One", "user": "bo"})
+    message, talk = body(first)["id"], body(first)["conversation_id"]
+    caller.call("POST", f"/messages/{message}/feedbacks", json={"rating": "like", "user": "bo"})
+    page = caller.call("GET", f"/conversations/{talk}/messages", query_string={"user": "bo"})
+    assert body(page)["data"][0]["feedback"] == {"rating": "like"}
+    check_answer(caller.spec, "GET /conversations/{conversation_id}/messages", page)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "options", "status"),
+    [
+        ("POST /chat-messages", "/chat-messages", {"json": {"user": "ann"}}, 400),
+        ("POST /chat-messages", "/chat-messages", {"data": "query=x", "content_type": "text/plain"}, 415),
+        ("GET /conversations", "/conversations?limit=0", {}, 400),
+        ("GET /messages", "/messages?conversation_id=00000000-0000-4000-8000-000000000000", {}, 404),
+        ("POST /files/upload", "/files/upload", {"data": {"user": "ann"}, "content_type": FORM_TYPE}, 400),
+    ],
+)
+def test_every_error_is_answered_as_documented(
+    callers: tuple[Caller, Caller], name: str, path: str, options: dict[str, Any], status: int
+) -> None:
+    caller = callers[0]
+    answer = caller.call(name.partition(" ")[0], path, **options)
+    assert answer.status_code == status
+    check_answer(caller.spec, name, answer)
+
+
+def test_call_without_a_key_is_answered_as_documented(callers: tuple[Caller, Caller]) -> None:
+    caller = callers[0]
+    answer = caller.client.get(f"{caller.mount}/info")
+    assert answer.status_code == 401
+    check_answer(caller.spec, "GET /info", answer)

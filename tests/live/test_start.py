@@ -1,0 +1,75 @@
+"""The program as a newcomer starts it."""
+
+import json
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from api.services.first_start import curl_line
+from tests.live.conftest import ROOT, Serve, end
+from tests.sse import parse_events, text_of
+
+
+def curl_lines(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line.startswith("curl ")]
+
+
+def paste(line: str) -> str:
+    """Run a printed line as a shell would; return what it prints."""
+    return subprocess.run(shlex.split(line), capture_output=True, check=True, text=True).stdout
+
+
+def test_first_start_prints_lines_that_work_and_later_starts_the_same(serve: Serve, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    first = serve("--demo", data_dir=data)
+    key = (data / "demo.env").read_text().strip().removeprefix("DEMO_APP_KEY=")
+    url = f"http://127.0.0.1:{first.port}"
+    lines = [curl_line(url, key, mode) for mode in ("streaming", "blocking")]
+
+    streamed, whole = (paste(line) for line in lines)
+    printed = end(first)
+    second = serve("--demo", data_dir=data)
+    printed_again = end(second)
+
+    assert text_of(parse_events(streamed)) == json.loads(whole)["answer"]
+    assert "self-hosted backend" in json.loads(whole)["answer"]
+    assert curl_lines(printed) == lines
+    assert curl_lines(printed_again) == [line.replace(str(first.port), str(second.port)) for line in lines]
+    assert f"{url}/console/api/spec" in printed
+    assert "Password (shown once)" in printed
+    assert "Password (shown once)" not in printed_again
+    for name in ("demo.env", "secret_key"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
+
+
+def test_start_with_an_unknown_setting_is_refused_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"DATA_DIR={tmp_path / 'data'}\nNO_SUCH_SETTING=1\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "api.cli", "start"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert (
+        ended.stderr == "Error: NO_SUCH_SETTING in .env is not a setting; see .env.example for the names.\n"
+    )
+
+
+def test_session_survives_a_restart(serve: Serve, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    served = serve("--demo", data_dir=data, OWNER_PASSWORD="correct horse 1")
+    account = {"email": "owner@example.com", "password": "correct horse 1"}
+    _, answer = served.call("POST", "/console/api/login", account)
+    end(served)
+
+    again = serve(data_dir=data)
+
+    assert again.call("GET", "/console/api/account/profile", token=answer["data"]["access_token"])[0] == 200

@@ -1,0 +1,186 @@
+"""Streams over real sockets: lost clients, stops, pings, faults of the model server."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.conftest import REDIS_URL
+from tests.live.conftest import Serve, Served, World, make_key, set_up
+from tests.servers import Step
+from tests.sse import parse_events, text_of
+
+END = {
+    "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 4},
+}
+
+
+def delta(text: str) -> dict[str, object]:
+    """Return a frame of a chat model's stream."""
+    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+
+
+SECRET = "shared-by-both-0123456789-abcdefgh"
+WORDS = [delta(f"w{n} ") for n in range(10)]
+SAID = "".join(f"w{n} " for n in range(10))
+
+
+def read_first(answer: Any) -> tuple[bytes, dict[str, Any]]:
+    """Return the first frames of a stream as they came, and the first event."""
+    raw = b""
+    while b"data: " not in raw or not raw.endswith(b"\n\n"):
+        raw += answer.read1(65536)
+    return raw, parse_events(raw.decode())[0]
+
+
+def read_again(served: Served, key: str, task_id: str) -> list[dict[str, Any]]:
+    """Return all events of a run, read at its events route to the end."""
+    connection = served.connect()
+    served.send(connection, "GET", f"/api/chat-messages/{task_id}/events?user=ada", None, key)
+    with connection.getresponse() as answer:
+        text = answer.read().decode()
+    connection.close()
+    return parse_events(text)
+
+
+def stored(served: Served, key: str, conversation_id: str) -> dict[str, Any]:
+    """Return the only message of a conversation."""
+    path = f"/api/conversations/{conversation_id}/messages?user=ada"
+    _, page = served.call("GET", path, token=key)
+    (message,) = page["data"]
+    return dict(message)
+
+
+def test_killed_client_leaves_a_complete_stored_message(world: World) -> None:
+    key = world.app(*WORDS, END, gap_s=0.05)
+    with world.served.chat(key) as answer:
+        _, first = read_first(answer)
+
+    events = read_again(world.served, key, first["task_id"])
+
+    message = stored(world.served, key, first["conversation_id"])
+    assert text_of(events) == SAID
+    assert (message["answer"], message["status"]) == (SAID, "normal")
+
+
+def test_stop_closes_the_upstream_call_at_once(world: World) -> None:
+    key = world.app(delta("Half"), Step.HANG)
+    with world.served.chat(key) as answer:
+        raw, first = read_first(answer)
+        asked = time.monotonic()
+        world.served.call("POST", f"/api/chat-messages/{first['task_id']}/stop", {"user": "ada"}, key)
+        assert world.models.wait_for_hangup(2.0)
+        closed_s = time.monotonic() - asked
+        events = parse_events((raw + answer.read()).decode())
+
+    assert [event["event"] for event in events] == ["message", "message_end"]
+    assert closed_s < 1.0  # 300 ms is the promise; the rest is room for a busy machine
+
+
+def test_quiet_stream_sends_its_headers_at_once_and_pings(world: World) -> None:
+    key = world.app(1.0, delta("late"), END)
+    asked = time.monotonic()
+    with world.served.chat(key) as answer:
+        headers_s = time.monotonic() - asked
+        text = answer.read().decode()
+
+    assert headers_s < 0.8
+    assert text.startswith("event: ping\n\n")
+    assert text_of(parse_events(text)) == "late"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [delta("Half"), Step.DROP],
+        [delta("Half"), Step.HANG],
+        [Step.HANG],
+        [delta("Half"), b"data: {broken\n\n", 0.2],
+        [delta("x")] * 600,
+    ],
+    ids=["dropped", "stalls", "never-begins", "bad-json", "endless"],
+)
+def test_upstream_fault_is_the_last_event_and_marks_the_message(world: World, steps: list[object]) -> None:
+    key = world.app(*steps, gap_s=0.01)
+    with world.served.chat(key) as answer:
+        events = parse_events(answer.read().decode())
+
+    error = events[-1]
+    message = stored(world.served, key, error["conversation_id"])
+    assert (error["event"], error["code"], error["status"]) == ("error", "completion_request_error", 400)
+    assert (message["status"], message["answer"]) == ("error", text_of(events))
+
+
+def test_fifty_cut_streams_all_end_complete(world: World) -> None:
+    key = world.app(*WORDS, END, gap_s=0.02)
+
+    def cut(number: int) -> str:
+        with world.served.chat(key, user="ada") as answer:
+            raw, first = read_first(answer)
+            while len(raw) < number * 40:
+                raw += answer.read1(400)
+        return str(first["task_id"])
+
+    with ThreadPoolExecutor(10) as pool:
+        task_ids = list(pool.map(cut, range(50)))
+
+    assert {text_of(read_again(world.served, key, task_id)) for task_id in task_ids} == {SAID}
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_three_hundred_slow_streams_need_no_more_than_five_connections(
+    serve: Serve, world: World, request: pytest.FixtureRequest, database: str
+) -> None:
+    settings: dict[str, object] = {"DATABASE_POOL_SIZE": 5, "RATE_LIMITS": "off"}
+    if database == "postgresql":
+        settings["DATABASE_URL"] = request.getfixturevalue("own_database")
+    served = serve(**settings)
+    set_up(served, f"{world.models.url}/v1")
+    key = make_key(served, world.models.script(delta("a"), 3.0, delta("b"), END))
+
+    def run(number: int) -> str:
+        with served.chat(key, user=f"u{number}") as answer:
+            return answer.read().decode()
+
+    with ThreadPoolExecutor(300) as pool:
+        texts = list(pool.map(run, range(300)))
+
+    assert [parse_events(text)[-1]["event"] for text in texts] == ["message_end"] * 300
+
+
+def test_run_is_read_and_stopped_from_another_process(serve: Serve, world: World, own_database: str) -> None:
+    shared = {
+        "DATABASE_URL": own_database,
+        "REDIS_URL": REDIS_URL,
+        "SECRET_KEY": SECRET,
+    }
+    here, there = serve(**shared), serve(**shared)
+    set_up(here, f"{world.models.url}/v1")
+    key = make_key(here, world.models.script(delta("Half"), Step.HANG))
+
+    with here.chat(key) as answer, ThreadPoolExecutor(1) as pool:
+        raw, first = read_first(answer)
+        elsewhere = pool.submit(read_again, there, key, first["task_id"])
+        there.call("POST", f"/api/chat-messages/{first['task_id']}/stop", {"user": "ada"}, key)
+        mine = parse_events((raw + answer.read()).decode())
+        theirs = elsewhere.result(20)
+
+    assert [event["event"] for event in mine] == ["message", "message_end"]
+    assert [{name: value for name, value in event.items() if name != "#"} for event in theirs] == mine
+
+
+def test_termination_lets_a_running_stream_finish(serve: Serve, world: World) -> None:
+    served = serve()
+    set_up(served, f"{world.models.url}/v1")
+    key = make_key(served, world.models.script(*WORDS, END, gap_s=0.1))
+
+    with served.chat(key) as answer, ThreadPoolExecutor(1) as pool:
+        raw, _ = read_first(answer)
+        stopping = pool.submit(served.stop)
+        events = parse_events((raw + answer.read()).decode())
+        stopping.result(40)
+
+    assert events[-1]["event"] == "message_end"
+    assert text_of(events) == SAID
