@@ -34,7 +34,8 @@ def mask_form(form: Sequence[CredentialField], fields: Mapping[str, str]) -> dic
 def read_form(form: Sequence[CredentialField], sent: JSONObject, stored: Mapping[str, str]) -> dict[str, str]:
     """Return the fields of a filled-in form, stripped of blanks around them; unknown ones are ignored.
 
-    A secret sent back as it was shown keeps its ``stored`` value. Raises
+    A secret sent back as it was shown keeps its ``stored`` value, unless the
+    address it is sent to changes: then it must be given again. Raises
     InvalidRequest naming the first field at fault.
     """
     fields = {}
@@ -44,7 +45,30 @@ def read_form(form: Sequence[CredentialField], sent: JSONObject, stored: Mapping
             fields[field.variable] = value
         elif field.is_required:
             raise InvalidRequest(f"{field.label} is required", field=_name(field), fault="required")
+    addresses = [field.variable for field in form if field.is_address]
+    if any(_origin(fields.get(name)) != _origin(stored.get(name)) for name in addresses):
+        _check_secrets_are_given(form, sent, stored)
     return fields
+
+
+def _origin(address: str | None) -> str:
+    """Return whom an address speaks to: scheme, host and port; the rest of a URL is the same server."""
+    return "/".join((address or "").split("/", 3)[:3])
+
+
+def _check_secrets_are_given(
+    form: Sequence[CredentialField], sent: JSONObject, stored: Mapping[str, str]
+) -> None:
+    """Raise InvalidRequest for a secret that was kept: a new address must not receive it unasked."""
+    for field in form:
+        if field.is_secret and _is_kept(sent.get(field.variable), stored.get(field.variable)):
+            raise InvalidRequest(
+                f"The address changes; give {field.label} again", field=_name(field), fault="required"
+            )
+
+
+def _is_kept(value: JSONValue, stored: str | None) -> bool:
+    return stored is not None and value in (HIDDEN, mask(stored))
 
 
 def _read_field(field: CredentialField, value: JSONValue, stored: str | None) -> str | None:
@@ -52,7 +76,7 @@ def _read_field(field: CredentialField, value: JSONValue, stored: str | None) ->
         return field.default
     if not isinstance(value, str):
         raise InvalidRequest(f"{field.label} must be a string", field=_name(field), fault="invalid_type")
-    if field.is_secret and value in (HIDDEN, mask(stored or "")):
+    if field.is_secret and (value == HIDDEN or _is_kept(value, stored)):
         return stored
     text = value.strip()
     if len(text) > MAX_CHARS:

@@ -67,3 +67,17 @@ def test_form_is_shown_with_secrets_masked_and_nothing_it_does_not_know() -> Non
     stored = {"key": "stored-secret-1", "url": "u", "left_over": "from an older form"}
 
     assert mask_form(FORM, stored) == {"key": mask("stored-secret-1"), "url": "u"}
+
+
+def test_stored_secret_does_not_follow_a_new_address() -> None:
+    form = (KEY, CredentialField(variable="url", label="URL", label_zh="地址", is_address=True))
+    stored = {"key": "stored-secret-1", "url": "https://old.example"}
+
+    kept = read_form(form, {"key": HIDDEN, "url": "https://old.example"}, stored)
+    renewed = read_form(form, {"key": "given-anew-22", "url": "https://new.example"}, stored)
+    with pytest.raises(InvalidRequest) as refused:
+        read_form(form, {"key": mask("stored-secret-1"), "url": "https://new.example"}, stored)
+
+    assert kept == stored
+    assert renewed == {"key": "given-anew-22", "url": "https://new.example"}
+    assert refused.value.field == "credentials.key"

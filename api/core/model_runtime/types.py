@@ -226,7 +226,11 @@ class ModelSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialField:
-    """One field of a provider's credential form. SECRET values never leave the server unmasked."""
+    """One field of a provider's credential form. SECRET values never leave the server unmasked.
+
+    ``is_address`` marks where the secrets are sent: a stored secret stays with
+    the address it was given for.
+    """
 
     variable: str
     label: str
@@ -236,6 +240,7 @@ class CredentialField:
     default: str | None = None
     options: tuple[str, ...] = ()
     placeholder: str = ""
+    is_address: bool = False
 
     @property
     def is_secret(self) -> bool:

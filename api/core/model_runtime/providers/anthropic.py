@@ -113,6 +113,7 @@ class AnthropicProvider:
             ),
             CredentialField(
                 variable="anthropic_api_url",
+                is_address=True,
                 label="API address",
                 label_zh="API 地址",
                 placeholder=DEFAULT_URL,

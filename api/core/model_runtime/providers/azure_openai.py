@@ -52,6 +52,7 @@ class AzureOpenAIProvider:
         credential_fields=(
             CredentialField(
                 variable="openai_api_base",
+                is_address=True,
                 label="Endpoint",
                 label_zh="终结点地址",
                 is_required=True,

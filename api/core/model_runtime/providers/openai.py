@@ -83,6 +83,7 @@ class OpenAIProvider:
             ),
             CredentialField(
                 variable="openai_api_base",
+                is_address=True,
                 label="API base",
                 label_zh="API 地址",
                 placeholder=DEFAULT_BASE,

@@ -51,6 +51,7 @@ class OpenAICompatibleProvider:
         credential_fields=(
             CredentialField(
                 variable="endpoint_url",
+                is_address=True,
                 label="API endpoint",
                 label_zh="API 地址",
                 is_required=True,
