@@ -27,8 +27,9 @@ from api.services.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
-CONVERSATIONS = Base.metadata.tables["conversations"]
-MESSAGES = Base.metadata.tables["messages"]
+# Built once: a statement that takes its values as parameters costs a fraction of one that holds them.
+INSERT_CONVERSATION = Base.metadata.tables["conversations"].insert()
+INSERT_MESSAGE = Base.metadata.tables["messages"].insert()
 RUNNERS: Mapping[AppMode, Run] = {AppMode.CHAT: chat.run, AppMode.COMPLETION: completion.run}
 
 
@@ -209,38 +210,36 @@ def _insert_rows(
         "from_account_id": principal.id if is_account else None,
     }
     if started.is_new:
-        session.execute(
-            CONVERSATIONS.insert().values(
-                **shared,
-                id=header.conversation_id,
-                mode=app.mode.value,
-                name=conversations.first_words(ask.query),
-                introduction=fill(config.opening_statement, started.turn.inputs),
-                status="normal",
-                updated_at=now,
-            )
-        )
-    session.execute(
-        MESSAGES.insert().values(
+        conversation = {
             **shared,
-            id=header.message_id,
-            conversation_id=header.conversation_id,
-            task_id=header.task_id,
-            mode=header.mode,
-            query=ask.query,
-            files=[file.to_row() for file in started.attached] or None,
-            answer="",
-            status="running",
-            owner=runtime.owner,
-            model_provider=config.model.ref.provider,
-            model_name=config.model.name,
-            message_tokens=0,
-            answer_tokens=0,
-            total_price=0,
-            currency="USD",
-            latency_s=0.0,
-        )
-    )
+            "id": header.conversation_id,
+            "mode": app.mode.value,
+            "name": conversations.first_words(ask.query),
+            "introduction": fill(config.opening_statement, started.turn.inputs),
+            "status": "normal",
+            "updated_at": now,
+        }
+        session.execute(INSERT_CONVERSATION, conversation)
+    message = {
+        **shared,
+        "id": header.message_id,
+        "conversation_id": header.conversation_id,
+        "task_id": header.task_id,
+        "mode": header.mode,
+        "query": ask.query,
+        "files": [file.to_row() for file in started.attached] or None,
+        "answer": "",
+        "status": "running",
+        "owner": runtime.owner,
+        "model_provider": config.model.ref.provider,
+        "model_name": config.model.name,
+        "message_tokens": 0,
+        "answer_tokens": 0,
+        "total_price": 0,
+        "currency": "USD",
+        "latency_s": 0.0,
+    }
+    session.execute(INSERT_MESSAGE, message)
 
 
 def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Iterator[Event]:

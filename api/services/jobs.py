@@ -14,10 +14,11 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.core.ports import JSONObject, JSONValue
-from api.models.base import new_id, utc_now
+from api.models.base import Base, new_id, utc_now
 from api.models.job import JobRow
 from api.runtime import Runtime, on_commit
 
+INSERT_JOB = Base.metadata.tables["jobs"].insert()
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 5
 BACK_OFF = timedelta(seconds=2)
@@ -54,18 +55,17 @@ def enqueue_on_commit(
     """Write the job with the caller's transaction and wake a worker once that is committed."""
     job_id = new_id()
     now = utc_now()
-    session.execute(
-        JobRow.__table__.insert().values(  # type: ignore[attr-defined]  # a Table at run time
-            id=job_id,
-            tenant_id=tenant_id,
-            created_at=now,
-            name=job.value,
-            queue=queue,
-            payload=dict(payload),
-            run_at=now,
-            attempt=0,
-        )
-    )
+    row = {
+        "id": job_id,
+        "tenant_id": tenant_id,
+        "created_at": now,
+        "name": job.value,
+        "queue": queue,
+        "payload": dict(payload),
+        "run_at": now,
+        "attempt": 0,
+    }
+    session.execute(INSERT_JOB, row)
     on_commit(session, lambda: runtime.queue.enqueue(job_id, queue=queue))
 
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import bindparam
 
 from api.core.events import ErrorOccurred, Event, MessageEnd, RunHeader, TextChunk, TextReplaced, to_json
 from api.errors import Unavailable
-from api.models.base import utc_now
-from api.models.conversation import Conversation, Message
+from api.models.base import Base, utc_now
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import end_users, jobs
@@ -23,6 +22,11 @@ from api.services.jobs import Job
 
 logger = logging.getLogger(__name__)
 
+MESSAGES = Base.metadata.tables["messages"]
+CONVERSATIONS = Base.metadata.tables["conversations"]
+# Built once, with their values as parameters: cheaper than statements made for each run.
+END_MESSAGE = MESSAGES.update().where(MESSAGES.c.id == bindparam("message_key"))
+TOUCH_CONVERSATION = CONVERSATIONS.update().where(CONVERSATIONS.c.id == bindparam("conversation_key"))
 STORE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
@@ -74,16 +78,10 @@ class Recorder:
             **ending,
         }
         with self.runtime.transaction() as session:
-            session.execute(
-                update(Message.__table__)  # type: ignore[arg-type]  # a Table at run time
-                .where(Message.id == header.message_id)
-                .values(**values)
-            )
+            session.execute(END_MESSAGE, {"message_key": header.message_id, **values})
             if not self.is_new:
                 session.execute(
-                    update(Conversation.__table__)  # type: ignore[arg-type]  # a Table at run time
-                    .where(Conversation.id == header.conversation_id)
-                    .values(updated_at=now)
+                    TOUCH_CONVERSATION, {"conversation_key": header.conversation_id, "updated_at": now}
                 )
             end_users.remember_end_user(self.runtime, session, self.principal)
             if self.wants_title and values["status"] == "normal":

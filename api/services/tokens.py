@@ -134,14 +134,12 @@ def authenticate(
     then. Raises Unauthorized for an unknown key, Forbidden where the app, the
     workspace or the key's scopes do not allow the call.
     """
-    record = session.execute(_CALLER.where(APIToken.token_hash == hash_token(token))).one_or_none()
+    record = session.execute(_CALLER, {"token_hash": hash_token(token)}).one_or_none()
     if record is None:
         raise Unauthorized("Access token is invalid")
     if record.app_id is None:
         app_id = _app_of_workspace_key(session, record.token_tenant_id, scope, app_hint())
-        record = session.execute(
-            _CALLER_OF_APP.where(APIToken.token_hash == hash_token(token), App.id == app_id)
-        ).one()
+        record = session.execute(_CALLER_OF_APP, {"token_hash": hash_token(token), "app_id": app_id}).one()
     _check_caller(record, scope)
     runtime.used_keys[record.token_id] = utc_now()
     return KeyCaller(key_id=record.token_id, app=app_specs.to_spec(runtime, record))
@@ -176,12 +174,13 @@ def _caller_query(app_condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]
         .join(Tenant, Tenant.id == APIToken.tenant_id)
         .outerjoin(App, and_(App.tenant_id == APIToken.tenant_id, app_condition))
         .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
-        .where(APIToken.kind == "app")
+        .where(APIToken.kind == "app", APIToken.token_hash == bindparam("token_hash"))
     )
 
 
+# Built once: every public call runs one of these.
 _CALLER = _caller_query(App.id == APIToken.app_id)
-_CALLER_OF_APP = _caller_query(APIToken.app_id.is_(None))
+_CALLER_OF_APP = _caller_query(App.id == bindparam("app_id"))
 
 
 def _app_of_workspace_key(session: Session, tenant_id: str, scope: str | None, hint: str | None) -> str:

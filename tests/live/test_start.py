@@ -61,15 +61,3 @@ def test_start_with_an_unknown_setting_is_refused_with_one_sentence(tmp_path: Pa
     assert (
         ended.stderr == "Error: NO_SUCH_SETTING in .env is not a setting; see .env.example for the names.\n"
     )
-
-
-def test_session_survives_a_restart(serve: Serve, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    served = serve("--demo", data_dir=data, OWNER_PASSWORD="correct horse 1")
-    account = {"email": "owner@example.com", "password": "correct horse 1"}
-    _, answer = served.call("POST", "/console/api/login", account)
-    end(served)
-
-    again = serve(data_dir=data)
-
-    assert again.call("GET", "/console/api/account/profile", token=answer["data"]["access_token"])[0] == 200

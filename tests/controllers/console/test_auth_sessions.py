@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -15,6 +16,7 @@ from api.models.account import Account, LoginSession
 from api.models.base import utc_now
 from api.runtime import Runtime
 from api.services import session_tokens
+from tests.conftest import make_house, make_settings, stop_house
 from tests.controllers.console.sign_in_calls import (
     LOGOUT,
     REFRESH,
@@ -24,7 +26,7 @@ from tests.controllers.console.sign_in_calls import (
     refresh,
     tokens_of,
 )
-from tests.factories import Owner
+from tests.factories import Owner, make_owner
 
 
 def change_sessions(runtime: Runtime, owner: Owner, **values: object) -> None:
@@ -248,3 +250,16 @@ def test_logout_of_nobody_succeeds(bare: FlaskClient, headers: dict[str, str]) -
     answer = bare.post(LOGOUT, headers=headers)
 
     assert (answer.status_code, answer.get_json()) == (200, {"result": "success"})
+
+
+def test_session_survives_a_restart(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, secret_key=None)
+    first = make_house(settings)
+    owner = make_owner(first.extensions["runtime"])
+    stop_house(first)
+
+    again = make_house(settings)
+    answer = again.test_client().get("/console/api/account/profile", headers=owner.headers)
+    stop_house(again)
+
+    assert answer.get_json()["email"] == owner.email
