@@ -27,6 +27,7 @@ Leaves that a single service raises live beside that service.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 FaultType = Literal[
@@ -53,6 +54,8 @@ class AppError(Exception):
 
     code: str = "internal_error"
     http_status: int = 500
+    extra: Mapping[str, object] = MappingProxyType({})
+    """What a leaf adds to its body, where clients of one route expect more."""
 
     def __init__(
         self,

@@ -16,12 +16,13 @@ from typing import Any
 from sqlalchemy import exc
 from sqlalchemy.orm import Session as Session  # noqa: PLC0414  # doors name the type without knowing SQLAlchemy
 from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 
 from api.core.events import Channel
 from api.core.http import HTTPClient
-from api.core.ports import Cache, Offload, Storage, TaskQueue
+from api.core.ports import Cache, Cancel, Offload, Storage, TaskQueue
 from api.core.vault import Vault
-from api.errors import Unavailable
+from api.errors import NotFound, Unavailable
 from api.models.base import new_id
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,8 @@ class Runtime:
     ``http`` obeys the egress guard; ``provider_http`` is for the endpoints of
     model providers, which an owner may put on a private network. ``owner``
     names this process in rows that must be taken over when it dies.
-    ``used_keys`` collects when API keys were used, to be written now and then.
+    ``used_keys`` collects when API keys were used, to be written now and then;
+    ``live_runs`` are the runs of this process that have not ended, by task id.
     """
 
     session_factory: sessionmaker[Session]
@@ -121,6 +123,7 @@ class Runtime:
     limits: Limits
     memory: Memory = field(default_factory=lambda: Memory(50_000))
     used_keys: dict[str, datetime] = field(default_factory=dict)
+    live_runs: dict[str, Cancel] = field(default_factory=dict)
     owner: str = field(default_factory=new_id)
 
     @contextmanager
@@ -128,7 +131,8 @@ class Runtime:
         """Yield a session; commit on return, roll back on raise, then run what waited for the commit.
 
         Raises Unavailable when the database is out of reach or its pool is
-        exhausted. Keep the block short: nothing outside is waited for in it.
+        exhausted, NotFound when another transaction deleted a row this one
+        changed. Keep the block short: nothing outside is waited for in it.
         """
         try:
             with self.session_factory() as session:
@@ -137,6 +141,8 @@ class Runtime:
         except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
             logger.warning("database unavailable: %s", type(error).__name__)
             raise Unavailable("The database is not available; try again shortly.") from error
+        except StaleDataError as error:
+            raise NotFound("What you wanted to change was deleted meanwhile.") from error
         for action in session.info.pop(AFTER_COMMIT, ()):
             action()
 

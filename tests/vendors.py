@@ -22,13 +22,14 @@ class Wire(Protocol):
     def text(self, *pieces: str, end: bool = True) -> list[Frame]: ...
     def tool(self, call_id: str, name: str, arguments: str) -> list[Frame]: ...
     def error(self, message: str) -> Frame: ...
+    def nothing(self) -> Frame: ...
     def quota(self) -> Reply: ...
 
 
 class OpenAIWire:
     def text(self, *pieces: str, end: bool = True) -> list[Frame]:
         frames: list[Frame] = [
-            self._frame({"role": "assistant", "content": ""}),
+            self.nothing(),
             *(self._frame({"content": p}) for p in pieces),
         ]
         return [*frames, *self._end("stop")] if end else frames
@@ -43,6 +44,9 @@ class OpenAIWire:
 
     def error(self, message: str) -> Frame:
         return {"error": {"message": message, "type": "server_error", "code": None}}
+
+    def nothing(self) -> Frame:
+        return self._frame({"role": "assistant", "content": ""})
 
     def quota(self) -> Reply:
         error = {"message": "You exceeded your current quota.", "type": "insufficient_quota"}
@@ -75,6 +79,9 @@ class AnthropicWire:
     def error(self, message: str) -> Frame:
         return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
 
+    def nothing(self) -> Frame:
+        return {"type": "ping"}
+
     def quota(self) -> Reply:
         return Reply.of_json(
             {"type": "error", "error": {"type": "billing_error", "message": "No credit."}}, 403
@@ -85,7 +92,7 @@ class AnthropicWire:
         return [
             {"type": "message_start", "message": {"role": "assistant", "content": [], "usage": usage}},
             {"type": "content_block_start", "index": 0, "content_block": block},
-            {"type": "ping"},
+            self.nothing(),
             *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
             {"type": "content_block_stop", "index": 0},
         ]

@@ -3,12 +3,13 @@
 Boundary: everything that leaves the process over HTTP passes here, vendor SDKs
 through :meth:`HTTPClient.sdk_client`. What must stay true: a call reaches only
 addresses its EgressPolicy admits, redirects included; a set Cancel ends any wait
-within 300 ms; foreign exceptions do not get out (api/core/wire.py says which do).
+within 300 ms; foreign exceptions do not get out. What does is named in
+``__all__``, from where others import it.
 """
 
 import base64
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx2
@@ -16,8 +17,35 @@ import orjson
 
 from api.core.egress import EgressPolicy, Resolve, resolve_host
 from api.core.ports import Cancel
-from api.core.wire import KEEP_IDLE_S, UNSENDABLE, BodyTooLarge, ConnectionBroken, Timeouts, Wire
+from api.core.wire import (
+    CHUNK_BYTES,
+    KEEP_IDLE_S,
+    UNSENDABLE,
+    BodyTooLarge,
+    Cancelled,
+    ConnectFailed,
+    ConnectionBroken,
+    HTTPFailure,
+    TimedOut,
+    Timeouts,
+    Wire,
+    give_way,
+)
 from api.errors import InvalidRequest
+
+__all__ = [
+    "UNSENDABLE",
+    "BodyTooLarge",
+    "Cancelled",
+    "ConnectFailed",
+    "ConnectionBroken",
+    "HTTPClient",
+    "HTTPFailure",
+    "HTTPReply",
+    "HTTPResponse",
+    "TimedOut",
+    "Timeouts",
+]
 
 MAX_REDIRECTS = 5
 MAX_PORT = 65_535
@@ -65,9 +93,9 @@ class HTTPResponse:
         return str(self._raw.url.copy_with(userinfo=b""))
 
     def iter_bytes(self) -> Iterator[bytes]:
-        """Yield the body as it comes, decompressed, in pieces of at most 1 MiB."""
+        """Yield the body as it comes, decompressed, in pieces of at most 16 KiB."""
         is_encoded = "content-encoding" in self._raw.headers
-        source = self._raw.iter_bytes() if is_encoded else self._raw.stream
+        source = _give_way_between(self._raw.iter_bytes()) if is_encoded else self._raw.stream
         assert isinstance(source, Iterator | httpx2.SyncByteStream)
         try:
             yield from source
@@ -111,7 +139,7 @@ class HTTPResponse:
 
 
 class HTTPClient:
-    """A pool of connections under one egress policy, with the time-outs its calls have by default."""
+    """A pool of connections under one egress policy; ``timeouts`` are those its calls have by default."""
 
     def __init__(
         self,
@@ -121,7 +149,7 @@ class HTTPClient:
         resolve: Resolve = resolve_host,
         keep_idle_s: float = KEEP_IDLE_S,
     ) -> None:
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._wire = Wire(policy, resolve, keep_idle_s)
 
     @contextlib.contextmanager
@@ -147,7 +175,7 @@ class HTTPClient:
             content = orjson.dumps(json)
             headers = {"content-type": "application/json", **(headers or {})}
         request = _build(method, url, {**DEFAULT_HEADERS, **_lowered(headers)}, content)
-        response = self._send(request, timeouts or self._timeouts, cancel, MAX_REDIRECTS if follow else 0)
+        response = self._send(request, timeouts or self.timeouts, cancel, MAX_REDIRECTS if follow else 0)
         try:
             yield HTTPResponse(response)
         finally:
@@ -185,7 +213,7 @@ class HTTPClient:
         Made anew for each call (12 µs); the SDK's own retries must be off.
         """
         return httpx2.Client(
-            transport=_SDKTransport(self._wire, self._timeouts, cancel), trust_env=False, timeout=None
+            transport=_SDKTransport(self._wire, self.timeouts, cancel), trust_env=False, timeout=None
         )
 
     def close(self) -> None:
@@ -227,6 +255,15 @@ class _SDKTransport(httpx2.BaseTransport):
             response.close()
         kept = {name: value for name, value in response.headers.items() if name not in ENCODING_HEADERS}
         return httpx2.Response(response.status_code, headers=kept, content=content, request=request)
+
+
+def _give_way_between(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield long pieces as short ones, others running in between: a little may decompress to a lot."""
+    for piece in pieces:
+        for start in range(0, len(piece), CHUNK_BYTES):
+            if start:
+                give_way()
+            yield piece[start : start + CHUNK_BYTES]
 
 
 def _lowered(headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -65,6 +65,18 @@ class Cache(Protocol):
         """Forget the key; no error when it is not there."""
         ...
 
+    def take(self, key: str, member: str, limit: int, ttl_s: float) -> bool:
+        """Take one of the ``limit`` places at ``key``, which holds no value; False when all are taken.
+
+        The place is free again when its ``member`` gives it back, or ``ttl_s``
+        seconds from now whatever others do meanwhile.
+        """
+        ...
+
+    def give(self, key: str, member: str) -> None:
+        """Give the member's place back; no error when it has none."""
+        ...
+
 
 class TaskQueue(Protocol):
     """Wakes a worker. The job itself is a row (services/jobs.py), so a lost wake-up loses nothing."""
@@ -98,16 +110,18 @@ class Offload(Protocol):
 
 
 class Cancel:
-    """Ends one run early: set once, from any thread, by a stop or by its deadline.
+    """Ends one run early: set once, from any thread, by a stop or by what makes it fail.
 
-    Whoever waits for something outside (a model's stream, a tool) registers how
-    to close that wait with :meth:`on_cancel`, so that a blocked read ends at
-    once instead of at its time-out. ``deadline`` is a ``time.monotonic()``
-    instant, infinite when there is none.
+    ``failure`` is None after a stop; otherwise the run raises it, and so ends as
+    an error. Whoever waits for something outside (a model's stream, a tool)
+    registers how to close that wait with :meth:`on_cancel`, so that a blocked
+    read ends at once instead of at its time-out. ``deadline`` is a
+    ``time.monotonic()`` instant, infinite when there is none.
     """
 
     def __init__(self, total_s: float = float("inf")) -> None:
         self.deadline = time.monotonic() + total_s
+        self.failure: Exception | None = None
         self._is_set = False
         self._closers: dict[int, Callable[[], None]] = {}
         self._next = 0
@@ -125,11 +139,15 @@ class Cancel:
         """Seconds until the deadline, never negative."""
         return max(0.0, self.deadline - time.monotonic())
 
-    def set(self) -> None:
-        """Stop the run: mark it and close every registered wait. Later calls do nothing."""
+    def set(self, failure: Exception | None = None) -> None:
+        """Stop the run, or fail it with ``failure``: mark it and close every registered wait.
+
+        Later calls do nothing.
+        """
         with self._lock:
             if self._is_set:
                 return
+            self.failure = failure
             self._is_set = True
             closers = list(self._closers.values())
             self._closers.clear()

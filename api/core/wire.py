@@ -3,14 +3,18 @@
 Boundary: speaks httpx2's transport interface upwards, so that vendor SDKs and
 our own client share one pool, and the standard library's http.client downwards
 (half the time per streamed chunk of httpx2's own transport). Every wait obeys
-the deadlines and the Cancel of its call, and every fault leaves here as one of
-the errors below; their texts name host and port only, never a path or a header.
+the deadlines and the Cancel of its call, no answer keeps others from running
+however fast it comes, and every fault leaves here as one of the errors below;
+their texts name host and port only, never a path or a header. Others import
+them from api/core/http.py.
 """
 
 import contextlib
 import functools
 import http.client
 import io
+import ipaddress
+import queue
 import re
 import socket
 import ssl
@@ -26,11 +30,19 @@ import httpx2
 from api.core.egress import EgressDenied, EgressPolicy, Resolve
 from api.core.ports import Cancel
 from api.errors import InvalidRequest
+from api.logs import request_id
 
-CHUNK_BYTES = 65_536
+CHUNK_BYTES = 16_384
 KEEP_IDLE_S = 20.0
+MAX_IDLE_LINKS = 32
 DRAIN_S = 0.05
 DRAIN_READS = 2
+
+# A greenlet gives way after a turn. A read has done so by itself if it took this long and
+# left nothing behind: a full one may as well have been held up by a busy machine.
+TURN_S = 0.010
+WAIT_S = 0.001
+MOMENT_S = 1e-6
 
 FORBIDDEN_IN_HEADERS = re.compile(rb"[^\t\x20-\x7e]")
 UNSENDABLE = "The call's method, address or a header has characters HTTP forbids."
@@ -90,8 +102,8 @@ class Timeouts:
 class Wire:
     """A pool of guarded connections. Safe for use by many threads or greenlets at once.
 
-    It has no upper bound of its own: a connection is there for each call under
-    way, and for ``keep_idle_s`` afterwards.
+    A connection is there for each call under way, without an upper bound, and for
+    ``keep_idle_s`` after a complete answer; at most 32 of an origin are kept idle.
     """
 
     def __init__(self, policy: EgressPolicy, resolve: Resolve, keep_idle_s: float) -> None:
@@ -107,6 +119,8 @@ class Wire:
 
         Raises EgressDenied, InvalidRequest, Cancelled or an HTTPFailure.
         """
+        if known := request_id.get():
+            request.headers["X-Request-Id"] = known
         url = request.url
         if url.scheme not in ("http", "https"):
             raise EgressDenied(f"Calls go out over http and https only, not {url.scheme!r}.")
@@ -145,10 +159,13 @@ class Wire:
         now = link.idle_since = time.monotonic()
         old: list[_Link] = []
         with self._idle_lock:
-            self._idle.setdefault(origin, deque()).append(link)
+            links = self._idle.setdefault(origin, deque())
+            links.append(link)
+            if len(links) > MAX_IDLE_LINKS:
+                old.append(links.popleft())
             if now >= self._sweep_at:
                 self._sweep_at = now + self._keep_idle_s
-                old = self._sweep()
+                old += self._sweep()
         for dropped in old:
             dropped.sock.close()
 
@@ -165,15 +182,39 @@ class Wire:
     def _is_young(self, link: "_Link") -> bool:
         return time.monotonic() - link.idle_since < self._keep_idle_s
 
-    def resolve(self, origin: Origin) -> Sequence[str]:
+    def resolve(self, origin: Origin, waits: "_Waits") -> Sequence[str]:
         """Return the addresses the origin's host has now; all of them have passed the policy."""
         _, host, port = origin
-        try:
-            addresses = self._resolve(host, port)
-        except OSError as exc:
-            raise ConnectFailed(f"{host} has no address.") from exc
+        addresses = (host,) if _is_address(host) else self._look_up(host, port, waits)
         self._policy.check(host, port, addresses)
         return addresses
+
+    def _look_up(self, host: str, port: int, waits: "_Waits") -> Sequence[str]:
+        """Ask the resolver on a thread, as it obeys neither deadline nor Cancel; a late answer is dropped."""
+        answers: queue.SimpleQueue[Sequence[str] | Exception | None] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(self._resolve(host, port))
+            except Exception as exc:  # noqa: BLE001  # raised again by the call that waits
+                answers.put(exc)
+
+        left_s = waits.left_s(time.monotonic())
+        forget = waits.cancel.on_cancel(lambda: answers.put(None))
+        try:
+            threading.Thread(target=ask, daemon=True).start()
+            answer = answers.get(timeout=left_s)
+        except queue.Empty:
+            raise waits.failure(TimeoutError()) from None
+        finally:
+            forget()
+        if answer is None:
+            raise Cancelled
+        if isinstance(answer, OSError):
+            raise ConnectFailed(f"{host} has no address.") from answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     @functools.cached_property
     def ssl_context(self) -> ssl.SSLContext:
@@ -182,9 +223,12 @@ class Wire:
 
 
 class _Waits:
-    """How long the next wait of a call may last, and what it means when it fails."""
+    """How long the next wait of a call may last, and what it means when it fails.
 
-    __slots__ = ("_idle_s", "_phase_ends_at", "_timeouts", "cancel", "phase", "where")
+    ``turn_at`` is when the call last waited or gave way, a ``time.monotonic()`` instant.
+    """
+
+    __slots__ = ("_idle_s", "_phase_ends_at", "_timeouts", "cancel", "phase", "turn_at", "where")
 
     def __init__(self, where: str, timeouts: Timeouts, cancel: Cancel) -> None:
         self.where = where
@@ -192,7 +236,8 @@ class _Waits:
         self.phase: Phase = "connect"
         self._timeouts = timeouts
         self._idle_s = timeouts.idle_s
-        self._phase_ends_at = time.monotonic() + timeouts.connect_s
+        self.turn_at = time.monotonic()
+        self._phase_ends_at = self.turn_at + timeouts.connect_s
 
     def expect_answer(self) -> None:
         self.phase = "first_byte"
@@ -202,12 +247,11 @@ class _Waits:
         self.phase = "idle"
         self._idle_s = DRAIN_S
 
-    def left_s(self) -> float:
-        """Return the seconds the next wait may take; raises TimedOut when there are none."""
+    def left_s(self, now: float) -> float:
+        """Return the seconds a wait from ``now`` may take; raises TimedOut when there are none."""
         cancel = self.cancel
         if cancel.is_set():
             raise Cancelled
-        now = time.monotonic()
         left_s = self._phase_ends_at - now if self.phase in ("connect", "first_byte") else self._idle_s
         left_s = min(left_s, cancel.deadline - now)
         if left_s <= 0:
@@ -247,25 +291,32 @@ class _Link:
         self.http.sock = self  # it uses the three methods below and no other
 
     def sendall(self, data: bytes) -> None:
-        self.sock.settimeout(self.waits.left_s())
+        self.sock.settimeout(self.waits.left_s(time.monotonic()))
         try:
             self.sock.sendall(data)
         except OSError as exc:
             raise self.waits.failure(exc) from exc
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self), 16_384)
+        return io.BufferedReader(_Reader(self), CHUNK_BYTES)
 
     def close(self) -> None:
         """Do nothing: http.client closes too early; the exchange closes the socket itself."""
 
     def recv_into(self, buffer: memoryview) -> int:
         waits = self.waits
-        self.sock.settimeout(waits.left_s())
+        asked_at = time.monotonic()
+        if asked_at - waits.turn_at > TURN_S:
+            give_way()  # reading what has already come lets no other greenlet run
+            asked_at = waits.turn_at = time.monotonic()
+        self.sock.settimeout(waits.left_s(asked_at))
         try:
             count = self.sock.recv_into(buffer)
         except OSError as exc:
             raise waits.failure(exc) from exc
+        came_at = time.monotonic()
+        if came_at - asked_at > WAIT_S and count < len(buffer):
+            waits.turn_at = came_at
         if not count and waits.cancel.is_set():
             raise Cancelled
         return count
@@ -307,6 +358,7 @@ class _Exchange(httpx2.SyncByteStream):
         self._link: _Link | None = None
         self._answer: http.client.HTTPResponse | None = None
         self._is_complete = False
+        self._is_cut = False
         self._forget: Callable[[], None] = lambda: None
 
     def open(self, request: httpx2.Request) -> httpx2.Response:
@@ -331,8 +383,13 @@ class _Exchange(httpx2.SyncByteStream):
             while data := answer.read1(CHUNK_BYTES):
                 waits.phase = "idle"
                 yield data
-        except http.client.HTTPException as exc:
-            raise waits.broken() from exc
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            self._is_cut = True
+            if isinstance(exc, http.client.HTTPException):
+                raise waits.broken() from exc
+            raise
         if answer.length:
             raise waits.broken()
         self._is_complete = True
@@ -342,7 +399,7 @@ class _Exchange(httpx2.SyncByteStream):
         link, answer = self._link, self._answer
         self._link = self._answer = None
         if answer is not None:
-            if not self._is_complete:
+            if not self._is_complete and not self._is_cut:
                 self._drain(answer)
             answer.close()
             self._is_complete = self._is_complete and not answer.will_close
@@ -355,11 +412,12 @@ class _Exchange(httpx2.SyncByteStream):
             sock.close()
 
     def _connect(self) -> socket.socket:
-        addresses = self._wire.resolve(self._origin)
+        addresses = self._wire.resolve(self._origin, self._waits)
         last = OSError("no address")
         for place, address in enumerate(addresses):
             try:
-                return self._connect_to(address, self._waits.left_s() / (len(addresses) - place))
+                left_s = self._waits.left_s(time.monotonic())
+                return self._connect_to(address, left_s / (len(addresses) - place))
             except OSError as exc:
                 last = exc
         raise self._waits.failure(last) from last
@@ -373,7 +431,7 @@ class _Exchange(httpx2.SyncByteStream):
             sock.connect((address, port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if scheme == "https":
-                sock.settimeout(self._waits.left_s())
+                sock.settimeout(self._waits.left_s(time.monotonic()))
                 tls = self._wire.ssl_context
                 sock = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
                 self._adopt(sock)
@@ -407,6 +465,19 @@ class _Exchange(httpx2.SyncByteStream):
                 if not answer.read1(CHUNK_BYTES):
                     self._is_complete = not answer.length
                     return
+
+
+def give_way() -> None:
+    """Let others run, timers too: in a sleep of 0 gevent's timers stand still for up to 0.5 s."""
+    time.sleep(MOMENT_S)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _write(connection: http.client.HTTPConnection, request: httpx2.Request) -> None:

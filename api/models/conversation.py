@@ -67,7 +67,7 @@ class Message(TenantScoped, Base):
     answer: Mapped[str] = mapped_column(Text, default="")
     status: Mapped[str] = mapped_column(default="running")
     error: Mapped[str | None] = mapped_column(Text)
-    owner: Mapped[str | None]
+    owner: Mapped[str | None] = mapped_column(Id)
     model_provider: Mapped[str | None]
     model_name: Mapped[str | None]
     message_tokens: Mapped[int] = mapped_column(default=0)

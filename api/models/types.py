@@ -1,13 +1,15 @@
 """Column types that behave alike on SQLite and PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import JSON, DateTime, Dialect, String, Tuple, literal, tuple_
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-Id: TypeEngine[str] = String(36).with_variant(UUID(as_uuid=False), "postgresql")
+Id: TypeEngine[str] = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 """A lowercase UUID as text; ids are checked before they come here (services/access.py)."""
 
 Json: TypeEngine[Any] = JSON(none_as_null=True)
@@ -39,3 +41,10 @@ class UTCDateTime(TypeDecorator[datetime]):
 def position_of(at: datetime, row_id: str) -> Tuple:
     """Return a place in a list ordered by time and id, typed as its columns are, to compare with them."""
     return tuple_(literal(at, UTCDateTime()), literal(row_id, Id))
+
+
+def insert_for(session: Session) -> Callable[..., postgresql.Insert]:
+    """Return the INSERT of the session's database that knows ``ON CONFLICT``; both spell it alike."""
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql.insert
+    return cast("Callable[..., postgresql.Insert]", sqlite.insert)

@@ -5,24 +5,29 @@ statement. An app's large tables outlive its row for a moment: ``delete_app``
 leaves them to ``purge_app``, a job that removes them in bounded batches.
 """
 
+import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.core.apps.spec import CONFIGURED_MODES, AppMode
-from api.errors import Duplicate, Forbidden, InvalidRequest
+from api.errors import Duplicate, Forbidden, InvalidRequest, Unavailable
 from api.models.account import Account
 from api.models.app import App, AppModelConfig, Site
+from api.models.conversation import Message
 from api.principal import Principal, Role
-from api.runtime import Runtime
+from api.runtime import Runtime, on_commit
 from api.services import app_configs, files, providers, sites
 from api.services.access import AppNotFound, access_app, is_id
 from api.services.constraints import is_duplicate
 from api.services.jobs import Job, enqueue_on_commit
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_ICON = "🤖"
 DEFAULT_ICON_BACKGROUND = "#FFEAD5"
@@ -206,15 +211,32 @@ def update_app(
 def delete_app(runtime: Runtime, session: Session, principal: Principal, app_id: str) -> None:
     """Delete an app with its site, keys and configurations; the rest follows in a job.
 
-    From the commit on its keys open nothing. Raises AppNotFound.
+    From the commit on its keys open nothing, and its runs are stopped. Raises
+    AppNotFound.
     """
     app = access_app(session, principal, app_id)
-    session.delete(app)
-    session.flush()
+    deleted = session.execute(delete(App).where(App.id == app.id).returning(App.id)).one_or_none()
+    if deleted is None:
+        raise AppNotFound("App not found.")
+    running = session.scalars(
+        select(Message.task_id).where(
+            Message.tenant_id == app.tenant_id, Message.app_id == app.id, Message.status == "running"
+        )
+    ).all()
+    on_commit(session, lambda: _stop_runs(runtime, running))
     enqueue_on_commit(runtime, session, Job.PURGE_APP, {"app_id": app.id}, tenant_id=app.tenant_id)
 
 
 _ICON_KEYS = frozenset({"icon_type", "icon", "icon_background"})
+
+
+def _stop_runs(runtime: Runtime, task_ids: Sequence[str]) -> None:
+    """Stop runs wherever they go; where the word cannot be passed on, their rows go with the sweep."""
+    try:
+        for task_id in task_ids:
+            runtime.channel.signal(task_id)
+    except Unavailable:
+        logger.warning("runs of a deleted app not stopped: %s", len(task_ids))
 
 
 def _icon_changes(session: Session, principal: Principal, app: App, changes: AppChanges) -> dict[str, object]:

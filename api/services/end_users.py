@@ -3,12 +3,11 @@
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from api.models.app import EndUser
 from api.models.base import utc_now
+from api.models.types import insert_for
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime, on_commit
 
@@ -48,10 +47,9 @@ def remember_end_user(runtime: Runtime, session: Session, principal: Principal) 
     """Make the end user's row unless this process knows it is there; no statement when it does."""
     if principal.kind is not ActorKind.END_USER or runtime.memory.get(Seen(principal.id)):
         return
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     now = utc_now()
     session.execute(
-        insert(EndUser)
+        insert_for(session)(EndUser)
         .values(
             id=principal.id,
             tenant_id=principal.tenant_id,

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from api.core.apps.config import FileUpload
+from api.core.apps.config import FileUpload, FormItem
 from api.core.model_runtime.types import ImagePart
 from api.core.ports import Cancel, JSONObject
 from api.core.wire import Cancelled, HTTPFailure
@@ -110,6 +110,29 @@ def attach(
     return attached
 
 
+def attach_inputs(
+    session: Session, principal: Principal, form: tuple[FormItem, ...], inputs: JSONObject
+) -> tuple[AttachedFile, ...]:
+    """Return the files that the variables of a form hold, checked as those of a message are.
+
+    Raises InvalidRequest naming the variable whose value is no file.
+    """
+    attached: tuple[AttachedFile, ...] = ()
+    for item in form:
+        value = inputs.get(item.variable)
+        if item.kind not in ("file", "file-list") or not value:
+            continue
+        entries = cast("list[JSONObject]", value if isinstance(value, list) else [value])
+        if not all(_names_a_file(entry) for entry in entries):
+            message = f"{item.variable} in input form must be a file"
+            raise InvalidRequest(message, field=item.variable, fault="invalid_type")
+        policy = FileUpload.model_validate(
+            {**(item.model_extra or {}), "enabled": True, "number_limits": len(entries)}
+        )
+        attached += attach(session, principal, policy, tuple(entries))
+    return attached
+
+
 def _names_a_file(entry: JSONObject) -> bool:
     """Tell whether an entry is more than the empty slot some clients send; they are skipped."""
     method = entry.get("transfer_method")
@@ -176,9 +199,11 @@ def _to_remote(entry: JSONObject) -> AttachedFile:
         parts = urlsplit(url) if isinstance(url, str) else None
     except ValueError:
         parts = None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise InvalidRequest(
-            "The url of a file must be an http(s) address", field="files", fault="invalid_format"
+            "The url of a file must be an http(s) address without a password in it",
+            field="files",
+            fault="invalid_format",
         )
     name = file_kinds.clean_name(PurePosixPath(unquote(parts.path)).name)[: file_kinds.MAX_NAME_CHARS]
     known = FILE_TYPES.get(file_kinds.extension_of(name))

@@ -8,7 +8,9 @@ from api.core.ports import JSONObject
 from api.principal import ActorKind, Principal, Role
 from api.runtime import Runtime
 from api.services import accounts, app_configs, apps, setup, tokens
+from api.services.accounts import AlreadySetUp
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 DEMO_APP = "Slipway demo"
 DEMO_MODEL = ModelRef("builtin", "extractive-qa")
 DEMO_PROMPT = """Answer from the context.
@@ -32,25 +34,33 @@ class Demo:
 
 
 def make_demo(runtime: Runtime, *, email: str, password: str | None) -> Demo | None:
-    """Make owner, demo app and key on an empty database; None where there is an owner already."""
+    """Make owner, demo app and key on an empty database; None where there is an owner already.
+
+    Raises InvalidRequest for a password that may not be chosen.
+    """
     with runtime.transaction() as session:
         if setup.get_setup_time(session) is not None:
             return None
     chosen = password or secrets.token_urlsafe(12) + "1a"
-    with runtime.transaction() as session:
-        account, tenant = accounts.create_owner(runtime, session, email=email, name="Owner", password=chosen)
-        principal = Principal(tenant_id=tenant.id, kind=ActorKind.ACCOUNT, id=account.id, role=Role.OWNER)
-        app = apps.create_app(
-            runtime,
-            session,
-            principal,
-            name=DEMO_APP,
-            mode="chat",
-            description="Quotes its context.",
-            is_demo=True,
-        )
-        app_configs.save_config(runtime, session, principal, app.id, demo_config())
-        _, key = tokens.create_token(session, principal, name="demo", app_id=app.id)
+    try:
+        with runtime.transaction() as session:
+            account, tenant = accounts.create_owner(
+                runtime, session, email=email, name="Owner", password=chosen
+            )
+            principal = Principal(tenant_id=tenant.id, kind=ActorKind.ACCOUNT, id=account.id, role=Role.OWNER)
+            app = apps.create_app(
+                runtime,
+                session,
+                principal,
+                name=DEMO_APP,
+                mode="chat",
+                description="Quotes its context.",
+                is_demo=True,
+            )
+            app_configs.save_config(runtime, session, principal, app.id, demo_config())
+            _, key = tokens.create_token(session, principal, name="demo", app_id=app.id)
+    except AlreadySetUp:  # by another start that was faster
+        return None
     return Demo(email=email, password=None if password else chosen, app_key=key)
 
 
@@ -67,6 +77,13 @@ def demo_config() -> JSONObject:
         "opening_statement": "Ask me what Slipway is.",
         "suggested_questions": ["What is Slipway?", "What happens when the client goes away?"],
     }
+
+
+def local_url(host: str, port: int) -> str:
+    """Return where a program on this machine reaches a server that listens on ``host``."""
+    if host in EVERYWHERE:
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def banner(url: str, key: str, made: Demo | None) -> str:

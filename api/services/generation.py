@@ -8,6 +8,7 @@ client changes nothing, and a second reader sees the same.
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
@@ -17,8 +18,9 @@ from api.core.apps.inputs import check_inputs
 from api.core.apps.prompting import fill
 from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec, Deps, Run, Turn
 from api.core.events import ErrorOccurred, Event, EventLog, RunHeader
+from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
-from api.errors import AppError, AppUnavailable, BadRequest, Internal, NotFound, Unavailable
+from api.errors import AppError, AppUnavailable, BadRequest, Internal, NotFound
 from api.models.base import Base, new_id, utc_now
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
@@ -86,8 +88,8 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     """Start a run and return its log; whatever can be refused is refused before it starts.
 
     Raises the AppError of the fault: unknown conversation, bad inputs or files,
-    no usable model, no free slot. At most three SQL statements, the caller's
-    authentication included.
+    no usable model, no free slot. Three SQL statements with the caller's
+    authentication; files and an idempotency claim take one more each.
     """
     if app.mode not in RUNNERS:
         raise AppUnavailable(f"Apps of mode {app.mode.value!r} cannot be run yet.")
@@ -97,22 +99,31 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     try:
         with runtime.transaction() as session:
             started = _begin(runtime, session, app, principal, ask)
-        log = runtime.channel.open(started.header)
-        cancel = Cancel(runtime.limits.run_timeout_s)
-        forget = runtime.channel.on_signal(started.header.task_id, cancel.set)
+        recorder = Recorder(
+            runtime=runtime,
+            header=started.header,
+            principal=principal,
+            is_new=started.is_new,
+            wants_title=started.is_new and ask.auto_generate_name and titles.may_be_titled(app),
+        )
+        return _launch(app, started, models, recorder, slot)
     except Repeated as again:
         limits.free_slot(runtime, slot)
         return messages.first_run(runtime, principal, app.id, again.message_id)
     except BaseException:
         limits.free_slot(runtime, slot)
         raise
-    recorder = Recorder(
-        runtime=runtime,
-        header=started.header,
-        principal=principal,
-        is_new=started.is_new,
-        wants_title=started.is_new and ask.auto_generate_name and titles.may_be_titled(app),
-    )
+
+
+def _launch(
+    app: AppSpec, started: Started, models: ModelRuntime, recorder: Recorder, slot: limits.Slot | None
+) -> EventLog:
+    """Open the run's log, start its thread, and return the log."""
+    runtime, task_id = recorder.runtime, started.header.task_id
+    log = runtime.channel.open(started.header)
+    cancel = Cancel(runtime.limits.run_timeout_s)
+    forget = runtime.channel.on_signal(task_id, cancel.set)
+    runtime.live_runs[task_id] = cancel
 
     def drive() -> None:
         try:
@@ -120,8 +131,11 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
         finally:
             forget()
             limits.free_slot(runtime, slot)
+        recorder.store_later()
+        del runtime.live_runs[task_id]
 
-    threading.Thread(target=drive, name=f"run-{started.header.task_id}", daemon=True).start()
+    in_context = copy_context().run  # the log lines of the run carry the request's id
+    threading.Thread(target=in_context, args=(drive,), name=f"run-{task_id}", daemon=True).start()
     return log
 
 
@@ -159,6 +173,7 @@ def _begin(runtime: Runtime, session: Session, app: AppSpec, principal: Principa
         recalled = conversations.recall(session, principal, app.id, ask.conversation_id)
     inputs = check_inputs(config.user_input_form, ask.inputs, recalled.inputs if recalled else None)
     attached = files.attach(session, principal, config.file_upload, ask.files)
+    attached += files.attach_inputs(session, principal, config.user_input_form, inputs)
     now = utc_now()
     started = Started(
         header=RunHeader(
@@ -258,23 +273,19 @@ def _drive(events: Iterator[Event], log: EventLog, recorder: Recorder) -> None:
         for event in recorder.watch(events):
             log.append(event)
     except AppError as exc:
-        _end_failed(exc, log, recorder)
+        _tell_failure(exc, log, recorder)
     except Exception:
         logger.exception("run failed", extra={"task_id": log.header.task_id})
-        _end_failed(Internal("Internal Server Error, please contact support."), log, recorder)
+        _tell_failure(Internal("Internal Server Error, please contact support."), log, recorder)
     else:
         log.close()
 
 
-def _end_failed(error: AppError, log: EventLog, recorder: Recorder) -> None:
-    """Store the failure and tell it; where it cannot be stored now, tell it and store it later."""
+def _tell_failure(error: AppError, log: EventLog, recorder: Recorder) -> None:
+    """Store the failure and tell it; the log ends here even where it cannot be stored."""
     event = ErrorOccurred(status=error.http_status, code=error.code, message=error.message)
-    is_stored = True
     try:
         recorder.fail(event)
-    except Unavailable:
-        is_stored = False
-    log.append(event)
-    log.close()
-    if not is_stored:
-        recorder.fail_later(event)
+    finally:
+        log.append(event)
+        log.close()

@@ -10,7 +10,7 @@ from api.errors import AppError
 from api.runtime import Runtime
 
 KEEP_S = 1.0
-PROBE = "health:probe"
+PROBE = "health-probe"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from api.errors import Conflict, InvalidRequest, Unprocessable
 from api.models.base import new_id, utc_now
 from api.models.job import IdempotencyKey
+from api.models.types import insert_for
 from api.runtime import Runtime
 
 KEEP = timedelta(hours=48)
@@ -59,7 +58,6 @@ def take(session: Session, claim: Claim, *, message_id: str | None = None) -> Id
     Waits for a first request that has not committed yet. Raises Unprocessable
     when that one asked something else.
     """
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     values = {
         "id": new_id(),
         "tenant_id": claim.tenant_id,
@@ -70,7 +68,10 @@ def take(session: Session, claim: Claim, *, message_id: str | None = None) -> Id
         "message_id": message_id,
     }
     made = session.execute(
-        insert(IdempotencyKey).values(values).on_conflict_do_nothing().returning(IdempotencyKey.id)
+        insert_for(session)(IdempotencyKey)
+        .values(values)
+        .on_conflict_do_nothing()
+        .returning(IdempotencyKey.id)
     ).one_or_none()
     if made is not None:
         return None

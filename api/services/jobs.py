@@ -14,11 +14,13 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.core.ports import JSONObject, JSONValue
+from api.logs import request_id
 from api.models.base import Base, new_id, utc_now
 from api.models.job import JobRow
 from api.runtime import Runtime, on_commit
 
 INSERT_JOB = Base.metadata.tables["jobs"].insert()
+REQUEST_ID = "request_id"
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 5
 BACK_OFF = timedelta(seconds=2)
@@ -61,7 +63,7 @@ def enqueue_on_commit(
         "created_at": now,
         "name": job.value,
         "queue": queue,
-        "payload": dict(payload),
+        "payload": {**payload, REQUEST_ID: request_id.get()},
         "run_at": now,
         "attempt": 0,
     }
@@ -83,14 +85,6 @@ def lease_job(session: Session, job_id: str) -> Lease | None:
         return None
     return Lease(
         job_id=job_id, tenant_id=row.tenant_id, name=Job(row.name), payload=row.payload, attempt=row.attempt
-    )
-
-
-def renew_lease(session: Session, lease: Lease) -> bool:
-    """Keep the job for another lease's length; False when it was lost to another worker."""
-    held = update(JobRow).where(JobRow.id == lease.job_id, JobRow.attempt == lease.attempt)
-    return bool(
-        session.execute(held.values(leased_until=utc_now() + LEASE).returning(JobRow.id)).one_or_none()
     )
 
 

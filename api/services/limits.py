@@ -5,12 +5,16 @@ Boundary: says what the ceilings are; the door counts against them
 slot long after its request is answered.
 """
 
+import logging
 from dataclasses import dataclass
 
 from api.core.apps.spec import AppSpec
-from api.errors import RateLimited
+from api.errors import RateLimited, Unavailable
+from api.models.base import new_id
 from api.principal import Principal
 from api.runtime import Limits, Runtime, Window
+
+logger = logging.getLogger(__name__)
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 PLAN_WINDOWS = {
@@ -30,8 +34,8 @@ PLAN_WINDOWS = {
         Window(limit=300_000, seconds=DAY),
     ),
 }
-SLOT_TTL_S = 600.0
-"""A slot nobody gave back (its process died) is free again after this long."""
+SLOT_MARGIN_S = 60.0
+"""A slot nobody gave back (its process died) is free again this long after its run had to be over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,14 @@ class Ceiling:
 
     key: str
     window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A run's place among those an app may have at once."""
+
+    key: str
+    member: str
 
 
 def app_ceilings(limits: Limits, app: AppSpec) -> tuple[Ceiling, ...]:
@@ -59,26 +71,37 @@ def account_ceilings(limits: Limits, principal: Principal) -> tuple[Ceiling, ...
     return (Ceiling(f"account:{principal.id}", Window(limit=limits.console_rpm, seconds=MINUTE)),)
 
 
-def take_slot(runtime: Runtime, app: AppSpec) -> str | None:
-    """Take one of the app's slots for concurrent runs; return its key, None where there is no limit.
+def take_slot(runtime: Runtime, app: AppSpec) -> Slot | None:
+    """Take one of the app's slots for concurrent runs; None where there is no limit.
 
-    Raises RateLimited when all are taken. Give it back with ``free_slot``.
+    Raises RateLimited when all are taken. Give it back with ``free_slot``. While
+    the cache is out of reach runs are let through and logged.
     """
     caps = [cap for cap in (app.max_active_requests, runtime.limits.max_active_requests) if cap]
     if not caps:
         return None
-    key = f"slots:{app.id}"
-    if runtime.cache.increment(key, 1, SLOT_TTL_S) > min(caps):
-        runtime.cache.increment(key, -1, SLOT_TTL_S)
+    slot = Slot(f"slots:{app.id}", new_id())
+    try:
+        is_taken = runtime.cache.take(
+            slot.key, slot.member, min(caps), runtime.limits.run_timeout_s + SLOT_MARGIN_S
+        )
+    except Unavailable:
+        logger.warning("slot not counted: the cache is not available")
+        return slot  # it may have been taken all the same
+    if not is_taken:
         raise RateLimited(
             "Too many requests. Please try again later. The current maximum concurrent requests allowed "
             f"for {app.id} is {min(caps)}.",
             retry_after_s=1,
         )
-    return key
+    return slot
 
 
-def free_slot(runtime: Runtime, key: str | None) -> None:
-    """Give a slot back, once, on whatever way the run ended."""
-    if key is not None:
-        runtime.cache.increment(key, -1, SLOT_TTL_S)
+def free_slot(runtime: Runtime, slot: Slot | None) -> None:
+    """Give a slot back on whatever way the run ended; where that fails it is freed by its time-out."""
+    if slot is None:
+        return
+    try:
+        runtime.cache.give(slot.key, slot.member)
+    except Unavailable:
+        logger.warning("slot not given back: the cache is not available")

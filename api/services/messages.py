@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from api.core.events import Event, EventBatch, EventLog, RunHeader, TextChunk, from_json
 from api.core.ports import JSONObject
 from api.errors import InvalidRequest, NotFound
-from api.models.base import utc_now
+from api.models.base import new_id, utc_now
 from api.models.conversation import Message, MessageFeedback
-from api.models.types import position_of
+from api.models.types import insert_for, position_of
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services.access import access_conversation, access_message
@@ -134,10 +134,13 @@ def rate_message(
         if not removed:
             raise InvalidRequest("rating must not be null where there is none to take back", field="rating")
         return
-    row = session.scalars(select(MessageFeedback).where(*mine)).one_or_none()
-    if row is None:
-        is_account = principal.kind is ActorKind.ACCOUNT
-        row = MessageFeedback(
+    is_account = principal.kind is ActorKind.ACCOUNT
+    judgement = {"rating": rating, "content": content, "updated_at": utc_now()}
+    session.execute(
+        insert_for(session)(MessageFeedback)
+        .values(
+            id=new_id(),
+            created_at=utc_now(),
             tenant_id=message.tenant_id,
             app_id=app_id,
             conversation_id=message.conversation_id,
@@ -145,9 +148,10 @@ def rate_message(
             from_source=source,
             from_end_user_id=None if is_account else principal.id,
             from_account_id=principal.id if is_account else None,
+            **judgement,
         )
-        session.add(row)
-    row.rating, row.content, row.updated_at = rating, content, utc_now()
+        .on_conflict_do_update(index_elements=["message_id", "from_source"], set_=judgement)
+    )
 
 
 def first_run(runtime: Runtime, principal: Principal, app_id: str, message_id: str) -> EventLog:

@@ -7,10 +7,12 @@ terminal event goes out: who has read ``message_end`` finds the message stored.
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.core.events import ErrorOccurred, Event, MessageEnd, RunHeader, TextChunk, TextReplaced, to_json
 from api.errors import Unavailable
@@ -45,6 +47,8 @@ class Recorder:
     wants_title: bool
     started: float = field(default_factory=time.monotonic)
     pieces: list[str] = field(default_factory=list)
+    ending: Mapping[str, Any] | None = None
+    is_stored: bool = False
 
     @property
     def answer(self) -> str:
@@ -52,7 +56,10 @@ class Recorder:
         return "".join(self.pieces)
 
     def watch(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Yield every event; store the message before its last one."""
+        """Yield every event; store the message before its last one.
+
+        Raises Unavailable where it cannot be stored now; ``store_later`` then does.
+        """
         for event in events:
             match event:
                 case TextChunk():
@@ -60,22 +67,55 @@ class Recorder:
                 case TextReplaced():
                     self.pieces[:] = [event.text]
                 case MessageEnd():
-                    self.store(_ending(event))
+                    self._end(_ending(event))
             yield event
 
     def fail(self, error: ErrorOccurred) -> None:
-        """Store what there is of the answer, marked with the error that ended it."""
-        self.store({"status": "error", "error": error.message, "outcome": to_json(error)})
+        """Store what there is of the answer, marked with the error that ended it.
 
-    def store(self, ending: Mapping[str, Any]) -> None:
-        """Write the end of the message; raises Unavailable when the database is away."""
+        A complete answer that only could not be stored stays complete.
+        """
+        if self.ending is not None:
+            return
+        ending = {"status": "error", "error": error.message, "outcome": to_json(error)}
+        try:
+            self._end(ending)
+        except Unavailable:
+            logger.warning("message not stored yet", extra={"message_id": self.header.message_id})
+        except SQLAlchemyError:
+            logger.exception("answer not storable", extra={"message_id": self.header.message_id})
+            self.pieces.clear()
+            self._end(ending)
+
+    def store_later(self) -> None:
+        """Store what could not be stored when the run ended, trying for some ten minutes."""
+        for pause_s in STORE_AGAIN_S:
+            if self.is_stored:
+                return
+            time.sleep(pause_s)
+            with suppress(Unavailable):
+                self._store()
+        if not self.is_stored:
+            logger.error("message not stored", extra={"message_id": self.header.message_id})
+
+    def _end(self, ending: Mapping[str, Any]) -> None:
+        """Store how the run ended; an ending the database refuses is as good as none."""
+        self.ending = ending
+        try:
+            self._store()
+        except SQLAlchemyError:
+            self.ending = None
+            raise
+
+    def _store(self) -> None:
+        """Write the end of the message."""
         now = utc_now()
         header = self.header
         values = {
             "answer": self.answer,
             "latency_s": time.monotonic() - self.started,
             "finished_at": now,
-            **ending,
+            **(self.ending or {}),
         }
         with self.runtime.transaction() as session:
             session.execute(END_MESSAGE, {"message_key": header.message_id, **values})
@@ -93,17 +133,7 @@ class Recorder:
                     tenant_id=header.tenant_id,
                     queue="titles",
                 )
-
-    def fail_later(self, error: ErrorOccurred) -> None:
-        """Keep trying to store the failure for some ten minutes: the database was away when the run ended."""
-        for pause_s in STORE_AGAIN_S:
-            time.sleep(pause_s)
-            try:
-                self.fail(error)
-            except Unavailable:
-                continue
-            return
-        logger.error("message not stored", extra={"message_id": self.header.message_id})
+        self.is_stored = True
 
 
 def _ending(event: MessageEnd) -> dict[str, Any]:

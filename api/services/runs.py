@@ -18,7 +18,8 @@ from api.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-SILENT_AFTER = timedelta(seconds=25)
+SILENT_AFTER = timedelta(seconds=15)
+"""Three beats missed; with the next beat of any process its runs have ended, within 20 s."""
 LOST = ErrorOccurred(
     status=500, code="worker_lost", message="The process that ran this message ended before it did."
 )

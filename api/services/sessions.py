@@ -6,6 +6,7 @@ every process. Nothing here is cached.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
@@ -29,6 +30,12 @@ class NotSetUp(Unauthorized):
     """The installation has no owner yet."""
 
     code = "not_setup"
+
+
+class RefreshRefused(Unauthorized):
+    """The refresh token opens no session; the web console looks at ``result``."""
+
+    extra = MappingProxyType({"result": "fail"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ def refresh(runtime: Runtime, token: str | None) -> Tokens:
     """
     session_id = session_tokens.session_of_refresh_token(runtime.vault, token or "")
     if token is None or session_id is None:
-        raise Unauthorized("Invalid refresh token.")
+        raise RefreshRefused("Invalid refresh token.")
     successor = session_tokens.next_refresh_token(runtime.vault, token)
     with runtime.transaction() as session:
         account_id = _rotate(runtime, session, session_id, token, successor) or _repeat(
@@ -125,7 +132,7 @@ def refresh(runtime: Runtime, token: str | None) -> Tokens:
         if account_id is None:
             _end(session, LoginSession.id == session_id)
     if account_id is None:
-        raise Unauthorized("Invalid refresh token.")
+        raise RefreshRefused("Invalid refresh token.")
     return _issue(runtime, account_id, session_id, successor)
 
 

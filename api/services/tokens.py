@@ -139,7 +139,10 @@ def authenticate(
         raise Unauthorized("Access token is invalid")
     if record.app_id is None:
         app_id = _app_of_workspace_key(session, record.token_tenant_id, scope, app_hint())
-        record = session.execute(_CALLER_OF_APP, {"token_hash": hash_token(token), "app_id": app_id}).one()
+        known = {"token_hash": hash_token(token), "app_id": app_id}
+        record = session.execute(_CALLER_OF_APP, known).one_or_none()
+        if record is None:
+            raise Unauthorized("Access token is invalid")
     _check_caller(record, scope)
     runtime.used_keys[record.token_id] = utc_now()
     return KeyCaller(key_id=record.token_id, app=app_specs.to_spec(runtime, record))

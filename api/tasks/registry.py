@@ -7,6 +7,7 @@ caught: a job that raises is put back, and its worker goes on.
 import logging
 from collections.abc import Callable
 
+from api.logs import request_id
 from api.runtime import Runtime
 from api.services import jobs
 from api.services.jobs import Job, Lease
@@ -33,6 +34,7 @@ def run_job(runtime: Runtime, job_id: str) -> None:
         lease = jobs.lease_job(session, job_id)
     if lease is None:
         return
+    request_id.set(str(lease.payload.get(jobs.REQUEST_ID) or job_id))
     try:
         TASKS[lease.name](runtime, lease)
     except Exception as exc:

@@ -6,7 +6,7 @@ from api.runtime import Runtime
 from api.services import app_purge, files, idempotency, jobs, runs, tokens, warm_up
 
 SCHEDULE: tuple[tuple[float, Callable[[Runtime], object]], ...] = (
-    (10.0, runs.beat),
+    (5.0, runs.beat),
     (3600.0, warm_up.warm_up),
     (10.0, jobs.wake_due_jobs),
     (30.0, tokens.save_uses),

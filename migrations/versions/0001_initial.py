@@ -157,7 +157,7 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.Column("owner", sa.String(), nullable=True),
+        sa.Column("owner", ID, nullable=True),
         sa.Column("model_provider", sa.String(), nullable=True),
         sa.Column("model_name", sa.String(), nullable=True),
         sa.Column("message_tokens", sa.Integer(), nullable=False),

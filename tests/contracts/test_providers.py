@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from api.core.egress import EgressPolicy
-from api.core.http import HTTPClient
+from api.core.http import HTTPClient, Timeouts
 from api.core.model_runtime import providers
 from api.core.model_runtime.provider import (
     PROVIDERS,
@@ -30,13 +30,16 @@ from api.core.model_runtime.provider import (
     ProviderContext,
     RetryableFailure,
 )
-from api.core.model_runtime.runtime import fold
+from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel, fold
 from api.core.model_runtime.types import (
+    SILENCE,
+    CallPiece,
     ChatChunk,
     ChatRequest,
     EmbedKind,
     ImagePart,
     Message,
+    ModelRef,
     ModelType,
     Role,
     TextPart,
@@ -45,7 +48,6 @@ from api.core.model_runtime.types import (
     ToolSpec,
 )
 from api.core.ports import Cancel
-from api.core.wire import Timeouts
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable, QuotaExceeded
 from tests.servers import Reply, ScriptedServer, Step
 from tests.vendors import HARNESSES, SECRET, Harness, InlineOffload, Wire
@@ -77,7 +79,18 @@ class Bench:
 
     def start(self, *, tools: tuple[ToolSpec, ...] = (), cancel: Cancel | None = None) -> Iterator[ChatChunk]:
         assert isinstance(self.provider, ChatModel)
-        return self.provider.chat(make_request(self.harness.model, tools), cancel or Cancel(30))
+        chunks = self.provider.chat(make_request(self.harness.model, tools), cancel or Cancel(30))
+        return (chunk for chunk in chunks if chunk != SILENCE)
+
+    def run(self, timeouts: Timeouts) -> Iterator[ChatChunk]:
+        """Call the provider as the services do."""
+        resolved = ResolvedModel(
+            credentials=self.context.credentials, is_quota_ok=True, report=list[bool]().append
+        )
+        http = HTTPClient(EgressPolicy(allow_private=True), timeouts)
+        runtime = ModelRuntime(lambda _tenant_id, _ref: resolved, http, InlineOffload())
+        model = self.harness.model
+        return runtime.chat("t", ModelRef(self.provider.schema.id, model), make_request(model), Cancel(5))
 
     def embed(self, *replies: Reply, texts: list[str]) -> list[list[float]]:
         assert isinstance(self.provider, EmbeddingModel)
@@ -240,6 +253,7 @@ def test_chat_request_carries_secret_model_and_messages(bench: Bench) -> None:
 def test_chat_tool_call_comes_whole_and_once(bench: Bench) -> None:
     events = bench.wire.tool("call-1", "weather", json.dumps(ARGUMENTS))
     chunks = bench.chat(Reply.of_events(*events), tools=(TOOL,))
+    assert sum(chunk.chars for chunk in chunks if isinstance(chunk, CallPiece)) >= len(json.dumps(ARGUMENTS))
     calls = [chunk.tool_calls for chunk in chunks if chunk.tool_calls]
     assert calls == [(ToolCall(id="call-1", name="weather", arguments=json.dumps(ARGUMENTS)),)]
     assert chunks[-1].finish_reason == "tool_calls"
@@ -355,6 +369,26 @@ def test_chat_server_that_falls_silent_times_out_without_retry(bench: Bench) -> 
         bench.server.then(Reply.of_events(*steps, Step.HANG))
         with pytest.raises(CompletionFailed, match="in time"):
             list(provider.chat(make_request(bench.harness.model), Cancel(30)))
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+@pytest.mark.parametrize("is_comment", [False, True])
+def test_chat_vendor_that_says_nothing_times_out_however_busy(
+    bench: Bench, has_begun: bool, is_comment: bool
+) -> None:
+    said = bench.wire.text("half", end=False) if has_begun else []
+    nothing = b": ping\n\n" if is_comment else bench.wire.nothing()
+    bench.server.then(Reply.of_events(*said, *[nothing, 0.02] * 200))
+    limits = (5.0, 0.2) if has_begun else (0.2, 5.0)
+    timeouts = Timeouts(connect_s=2, first_byte_s=limits[0], idle_s=limits[1])
+    phase = "idle" if has_begun else "first byte"
+    started = time.monotonic()
+    got: list[str] = []
+    with pytest.raises(CompletionFailed, match=rf"in time \({phase}\)"):
+        got.extend(chunk.text for chunk in bench.run(timeouts))
+    assert 0.2 <= time.monotonic() - started < 1.0
+    assert got == (["half"] if has_begun else [])
+    assert bench.server.wait_for_hangup(0.3)
 
 
 @pytest.mark.parametrize("has_begun", [False, True])

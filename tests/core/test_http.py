@@ -14,17 +14,18 @@ import httpx2
 import pytest
 
 from api.core.egress import EgressDenied, EgressPolicy
-from api.core.http import HTTPClient, HTTPResponse
-from api.core.ports import Cancel
-from api.core.wire import (
+from api.core.http import (
     BodyTooLarge,
     Cancelled,
     ConnectFailed,
     ConnectionBroken,
+    HTTPClient,
     HTTPFailure,
+    HTTPResponse,
     TimedOut,
     Timeouts,
 )
+from api.core.ports import Cancel
 from api.errors import InvalidRequest
 from tests.servers import Reply, ScriptedServer, Step
 
@@ -94,6 +95,13 @@ def cancel_when(condition: Callable[[], bool]) -> tuple[Cancel, list[float]]:
 
     threading.Thread(target=watch, daemon=True).start()
     return cancel, at
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @contextlib.contextmanager
@@ -183,6 +191,16 @@ def test_request_connects_to_the_checked_address_without_second_lookup() -> None
     assert asked == ["rebind.example"]
 
 
+def test_request_address_in_digits_needs_no_resolver() -> None:
+    def resolve(_host: str, _port: int) -> list[str]:
+        raise AssertionError
+
+    with ScriptedServer(Reply(body=b"x")) as server:
+        policy = EgressPolicy(allow_private=True)
+        with contextlib.closing(HTTPClient(policy, PATIENT, resolve=resolve)) as client:
+            assert fetch(client, server.url) == b"x"
+
+
 # Redirects
 
 
@@ -262,6 +280,16 @@ def test_read_gzip_body_is_decompressed(client: HTTPClient) -> None:
     body = gzip.compress(b"text " * 1000)
     with ScriptedServer(Reply(body=body, headers={"Content-Encoding": "gzip"})) as server:
         assert fetch(client, server.url) == b"text " * 1000
+
+
+def test_iter_bytes_little_that_decompresses_to_much_comes_in_small_pieces(client: HTTPClient) -> None:
+    body = gzip.compress(bytes(3_000_000))
+    with (
+        ScriptedServer(Reply(body=body, headers={"Content-Encoding": "gzip"})) as server,
+        client.stream("GET", server.url, cancel=Cancel(10)) as response,
+    ):
+        sizes = [len(piece) for piece in response.iter_bytes()]
+    assert (sum(sizes), max(sizes)) == (3_000_000, 16_384)
 
 
 def test_read_gzip_bomb_stops_at_the_limit(client: HTTPClient) -> None:
@@ -351,6 +379,43 @@ def test_stream_left_in_the_middle_hangs_up(client: HTTPClient) -> None:
         assert server.wait_for_hangup(0.3)
 
 
+@pytest.mark.parametrize("body", [b"5\r\nhello\r\n", b"zz\r\n"])
+def test_request_connection_of_a_cut_answer_is_closed_at_once(client: HTTPClient, body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    left = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        with sock:
+            sock.recv(1000)
+            sock.sendall(head + body)
+            sock.shutdown(socket.SHUT_WR)
+            if sock.recv(1) == b"":
+                left.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        with pytest.raises(ConnectionBroken):
+            fetch(client, f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        assert left.wait(2)
+
+
+def test_request_many_at_once_leave_few_idle_connections(client: HTTPClient) -> None:
+    together = threading.Barrier(40)
+
+    def answer(_seen: object) -> Reply:
+        together.wait(10)
+        return Reply(body=b"x")
+
+    with ScriptedServer(answer) as server:
+        threads = [threading.Thread(target=fetch, args=(client, server.url)) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        wait_until(lambda: sum(sock.fileno() >= 0 for sock in server._open) == 32)
+
+
 @pytest.mark.parametrize("resets", [False, True])
 def test_request_connection_closed_by_the_server_is_replaced(client: HTTPClient, resets: bool) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -415,6 +480,51 @@ def test_request_port_nobody_listens_on_fails_at_once(client: HTTPClient) -> Non
 def test_request_host_without_address_fails(client: HTTPClient) -> None:
     with pytest.raises(ConnectFailed, match="no address"):
         fetch(client, "http://does-not-exist.invalid/")
+
+
+@contextlib.contextmanager
+def resolving_late(timeouts: Timeouts) -> Iterator[tuple[HTTPClient, str]]:
+    """Give a client whose resolver answers only at the end, and an address to ask it for."""
+    asked_enough = threading.Event()
+
+    def resolve(_host: str, _port: int) -> list[str]:
+        asked_enough.wait(8)
+        return ["127.0.0.1"]
+
+    with ScriptedServer(Reply()) as server:
+        client = HTTPClient(EgressPolicy(allow_private=True), timeouts, resolve=resolve)
+        with contextlib.closing(client):
+            yield client, f"http://slow.example:{server.port}/"
+        asked_enough.set()
+        assert server.seen == []
+
+
+@pytest.mark.parametrize(("total_s", "phase"), [(10.0, "connect"), (0.1, "total")])
+def test_request_resolver_that_hangs_times_out(total_s: float, phase: str) -> None:
+    timeouts = Timeouts(connect_s=0.2, first_byte_s=5, idle_s=5)
+    with resolving_late(timeouts) as (client, url):
+        started = time.monotonic()
+        with pytest.raises(TimedOut) as timed_out:
+            client.request("GET", url, cancel=Cancel(total_s), max_bytes=9)
+        assert time.monotonic() - started < 0.5
+    assert timed_out.value.phase == phase
+
+
+def test_cancel_while_resolving_ends_within_300_ms() -> None:
+    with resolving_late(PATIENT) as (client, url):
+        cancel, at = cancel_when(lambda: True)
+        with pytest.raises(Cancelled):
+            client.request("GET", url, cancel=cancel, max_bytes=9)
+        assert time.monotonic() - at[0] < 0.3
+
+
+def test_request_resolver_with_a_fault_of_its_own_raises_it() -> None:
+    def resolve(_host: str, _port: int) -> list[str]:
+        raise LookupError("a bug")
+
+    client = HTTPClient(EgressPolicy(), PATIENT, resolve=resolve)
+    with contextlib.closing(client), pytest.raises(LookupError, match="a bug"):
+        fetch(client, "http://host.example/")
 
 
 def test_request_second_address_is_tried_when_the_first_refuses() -> None:

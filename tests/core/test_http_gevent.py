@@ -4,15 +4,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+HERE = Path(__file__).parent
 PATCHED_PYTEST = (
     "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 )
-WHAT = "cancel or tls or times_out or many_at_once or closed_by or sdk"
+CLIENT = "cancel or tls or times_out or many_at_once or closed_by or sdk or resolver"
 
 
-def test_http_client_under_gevent_keeps_its_promises() -> None:
-    tests = Path(__file__).with_name("test_http.py")
-    root = tests.parents[2]
-    command = [sys.executable, "-c", PATCHED_PYTEST, "--noconftest", "-p", "no:xdist", "-k", WHAT, str(tests)]
+@pytest.mark.parametrize(
+    ("suite", "what"), [("test_http.py", CLIENT), ("model_runtime/test_floods.py", "floods")]
+)
+def test_http_client_under_gevent_keeps_its_promises(suite: str, what: str) -> None:
+    root = HERE.parents[1]
+    options = ["--noconftest", "-p", "no:xdist", "-k", what]
+    command = [sys.executable, "-c", PATCHED_PYTEST, *options, str(HERE / suite)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -130,7 +130,7 @@ def test_delete_leaves_the_large_tables_to_a_job(runtime: Runtime, owner: Owner)
         job = session.scalars(select(JobRow).where(JobRow.tenant_id == owner.tenant_id)).one()
 
     assert not small & set(count_rows(runtime, app.id))
-    assert (job.name, job.payload) == ("purge_app", {"app_id": app.id})
+    assert (job.name, job.payload["app_id"]) == ("purge_app", app.id)
 
 
 def test_purge_cut_off_half_way_is_finished_by_the_next(

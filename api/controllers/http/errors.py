@@ -90,6 +90,7 @@ def error_body(error: AppError) -> dict[str, object]:
         "code": dialect_code(error.code, request.blueprint),
         "message": error.message,
         "status": error.http_status,
+        **error.extra,
     }
     if error.details is not None:
         body["details"] = dict(error.details)

@@ -56,15 +56,24 @@ class Field(Argument):
             )
         return self.type(value)
 
+    def _named(self, error: InvalidRequest) -> InvalidRequest:
+        """Return a fault in words that name the field."""
+        if error.fault == "required":
+            return self._missing()
+        message = error.message.replace("The value", f"Parameter {self.name!r}", 1)
+        return InvalidRequest(message, field=error.field or self.name, fault=error.fault)
+
+    def _missing(self) -> InvalidRequest:
+        return InvalidRequest(f"Parameter {self.name!r} is required", field=self.name, fault="required")
+
     def handle_validation_error(self, error: object, bundle_errors: bool) -> None:
         """Raise the fault as our error, naming the field."""
         del bundle_errors
         if isinstance(error, InvalidRequest):
-            error.field = error.field or self.name
-            raise error
+            raise self._named(error)
         if isinstance(error, Exception):
             raise error
-        raise InvalidRequest(f"Parameter {self.name!r} is required", field=self.name, fault="required")
+        raise self._missing()
 
 
 def parser(*fields: Field) -> RequestParser:
@@ -76,7 +85,10 @@ def parser(*fields: Field) -> RequestParser:
 
 
 def json_field(name: str, type: Callable[[Any], object], **options: Any) -> Field:  # noqa: A002  # reqparse's word
-    """Declare a key of the JSON body: absent means the dataclass's own default, null means absent."""
+    """Declare a key of the JSON body: absent means the dataclass's own default.
+
+    Null is refused unless the field is ``nullable``; then it is given on as None.
+    """
     return Field(name, type=type, location="json", store_missing=False, **{"nullable": False, **options})
 
 
@@ -159,11 +171,15 @@ def check_text(value: JSONValue) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A string of ``min_length`` to ``max_length`` characters, trimmed first when asked."""
+    """A string of ``min_length`` to ``max_length`` characters, trimmed first when asked.
+
+    ``needs_content`` makes an empty one as good as none.
+    """
 
     min_length: int = 0
     max_length: int | None = None
     is_trimmed: bool = False
+    needs_content: bool = False
     pattern: str | None = None
     hint: str = "the expected format"
 
@@ -173,6 +189,8 @@ class Text:
         text = value.strip() if self.is_trimmed else value
         if "\x00" in text:
             raise InvalidRequest("Text must not contain NUL characters", fault="invalid_format")
+        if self.needs_content and not text:
+            raise InvalidRequest("The value is required", fault="required")
         if len(text) < self.min_length:
             raise InvalidRequest(
                 f"The value must have at least {self.min_length} character(s)", fault="too_short"
@@ -188,8 +206,8 @@ class Text:
     @property
     def __schema__(self) -> dict[str, object]:
         schema: dict[str, object] = {"type": "string"}
-        if self.min_length:
-            schema["minLength"] = self.min_length
+        if self.min_length or self.needs_content:
+            schema["minLength"] = self.min_length or 1
         if self.max_length is not None:
             schema["maxLength"] = self.max_length
         return schema
@@ -346,7 +364,7 @@ def user_name(value: object) -> str:
     """Return the end user's name: a string, or an integer as its digits. Real clients send both."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return Text(min_length=1, max_length=255)(value)
+    return Text(needs_content=True, max_length=255)(value)
 
 
 user_name.__schema__ = {"type": "string"}  # type: ignore[attr-defined]  # restx documents the parameter by it

@@ -6,9 +6,11 @@ delta: its frame is a fixed head, the encoded text and a fixed tail.
 Wire: docs/wire/streaming.md.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 
 import orjson
 from flask import Response, request
@@ -18,10 +20,12 @@ from api.controllers.http.errors import dialect_code
 from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunHeader, TextChunk, TextReplaced
 from api.core.model_runtime.types import FREE, Usage
 from api.core.ports import JSONObject
-from api.errors import AppError, InvalidRequest
+from api.errors import AppError, InvalidRequest, Unavailable
 from api.principal import Principal
 from api.services import generation
 
+GRACE_S = 30.0
+"""How long after its time a run may still be writing its end."""
 PING = b"event: ping\n\n"
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -132,19 +136,32 @@ def _frames(
     frames = Frames(log.header, audience)
     yield b""  # sends the headers now, long before the model's first word
     try:
-        while True:
-            batch = log.read(after, ping_s)
-            if batch.events:
-                yield b"".join(_numbered(frames, batch.events, after, audience))
-                after += len(batch.events)
-            if batch.is_last:
-                return
-            if not batch.events:
-                yield PING
+        for events in follow(log, after, ping_s):
+            yield b"".join(_numbered(frames, events, after, audience)) if events else PING
+            after += len(events)
+    except AppError as exc:
+        yield frames.frame(ErrorOccurred(status=exc.http_status, code=exc.code, message=exc.message))
     except GeneratorExit:
         if on_leave is not None:
             on_leave()
         raise
+
+
+def follow(log: EventLog, after: int, pause_s: float) -> Iterator[Sequence[Event]]:
+    """Yield the events numbered above ``after`` as they come, and nothing each ``pause_s`` without one.
+
+    Raises Unavailable when the log is out of reach, or when it should long have ended.
+    """
+    give_up_at = time.monotonic() + log.header.total_s + GRACE_S
+    while True:
+        batch = log.read(after, pause_s)
+        if batch.events or not batch.is_last:
+            yield batch.events
+        if batch.is_last:
+            return
+        after += len(batch.events)
+        if time.monotonic() > give_up_at:
+            raise Unavailable("The run did not end in its time.")
 
 
 def _numbered(frames: Frames, events: Sequence[Event], after: int, audience: Audience) -> Iterator[bytes]:
@@ -158,22 +175,16 @@ def blocking(log: EventLog) -> Response:
     """Answer with the whole run in one object, once it is over; raises RunFailed where it failed."""
     pieces: list[str] = []
     end: MessageEnd | None = None
-    after = 0
-    while True:
-        batch = log.read(after, runtime().limits.ping_interval_s)
-        after += len(batch.events)
-        for event in batch.events:
-            match event:
-                case TextChunk():
-                    pieces.append(event.text)
-                case TextReplaced():
-                    pieces[:] = [event.text]
-                case MessageEnd():
-                    end = event
-                case ErrorOccurred():
-                    raise RunFailed(event)
-        if batch.is_last:
-            break
+    for event in chain.from_iterable(follow(log, 0, runtime().limits.ping_interval_s)):
+        match event:
+            case TextChunk():
+                pieces.append(event.text)
+            case TextReplaced():
+                pieces[:] = [event.text]
+            case MessageEnd():
+                end = event
+            case ErrorOccurred():
+                raise RunFailed(event)
     assert end is not None, "a run ends with its end or with an error"
     return render(answer(log.header, "".join(pieces), end))
 

@@ -65,7 +65,7 @@ SHARED = (
     json_field("on_disconnect", ON_DISCONNECT, help="cancel stops the run when a streaming client leaves."),
 )
 CHAT = parser(
-    json_field("query", Text(min_length=1), required=True, help="The user's message."),
+    json_field("query", Text(needs_content=True), required=True, help="The user's message."),
     *SHARED,
     json_field("conversation_id", UUID(may_be_blank=True), nullable=True, help="Blank starts a new one."),
     json_field("auto_generate_name", Boolean(), help="Whether a model names a new conversation afterwards."),

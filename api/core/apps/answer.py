@@ -9,6 +9,9 @@ from api.core.model_runtime.prompt_tokens import count_messages
 from api.core.model_runtime.types import ChatRequest, Message, TokenCount, Usage
 from api.core.text.tokens import count_tokens
 
+MAX_TOKENS = 2**31 - 1
+"""More than any model takes, and what a column holds of a count a provider made up."""
+
 
 def answer(spec: AppSpec, messages: tuple[Message, ...], deps: Deps, *, user: str) -> Iterator[Event]:
     """Yield the model's answer as it comes, then MessageEnd with what it cost.
@@ -31,11 +34,14 @@ def answer(spec: AppSpec, messages: tuple[Message, ...], deps: Deps, *, user: st
     tokens: TokenCount | None = None
     for chunk in deps.models.chat(spec.tenant_id, choice.ref, request, deps.cancel):
         tokens = chunk.tokens or tokens
-        if chunk.text:
+        text = chunk.text.replace("\x00", "")  # no database column takes one
+        if text:
             if first is None:
                 first = time.monotonic() - started
-            pieces.append(chunk.text)
-            yield TextChunk(text=chunk.text)
+            pieces.append(text)
+            yield TextChunk(text=text)
+    if deps.cancel.failure is not None:
+        raise deps.cancel.failure
     tokens = tokens or TokenCount(
         prompt_tokens=count_messages(messages, choice.name),
         completion_tokens=count_tokens("".join(pieces), choice.name),
@@ -43,11 +49,16 @@ def answer(spec: AppSpec, messages: tuple[Message, ...], deps: Deps, *, user: st
     )
     yield MessageEnd(
         usage=Usage(
-            prompt_tokens=tokens.prompt_tokens,
-            completion_tokens=tokens.completion_tokens,
+            prompt_tokens=_sane(tokens.prompt_tokens),
+            completion_tokens=_sane(tokens.completion_tokens),
             price=deps.models.schema(spec.tenant_id, choice.ref).price,
             latency_s=time.monotonic() - started,
             first_token_s=first,
         ),
         outcome="stopped" if deps.cancel.is_set() else "finished",
     )
+
+
+def _sane(tokens: int) -> int:
+    """Return a count a provider reported, within what any model can take."""
+    return min(max(tokens, 0), MAX_TOKENS)

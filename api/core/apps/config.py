@@ -191,7 +191,7 @@ def _open_form_item(item: object) -> object:
     if isinstance(item, dict) and len(item) == 1:
         kind, inner = next(iter(item.items()))
         if isinstance(inner, dict):
-            return {"label": inner.get("variable", ""), **inner, "kind": kind}
+            return {**inner, "kind": kind}
     return item
 
 

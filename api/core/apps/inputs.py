@@ -3,13 +3,15 @@
 Wire: docs/wire/chat.md#inputs (the sentences are part of the contract).
 """
 
-import math
 from collections.abc import Callable
 
 from api.core.apps.config import FormItem
 from api.core.ports import JSONObject, JSONValue
 from api.errors import FaultType, InvalidRequest
 
+FILE_KINDS = ("file", "file-list")
+MAX_NUMBER = 2**63
+"""What JSON columns hold as an integer; nothing infinite or undefined is below it either."""
 TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 FALSE_WORDS = frozenset({"false", "no", "off", "0", ""})
 
@@ -27,7 +29,7 @@ def check_inputs(
 
 
 def _checked(item: FormItem, value: JSONValue) -> JSONValue:
-    if value is None or (value == "" and item.required):
+    if value is None or (item.kind in FILE_KINDS and not value):
         if item.required:
             raise _fault(item, f"{item.variable} is required in input form", "required")
         return item.default  # type: ignore[no-any-return]  # a JSON value the console stored
@@ -57,9 +59,9 @@ def _number(item: FormItem, value: JSONValue) -> int | float | None:
             value = float(value) if any(mark in value for mark in ".eE") else int(value)
         except ValueError:
             value = None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise _fault(item, f"{item.variable} in input form must be a valid number", "invalid_type")
-    return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < MAX_NUMBER:
+        return value
+    raise _fault(item, f"{item.variable} in input form must be a valid number", "invalid_type")
 
 
 def _checkbox(item: FormItem, value: JSONValue) -> bool:

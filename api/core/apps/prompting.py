@@ -6,6 +6,8 @@ inside a value are printed and never evaluated.
 
 import re
 
+import orjson
+
 from api.core.apps.config import ModelConfig, PromptMessage
 from api.core.apps.spec import PastTurn, Turn
 from api.core.model_runtime.types import Message, Part, Role, TextPart
@@ -28,9 +30,7 @@ def to_text(value: JSONValue) -> str:
     """Return a value as prompt text: nothing for null, plain text, numbers and JSON as written."""
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def chat_messages(config: ModelConfig, turn: Turn) -> tuple[Message, ...]:

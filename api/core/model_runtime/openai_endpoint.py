@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from api.core.http import HTTPClient
+from api.core.http import Cancelled, HTTPClient
 from api.core.model_runtime.openai_protocol import MAX_EMBEDDINGS_BYTES, read_chat, read_embeddings
 from api.core.model_runtime.types import ChatChunk, Embeddings
 from api.core.model_runtime.upstream import (
@@ -15,7 +15,6 @@ from api.core.model_runtime.upstream import (
     upstream,
 )
 from api.core.ports import Cancel, JSONObject
-from api.core.wire import Cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,15 @@ import base64
 import math
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from api.core.model_runtime.thinking import ThinkSplitter
 from api.core.model_runtime.types import (
+    SILENCE,
+    CallPiece,
     ChatChunk,
     ChatRequest,
     Embeddings,
@@ -27,7 +29,7 @@ from api.core.model_runtime.types import (
     ToolCall,
     ToolSpec,
 )
-from api.core.model_runtime.upstream import Refused, read_error
+from api.core.model_runtime.upstream import CALL_CHARS, FRAMING_LINES, Refused, read_error
 from api.core.ports import JSONObject, JSONValue
 from api.errors import CompletionFailed, InvalidRequest
 
@@ -95,24 +97,29 @@ def embeddings_body(model: str, texts: Sequence[str]) -> JSONObject:
 def read_chat(lines: Iterable[bytes]) -> Iterator[ChatChunk]:
     """Yield the chunks of a streamed answer, or of a whole one from a server that does not stream.
 
-    Raises Refused for an error in the stream, CompletionFailed when the stream
-    is not JSON or ends before the answer does.
+    What adds nothing to the answer is yielded as SILENCE. Raises Refused for an
+    error in the stream, CompletionFailed when the stream is not JSON or ends
+    before the answer does.
     """
     answer = _Answer()
     lines = iter(lines)
+    framing = 0
     for line in lines:
         if line.startswith(b"data:"):
+            framing = 0
             data = line[5:].strip()
             if data == b"[DONE]":
                 answer.is_done = True
                 break
-            if chunk := answer.add(data):
-                yield chunk
-        elif line.strip() and not line.startswith(SSE_FIELDS):
-            chunk = answer.add(_join(line, lines))
+            yield answer.add(data)
+        elif line and not line.startswith(SSE_FIELDS) and not line.isspace():
+            body = yield from _join(line, lines)
+            yield answer.add(body)
             answer.is_done = True
-            if chunk:
-                yield chunk
+        else:
+            framing += 1
+            if framing > FRAMING_LINES:
+                yield SILENCE
     yield answer.last()
 
 
@@ -142,8 +149,8 @@ class _Answer:
         self._call_at: dict[object, dict[str, str]] = {}
         self._thinking = ThinkSplitter()
 
-    def add(self, data: bytes) -> ChatChunk | None:
-        """Take in one frame; return the text it adds, if any."""
+    def add(self, data: bytes) -> ChatChunk:
+        """Take in one frame; return what it adds."""
         try:
             frame = orjson.loads(data)
             if frame.get("error"):
@@ -171,7 +178,7 @@ class _Answer:
             finish_reason=self._finish_reason or ("tool_calls" if calls else "stop"),
         )
 
-    def _add_frame(self, frame: dict[str, Any]) -> ChatChunk | None:
+    def _add_frame(self, frame: dict[str, Any]) -> ChatChunk:
         if usage := frame.get("usage"):
             self._tokens = TokenCount(
                 prompt_tokens=int(usage.get("prompt_tokens") or 0),
@@ -179,42 +186,53 @@ class _Answer:
             )
         choices = frame.get("choices")
         if not choices:
-            return None
+            return SILENCE
         choice = choices[0]
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
         delta = choice.get("delta") or choice.get("message")
         if not delta:
-            return None
-        for call in delta.get("tool_calls") or ():
-            self._add_call(call)
-        return self._add_text(
+            return SILENCE
+        chunk = self._add_text(
             delta.get("content"), delta.get("reasoning_content") or delta.get("reasoning") or ""
         )
+        calls = delta.get("tool_calls")
+        if not calls:
+            return chunk
+        chars = sum(self._add_call(call) for call in calls)
+        return CallPiece(text=chunk.text, reasoning=chunk.reasoning, chars=chars)
 
-    def _add_text(self, content: object, reasoning: str) -> ChatChunk | None:
-        if isinstance(content, list):
-            content = "".join(part.get("text") or "" for part in content)
+    def _add_text(self, content: Any, reasoning: str) -> ChatChunk:
         text = ""
         if content:
-            text, thought = self._thinking.feed(str(content))
-            reasoning += thought
+            if not isinstance(content, str):
+                content = "".join(part.get("text") or "" for part in content)
+            text, thought = self._thinking.feed(content)
+            if thought:
+                reasoning += thought
         if not text and not reasoning:
-            return None
+            return SILENCE
         self._has_spoken = True
         return ChatChunk(text=text, reasoning=reasoning)
 
-    def _add_call(self, delta: dict[str, Any]) -> None:
-        """Take in a piece of a tool call; a new id starts a new call, whatever index some servers repeat."""
+    def _add_call(self, delta: dict[str, Any]) -> int:
+        """Take in a piece of a tool call; return the characters it counts for.
+
+        A new id starts a new call, whatever index some servers repeat.
+        """
         index, call_id = delta.get("index"), delta.get("id") or ""
         call = self._call_at.get(index)
+        chars = len(call_id)
         if call is None or (call_id and call["id"] not in ("", call_id)):
             call = self._call_at[index] = {"id": "", "name": "", "arguments": ""}
             self._calls.append(call)
+            chars += CALL_CHARS
         function = delta.get("function") or {}
         arguments = function.get("arguments") or ""
         call["id"] = call["id"] or call_id
         call["name"] = call["name"] or function.get("name") or ""
-        call["arguments"] += arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+        arguments = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+        call["arguments"] += arguments
+        return chars + len(arguments)
 
     def _refused(self, frame: dict[str, Any]) -> Refused:
         message, codes = read_error(frame)
@@ -223,13 +241,15 @@ class _Answer:
         return Refused(message, status=status, codes=codes, is_midway=self._has_spoken)
 
 
-def _join(line: bytes, rest: Iterator[bytes]) -> bytes:
+def _join(line: bytes, rest: Iterator[bytes]) -> Generator[ChatChunk, None, bytes]:
+    """Return the lines as one, telling SILENCE while they come."""
     pieces, size_bytes = [line], len(line)
     for piece in rest:
         pieces.append(piece)
         size_bytes += len(piece)
         if size_bytes > MAX_ANSWER_BYTES:
             raise CompletionFailed(f"The provider's answer is larger than {MAX_ANSWER_BYTES} bytes.")
+        yield SILENCE
     return b"\n".join(pieces)
 
 

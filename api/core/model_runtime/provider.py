@@ -62,10 +62,13 @@ class ChatModel(Protocol):
     def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
         """Yield the answer as it comes; always streams.
 
-        The last chunk carries ``finish_reason`` and, where reported, ``tokens``.
-        When ``cancel`` is set the upstream call is closed and the iterator ends
-        early without an error. Raises a ProviderFailure, or RetryableFailure
-        where a fresh attempt may work (only before the first chunk).
+        What the vendor sends without saying anything is yielded as SILENCE, and
+        pieces of a tool call as CallPiece, so that the runtime can tell a
+        working model from one that only keeps its connection open. The last
+        chunk carries ``finish_reason`` and, where reported, ``tokens``. When
+        ``cancel`` is set the upstream call is closed and the iterator ends early
+        without an error. Raises a ProviderFailure, or RetryableFailure where a
+        fresh attempt may work (only before the first chunk).
         """
         ...
 

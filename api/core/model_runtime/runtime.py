@@ -9,11 +9,12 @@ import contextlib
 import functools
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from api.core.http import HTTPClient
+from api.core.http import Cancelled, HTTPClient, TimedOut, Timeouts
 from api.core.model_runtime.provider import (
     PROVIDERS,
     ChatModel,
@@ -23,6 +24,7 @@ from api.core.model_runtime.provider import (
     RetryableFailure,
 )
 from api.core.model_runtime.types import (
+    CallPiece,
     ChatChunk,
     ChatRequest,
     Embeddings,
@@ -33,12 +35,15 @@ from api.core.model_runtime.types import (
     ToolCall,
 )
 from api.core.ports import Cancel, Offload
-from api.core.wire import Cancelled
-from api.errors import ModelUnavailable, ProviderNotConfigured, QuotaExceeded
+from api.errors import CompletionFailed, ModelUnavailable, ProviderNotConfigured, QuotaExceeded
 
 MAX_ATTEMPTS = 3
 BACKOFF_S = 0.5
 MAX_DELAY_S = 60.0
+
+# Several times what any model writes. A chunk takes memory whatever it says.
+MAX_ANSWER_CHARS = 4 * 1024 * 1024
+CHUNK_CHARS = 8
 
 T = TypeVar("T")
 
@@ -108,15 +113,15 @@ class ModelRuntime:
     ) -> Iterator[ChatChunk]:
         """Yield the model's answer as it comes; ends early and quietly when ``cancel`` is set.
 
-        What may pass is tried up to three times before the first chunk, never
-        after it. Raises a ProviderFailure.
+        Every chunk tells something. What may pass is tried up to three times
+        before the first chunk, never after it. Raises a ProviderFailure.
         """
         resolved, provider = self._open(tenant_id, ref)
         if not isinstance(provider, ChatModel):
             raise ModelUnavailable(f"{ref.provider} has no chat models.")
 
         def start() -> tuple[ChatChunk | None, Iterator[ChatChunk]]:
-            chunks = provider.chat(request, cancel)
+            chunks = _telling(provider.chat(request, cancel), ref.provider, self._http.timeouts)
             return next(chunks, None), chunks
 
         with contextlib.suppress(Cancelled), _quota_told(resolved, cancel):
@@ -183,6 +188,43 @@ class ModelRuntime:
         backoff_s = self._backoff_s * (1 << (attempt - 1))
         spread_s = random.uniform(0.5, 1.0) * backoff_s  # noqa: S311  # no secret hangs on it
         return spread_s + (retry_after_s or 0.0)
+
+
+def _telling(chunks: Iterator[ChatChunk], where: str, timeouts: Timeouts) -> Iterator[ChatChunk]:
+    """Yield the chunks that tell something.
+
+    Raises CompletionFailed when they tell too much, or nothing for longer than
+    the time-outs allow: the wire's own clocks are content with any byte.
+    """
+    chars = 0
+    silent_since: float | None = time.monotonic()
+    try:
+        for chunk in chunks:
+            is_telling = (
+                chunk.text or chunk.reasoning or chunk.tool_calls or chunk.tokens or chunk.finish_reason
+            )
+            call_chars = chunk.chars if isinstance(chunk, CallPiece) else 0
+            if is_telling or call_chars:
+                silent_since = None
+                chars += CHUNK_CHARS + len(chunk.text) + len(chunk.reasoning) + call_chars
+                if chars > MAX_ANSWER_CHARS:
+                    raise CompletionFailed(f"{where} sent an answer above {MAX_ANSWER_CHARS} characters.")
+            if is_telling:
+                yield chunk
+            elif not call_chars:
+                silent_since = silent_since or time.monotonic()
+                _check_silence(silent_since, where, timeouts, has_begun=chars > 0)
+    finally:
+        if isinstance(chunks, Generator):
+            chunks.close()  # the error in flight would keep it open
+
+
+def _check_silence(since: float, where: str, timeouts: Timeouts, *, has_begun: bool) -> None:
+    """Raise CompletionFailed when there was silence for too long, before or after the first word."""
+    limit_s = timeouts.idle_s if has_begun else timeouts.first_byte_s
+    if time.monotonic() - since > limit_s:
+        failure = TimedOut(where, "idle" if has_begun else "first_byte")
+        raise CompletionFailed(str(failure)) from failure
 
 
 @contextlib.contextmanager

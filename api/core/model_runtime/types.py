@@ -142,6 +142,17 @@ class ChatChunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallPiece(ChatChunk):
+    """A step in which a piece of a tool call came, of ``chars`` characters; the call comes whole, later."""
+
+    chars: int
+
+
+SILENCE = ChatChunk()
+"""A step that tells nothing: the vendor sent what is no part of an answer, such as a ping."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """Prices of a model: ``input`` and ``output`` per ``unit`` tokens (0.000001 = per million)."""
 

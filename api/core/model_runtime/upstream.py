@@ -15,9 +15,9 @@ from types import ModuleType
 
 import orjson
 
+from api.core.http import UNSENDABLE, ConnectFailed, ConnectionBroken, HTTPFailure, TimedOut
 from api.core.model_runtime.provider import RetryableFailure
 from api.core.model_runtime.types import ChatRequest, CredentialField, ImagePart, ModelSchema
-from api.core.wire import UNSENDABLE, ConnectFailed, ConnectionBroken, HTTPFailure, TimedOut
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable, ProviderFailure, QuotaExceeded
 
 MAX_MESSAGE_CHARS = 500
@@ -25,6 +25,12 @@ MAX_ERROR_BYTES = 65_536
 MIN_SECRET_CHARS = 6
 CHECK_TOTAL_S = 15.0
 IMPORT_TIMEOUT_S = 60.0
+
+# A blank line ends a frame of a stream, and a name may open the next; more is silence.
+FRAMING_LINES = 2
+
+# What a tool call takes besides its characters, in characters.
+CALL_CHARS = 64
 
 BEARER = re.compile(r"(?i)bearer\s+\S+")
 TOOL_FEATURES = frozenset({"tool-call", "multi-tool-call"})
@@ -65,9 +71,11 @@ def check_features(schema: ModelSchema, request: ChatRequest) -> None:
 
 
 def secrets_of(fields: Collection[CredentialField], credentials: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secret values among the credentials."""
+    """Return the secret values among the credentials, as they are sent: without blank space around them."""
     return tuple(
-        credentials[field.variable] for field in fields if field.is_secret and field.variable in credentials
+        credentials[field.variable].strip()
+        for field in fields
+        if field.is_secret and field.variable in credentials
     )
 
 

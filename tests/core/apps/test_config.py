@@ -31,9 +31,16 @@ def test_config_takes_null_for_what_is_not_set_and_keeps_unknown_keys() -> None:
         ({"model": {"provider": "openai"}}, "model.name"),
         ({"model": MODEL, "prompt_type": "odd"}, "prompt_type"),
         (form({"text-input": {"variable": "1a", "label": "x"}}), "user_input_form.0.variable"),
-        (form({"select": {"variable": "a", "options": ["x"], "default": "y"}}), "user_input_form.0"),
-        (form({"paragraph": {"variable": "a"}}, {"number": {"variable": "a"}}), "user_input_form"),
-        (form({"unknown-kind": {"variable": "a"}}), "user_input_form.0.kind"),
+        (
+            form({"select": {"variable": "a", "label": "A", "options": ["x"], "default": "y"}}),
+            "user_input_form.0",
+        ),
+        (
+            form({"paragraph": {"variable": "a", "label": "A"}}, {"number": {"variable": "a", "label": "B"}}),
+            "user_input_form",
+        ),
+        (form({"unknown-kind": {"variable": "a", "label": "A"}}), "user_input_form.0.kind"),
+        (form({"text-input": {"variable": "a"}}), "user_input_form.0.label"),
     ],
 )
 def test_config_names_the_key_at_fault(raw: JSONObject, field: str) -> None:
@@ -45,4 +52,7 @@ def test_config_names_the_key_at_fault(raw: JSONObject, field: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "城市", "user_name", "🤖name"])
 def test_variables_may_be_letters_ideographs_and_emoji(name: str) -> None:
-    assert load_model_config(form({"text-input": {"variable": name}})).user_input_form[0].variable == name
+    assert (
+        load_model_config(form({"text-input": {"variable": name, "label": name}})).user_input_form[0].variable
+        == name
+    )

@@ -40,7 +40,11 @@ def test_inputs_accept_what_the_form_allows(field: FormItem, given: JSONValue, e
     ("field", "given", "sentence"),
     [
         (item("text-input", required=True), None, "v is required in input form"),
-        (item("text-input", required=True), "", "v is required in input form"),
+        (item("file", required=True), {}, "v is required in input form"),
+        (item("file-list", required=True), [], "v is required in input form"),
+        (item("number"), 2**63, "v in input form must be a valid number"),
+        (item("number"), "9" * 30, "v in input form must be a valid number"),
+        (item("number"), "9" * 5000, "v in input form must be a valid number"),
         (item("text-input"), 5, "(type 'text-input') v in input form must be a string"),
         (item("text-input", max_length=2), "abc", "v in input form must be less than 2 characters"),
         (item("select", options=["a"]), "b", "v in input form must be one of the following: ['a']"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.core.egress import EgressPolicy
-from api.core.http import HTTPClient
+from api.core.http import Cancelled, HTTPClient, Timeouts
 from api.core.model_runtime.prompt_tokens import count_messages
 from api.core.model_runtime.provider import PROVIDERS, ChatModel, EmbeddingModel, ProviderContext
 from api.core.model_runtime.providers.builtin import CHAT_MODEL, EMBEDDING_MODEL, BuiltinProvider
@@ -25,7 +25,6 @@ from api.core.model_runtime.types import (
 )
 from api.core.ports import Cancel, JSONValue
 from api.core.text.tokens import count_tokens, to_valid
-from api.core.wire import Cancelled, Timeouts
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable
 
 T = TypeVar("T")

@@ -15,6 +15,8 @@ from api.core.model_runtime.openai_protocol import (
 )
 from api.core.model_runtime.runtime import Answer, fold
 from api.core.model_runtime.types import (
+    SILENCE,
+    CallPiece,
     ChatChunk,
     ChatRequest,
     ImagePart,
@@ -237,6 +239,46 @@ def test_read_chat_comments_fields_and_blank_lines_are_skipped() -> None:
     assert read(*lines).text == "a"
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (delta(role="assistant", content=""),),
+        (delta(content=None),),
+        (data({"choices": []}),),
+        (delta(content="<thi"),),
+        (b": ping", b"", b": ping"),
+        (b"", b"", b""),
+        (b"event: message", b"id: 1", b"retry: 5"),
+    ],
+)
+def test_read_chat_lines_that_say_nothing_are_told_as_silence(lines: tuple[bytes, ...]) -> None:
+    chunks = read_chat([*lines, delta("stop", content="a"), b"data: [DONE]"])
+    assert next(chunks) == SILENCE
+
+
+def test_read_chat_framing_of_frames_is_no_silence() -> None:
+    lines = (b"event: message", delta(content="a"), b"", b"event: message", delta(content="b"), b"")
+    chunks = list(read_chat([*lines, b"data: [DONE]"]))
+    assert [chunk.text for chunk in chunks] == ["a", "b", ""]
+
+
+def test_read_chat_pieces_of_a_tool_call_are_told_before_the_call() -> None:
+    head = {"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}
+    piece = {"index": 0, "function": {"arguments": '{"x":1}'}}
+    lines = (delta(tool_calls=[head]), delta(tool_calls=[piece], content="so"), delta("stop"))
+    chunks = list(read_chat(lines))
+    call = ToolCall(id="c", name="f", arguments='{"x":1}')
+    assert chunks[:2] == [CallPiece(chars=65), CallPiece(text="so", chars=7)]
+    assert chunks[-1].tool_calls == (call,)
+
+
+def test_read_chat_whole_answer_is_silence_while_it_comes() -> None:
+    lines = json.dumps({"choices": [{"message": {"content": "whole"}}]}, indent=2).encode().split(b"\n")
+    chunks = list(read_chat(lines))
+    assert [chunk.text for chunk in chunks if chunk != SILENCE] == ["whole", ""]
+    assert len(chunks) > len(lines)
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 def test_read_chat_whole_json_answer_is_accepted(indent: int | None) -> None:
     function = {"name": "f", "arguments": {"a": 1}}
@@ -341,4 +383,4 @@ def test_read_embeddings_vector_without_direction_fails(embedding: object) -> No
 
 def test_chunks_of_a_stream_carry_the_end_only_last() -> None:
     chunks = list(read_chat([delta(content="a"), delta("stop"), b"data: [DONE]"]))
-    assert chunks == [ChatChunk(text="a"), ChatChunk(finish_reason="stop")]
+    assert chunks == [ChatChunk(text="a"), SILENCE, ChatChunk(finish_reason="stop")]

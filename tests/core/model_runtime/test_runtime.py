@@ -1,3 +1,4 @@
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,10 +7,12 @@ from typing import ClassVar
 import pytest
 
 from api.core.egress import EgressPolicy
-from api.core.http import HTTPClient
+from api.core.http import Cancelled, HTTPClient, Timeouts
 from api.core.model_runtime.provider import PROVIDERS, ProviderContext, RetryableFailure
 from api.core.model_runtime.runtime import Answer, ModelRuntime, ResolvedModel, fold
 from api.core.model_runtime.types import (
+    SILENCE,
+    CallPiece,
     ChatChunk,
     ChatRequest,
     Embeddings,
@@ -24,7 +27,6 @@ from api.core.model_runtime.types import (
     ToolCall,
 )
 from api.core.ports import Cancel
-from api.core.wire import Cancelled, Timeouts
 from api.errors import CompletionFailed, ModelUnavailable, ProviderNotConfigured, QuotaExceeded
 from tests.vendors import InlineOffload
 
@@ -33,6 +35,7 @@ Act = Callable[[], object]
 REF = ModelRef("fake", "known")
 REQUEST = ChatRequest(model="known", messages=(Message.of(Role.USER, "hi"),))
 END = ChatChunk(finish_reason="stop")
+PATIENT = Timeouts(connect_s=1, first_byte_s=1, idle_s=1)
 
 
 def fail(error: Exception) -> Callable[[], object]:
@@ -111,7 +114,11 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_runtime(
-    reports: list[bool] | None = None, *, is_quota_ok: bool = True, backoff_s: float = 0.001
+    reports: list[bool] | None = None,
+    *,
+    is_quota_ok: bool = True,
+    backoff_s: float = 0.001,
+    timeouts: Timeouts = PATIENT,
 ) -> ModelRuntime:
     def resolve(tenant_id: str, ref: ModelRef) -> ResolvedModel:
         assert tenant_id == "tenant"
@@ -119,7 +126,7 @@ def make_runtime(
         report = (reports if reports is not None else []).append
         return ResolvedModel(credentials=credentials, is_quota_ok=is_quota_ok, report=report)
 
-    http = HTTPClient(EgressPolicy(), Timeouts(connect_s=1, first_byte_s=1, idle_s=1))
+    http = HTTPClient(EgressPolicy(), timeouts)
     return ModelRuntime(resolve, http, InlineOffload(), backoff_s=backoff_s)
 
 
@@ -194,6 +201,64 @@ def test_chat_abandoned_stream_is_closed(taken: int) -> None:
         next(chunks)
     del chunks
     assert FakeProvider.closed == [True]
+
+
+# Silence and excess
+
+
+def test_chat_silence_is_not_given_out() -> None:
+    text = ChatChunk(text="a")
+    got = chat(make_runtime(), [SILENCE, text, SILENCE, CallPiece(chars=3), ChatChunk(), END])
+    assert got == [text, END]
+
+
+def test_chat_fault_after_silence_and_pieces_of_a_call_is_tried_again() -> None:
+    assert chat(make_runtime(), [SILENCE, CallPiece(chars=3), busy()], [END]) == [END]
+
+
+@pytest.mark.parametrize(
+    ("begun", "phase"),
+    [([], "first byte"), ([ChatChunk(text="a")], "idle"), ([CallPiece(chars=1)], "idle")],
+)
+def test_chat_silence_that_lasts_times_out_and_closes_the_stream(begun: list[ChatChunk], phase: str) -> None:
+    limits = {"first byte": 0.05, "idle": 5.0} if phase == "first byte" else {"first byte": 5.0, "idle": 0.05}
+    timeouts = Timeouts(connect_s=1, first_byte_s=limits["first byte"], idle_s=limits["idle"])
+    silence: list[ChatChunk | Act] = [SILENCE, functools.partial(time.sleep, 0.01)] * 100
+    started = time.monotonic()
+    with pytest.raises(CompletionFailed, match=rf"^fake did not answer in time \({phase}\)"):
+        chat(make_runtime(timeouts=timeouts), [*begun, *silence])
+    assert 0.05 <= time.monotonic() - started < 0.5
+    assert FakeProvider.closed == [True]
+
+
+@pytest.mark.parametrize("sign_of_life", [ChatChunk(reasoning="hm"), CallPiece(chars=1)])
+def test_chat_model_that_works_on_is_not_silent(sign_of_life: ChatChunk) -> None:
+    timeouts = Timeouts(connect_s=1, first_byte_s=0.2, idle_s=0.2)
+    steps: list[ChatChunk | Act] = [SILENCE, sign_of_life, SILENCE, functools.partial(time.sleep, 0.05)]
+    assert chat(make_runtime(timeouts=timeouts), [*steps * 6, END])[-1] == END
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        ChatChunk(text="x" * 8_000),
+        ChatChunk(reasoning="x" * 8_000),
+        CallPiece(chars=8_000),
+        CallPiece(text="x", chars=8_000),
+        ChatChunk(text="x"),
+    ],
+)
+def test_chat_answer_without_end_meets_a_ceiling(chunk: ChatChunk) -> None:
+    FakeProvider.attempts = [[chunk] * 1_000_000]
+    chunks = make_runtime().chat("tenant", REF, REQUEST, Cancel(30))
+    with pytest.raises(CompletionFailed, match="above 4194304 characters"):
+        sum(len(got.text) for got in chunks)
+    assert FakeProvider.closed == [True]
+
+
+def test_chat_long_answer_of_small_pieces_is_not_too_long() -> None:
+    piece = ChatChunk(text="word ")
+    assert len(chat(make_runtime(), [*[piece] * 200_000, END])) == 200_001
 
 
 # Quota

@@ -6,9 +6,9 @@ from types import ModuleType
 
 import pytest
 
+from api.core.http import BodyTooLarge, Cancelled, ConnectFailed, ConnectionBroken, TimedOut
 from api.core.model_runtime.provider import RetryableFailure
 from api.core.model_runtime.upstream import Refused, load_sdk, read_error, scrub, to_refused, upstream
-from api.core.wire import BodyTooLarge, Cancelled, ConnectFailed, ConnectionBroken, TimedOut
 from api.errors import CompletionFailed, ModelUnavailable, QuotaExceeded
 
 

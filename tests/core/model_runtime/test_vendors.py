@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from api.core.egress import EgressPolicy
-from api.core.http import HTTPClient
+from api.core.http import HTTPClient, Timeouts
 from api.core.model_runtime import providers  # noqa: F401  # fills PROVIDERS
 from api.core.model_runtime.provider import (
     PROVIDERS,
@@ -32,7 +32,6 @@ from api.core.model_runtime.types import (
     ToolSpec,
 )
 from api.core.ports import Cancel, JSONValue
-from api.core.wire import Timeouts
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable
 from tests.servers import Reply, ScriptedServer, Seen
 from tests.vendors import SECRET, AnthropicWire, InlineOffload, OpenAIWire
@@ -89,6 +88,12 @@ def test_openai_path_key_and_organization(vendor: Vendor, monkeypatch: pytest.Mo
     assert not {"openai-organization", "openai-project"} & set(vendor.seen.headers)
     vendor.chat(vendor.make("openai", {**OPENAI, "openai_organization": "org-1"}), "gpt-4o")
     assert vendor.seen.headers["openai-organization"] == "org-1"
+
+
+def test_openai_key_given_with_blank_space_is_scrubbed_as_it_was_sent(vendor: Vendor) -> None:
+    vendor.server.then(Reply.of_json(OpenAIWire().error(f"bad key {SECRET}"), 400))
+    with pytest.raises(CompletionFailed, match=r"^bad key \*\*\*$"):
+        vendor.chat(vendor.make("openai", OPENAI), "gpt-4o")
 
 
 def test_openai_reasoning_model_gets_no_sampling_parameters(vendor: Vendor) -> None:

@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 
 import orjson
 
-from api.core.http import HTTPResponse
+from api.core.http import Cancelled, HTTPResponse
 from api.core.model_runtime.provider import ProviderContext, provider
 from api.core.model_runtime.types import (
+    SILENCE,
+    CallPiece,
     ChatChunk,
     ChatRequest,
     CredentialField,
@@ -31,7 +33,9 @@ from api.core.model_runtime.types import (
     ToolCall,
 )
 from api.core.model_runtime.upstream import (
+    CALL_CHARS,
     CHECK_TOTAL_S,
+    FRAMING_LINES,
     Refused,
     check_features,
     credentials_check,
@@ -42,7 +46,6 @@ from api.core.model_runtime.upstream import (
     upstream,
 )
 from api.core.ports import Cancel, JSONObject, JSONValue
-from api.core.wire import Cancelled
 from api.errors import CompletionFailed
 
 DEFAULT_URL = "https://api.anthropic.com"
@@ -251,14 +254,22 @@ def _to_input(call: ToolCall) -> JSONObject:
 
 
 def _read_chat(lines: Iterable[bytes]) -> Iterator[ChatChunk]:
-    """Yield the chunks of a streamed answer; raises Refused or CompletionFailed."""
+    """Yield the chunks of a streamed answer, SILENCE for what adds none.
+
+    Raises Refused or CompletionFailed.
+    """
     answer = _Answer()
+    framing = 0
     for line in lines:
         if line.startswith(b"data:"):
-            if chunk := answer.add(line[5:]):
-                yield chunk
+            framing = 0
+            yield answer.add(line[5:])
             if answer.is_done:
                 break
+        else:
+            framing += 1
+            if framing > FRAMING_LINES:
+                yield SILENCE
     yield answer.last()
 
 
@@ -273,8 +284,8 @@ class _Answer:
         self._completion_tokens = 0
         self._calls: dict[int, dict[str, str]] = {}
 
-    def add(self, data: bytes) -> ChatChunk | None:
-        """Take in one event; return the text it adds, if any."""
+    def add(self, data: bytes) -> ChatChunk:
+        """Take in one event; return what it adds."""
         try:
             event = orjson.loads(data)
             return self._add_event(event, event["type"])
@@ -295,13 +306,14 @@ class _Answer:
             finish_reason=self._finish_reason or "stop",
         )
 
-    def _add_event(self, event: dict[str, Any], kind: str) -> ChatChunk | None:
+    def _add_event(self, event: dict[str, Any], kind: str) -> ChatChunk:
         match kind:
             case "content_block_delta":
                 return self._add_delta(event["index"], event["delta"])
             case "content_block_start" if event["content_block"]["type"] == "tool_use":
                 block = event["content_block"]
                 self._calls[event["index"]] = {"id": block["id"], "name": block["name"], "arguments": ""}
+                return CallPiece(chars=CALL_CHARS + len(block["id"]))
             case "message_start":
                 self._count(event["message"].get("usage") or {})
             case "message_delta":
@@ -312,9 +324,9 @@ class _Answer:
                 self.is_done = True
             case "error":
                 raise self._refused(event)
-        return None
+        return SILENCE
 
-    def _add_delta(self, index: int, delta: dict[str, Any]) -> ChatChunk | None:
+    def _add_delta(self, index: int, delta: dict[str, Any]) -> ChatChunk:
         match delta["type"]:
             case "text_delta":
                 chunk = ChatChunk(text=delta["text"])
@@ -322,9 +334,9 @@ class _Answer:
                 chunk = ChatChunk(reasoning=delta["thinking"])
             case "input_json_delta":
                 self._calls[index]["arguments"] += delta["partial_json"]
-                return None
+                return CallPiece(chars=len(delta["partial_json"]))
             case _:
-                return None
+                return SILENCE
         self._has_spoken = True
         return chunk
 

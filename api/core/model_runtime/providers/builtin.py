@@ -9,6 +9,7 @@ or a guess at an image would look like an answer to whatever reads it.
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from api.core.http import Cancelled
 from api.core.model_runtime.extractive import compose_answer
 from api.core.model_runtime.local_embedding import MAX_TOKENS, Embedded, embed_text
 from api.core.model_runtime.prompt_tokens import count_messages
@@ -27,7 +28,6 @@ from api.core.model_runtime.types import (
 )
 from api.core.ports import Cancel, JSONValue
 from api.core.text.tokens import split_pieces
-from api.core.wire import Cancelled
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable
 
 CHAT_MODEL = "extractive-qa"

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from api.core.http import HTTPResponse
+from api.core.http import Cancelled, HTTPResponse
 from api.core.model_runtime.openai_models import (
     CHAT_PARAMETERS,
     OPENAI_MODELS,
@@ -40,7 +40,6 @@ from api.core.model_runtime.upstream import (
     upstream,
 )
 from api.core.ports import Cancel
-from api.core.wire import Cancelled
 
 DEFAULT_BASE = "https://api.openai.com"
 

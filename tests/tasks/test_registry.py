@@ -1,0 +1,149 @@
+"""Jobs are rows: run once, put back when they raise, given up in the end."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from api.models.base import new_id, utc_now
+from api.models.job import JobRow
+from api.runtime import Runtime
+from api.services import jobs
+from api.services.jobs import Job, Lease
+from api.tasks.registry import TASKS, run_job
+from tests.factories import Owner
+
+
+class Task:
+    """A task that counts its runs, and fails as often as it is told."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.runs: list[Lease] = []
+        self.failures = failures
+
+    def __call__(self, _runtime: Runtime, lease: Lease) -> None:
+        self.runs.append(lease)
+        if len(self.runs) <= self.failures:
+            raise RuntimeError("not yet")
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch) -> Task:
+    """A task in the place of one of ours."""
+    made = Task()
+    monkeypatch.setitem(TASKS, Job.NAME_CONVERSATION, made)
+    return made
+
+
+def make_job(runtime: Runtime, owner: Owner) -> str:
+    """Write a job that no worker is woken for; return its id."""
+    row = JobRow(
+        id=new_id(),
+        tenant_id=owner.tenant_id,
+        name=Job.NAME_CONVERSATION.value,
+        queue="test",
+        payload={"a": 1},
+        run_at=utc_now() + timedelta(hours=1),  # out of the reach of the sweep
+    )
+    with runtime.transaction() as session:
+        session.add(row)
+    return row.id
+
+
+def change(runtime: Runtime, job_id: str, **values: object) -> None:
+    with runtime.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
+
+
+def row_of(runtime: Runtime, job_id: str) -> JobRow | None:
+    with runtime.transaction() as session:
+        return session.scalars(select(JobRow).where(JobRow.id == job_id)).one_or_none()
+
+
+def run_now(runtime: Runtime, job_id: str) -> None:
+    change(runtime, job_id, run_at=utc_now() - timedelta(seconds=1))
+    run_job(runtime, job_id)
+
+
+def test_job_runs_once_however_often_it_is_delivered(runtime: Runtime, owner: Owner, task: Task) -> None:
+    job_id = make_job(runtime, owner)
+
+    for _ in range(3):
+        run_now(runtime, job_id)
+
+    assert [lease.payload["a"] for lease in task.runs] == [1]
+    assert row_of(runtime, job_id) is None
+
+
+def test_job_that_is_not_due_waits(runtime: Runtime, owner: Owner, task: Task) -> None:
+    job_id = make_job(runtime, owner)
+
+    run_job(runtime, job_id)
+
+    assert task.runs == []
+    assert row_of(runtime, job_id) is not None
+
+
+def test_job_that_raises_is_put_back_and_tried_again(
+    runtime: Runtime, owner: Owner, task: Task, caplog: pytest.LogCaptureFixture
+) -> None:
+    task.failures = 1
+    job_id = make_job(runtime, owner)
+
+    run_now(runtime, job_id)
+    failed = row_of(runtime, job_id)
+    run_now(runtime, job_id)
+
+    assert failed is not None
+    assert failed.last_error == "RuntimeError: not yet"
+    assert failed.run_at > utc_now()
+    assert failed.leased_until is None
+    assert len(task.runs) == 2
+    assert row_of(runtime, job_id) is None
+    assert "job failed" in caplog.text
+
+
+def test_job_that_always_raises_is_given_up_and_kept_for_a_look(
+    runtime: Runtime, owner: Owner, task: Task
+) -> None:
+    task.failures = 100
+    job_id = make_job(runtime, owner)
+
+    for _ in range(jobs.MAX_ATTEMPTS + 3):
+        run_now(runtime, job_id)
+
+    left = row_of(runtime, job_id)
+    assert len(task.runs) == jobs.MAX_ATTEMPTS
+    assert left is not None
+    assert left.failed_at is not None
+
+
+def test_job_of_a_dead_worker_is_taken_over_and_the_old_lease_is_void(
+    runtime: Runtime, owner: Owner, task: Task
+) -> None:
+    job_id = make_job(runtime, owner)
+    change(runtime, job_id, run_at=utc_now() - timedelta(seconds=1))
+    with runtime.transaction() as session:
+        stale = jobs.lease_job(session, job_id)
+        again = jobs.lease_job(session, job_id)
+    assert stale is not None
+    change(runtime, job_id, leased_until=utc_now() - timedelta(seconds=1))
+    with runtime.transaction() as session:
+        taken = jobs.lease_job(session, job_id)
+        jobs.finish_job(session, stale)
+
+    assert again is None
+    assert taken is not None
+    assert row_of(runtime, job_id) is not None
+
+
+def test_sweep_wakes_workers_for_what_was_missed(runtime: Runtime, owner: Owner, task: Task) -> None:
+    job_id = make_job(runtime, owner)
+    change(runtime, job_id, run_at=utc_now() - timedelta(days=400))
+
+    jobs.wake_due_jobs(runtime)
+
+    for _ in range(500):
+        if row_of(runtime, job_id) is None:
+            break
+    assert len(task.runs) == 1
