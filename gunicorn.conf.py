@@ -1,7 +1,7 @@
 """How gunicorn serves: one gevent worker, and no time-out that would cut a stream.
 
-Read by gunicorn's parent process before it forks; the program itself is loaded
-in the worker, after the patch.
+Read by gunicorn's parent process before it forks; what serves is opened in the
+worker, after the patch. How a worker stops stands in api/server.py.
 """
 
 from gevent import monkey
@@ -20,13 +20,13 @@ except SettingsError as error:
 wsgi_app = "api.wsgi:app"
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
-worker_class = "gevent"
-worker_connections = 1000
+worker_class = "api.server.Server"
+worker_connections = 2000
 preload_app = False
 control_socket_disable = True
 
 timeout = 360
-graceful_timeout = 30
+graceful_timeout = settings.graceful_timeout_s
 keepalive = 5
 
 # A longer request line or header is answered with 4xx.

@@ -6,8 +6,10 @@ composition root: policy numbers travel on in ``runtime.limits``.
 ``.env.example`` is generated from the fields below (``make env``).
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -31,7 +33,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(5001, ge=1, le=65535, description="Port to listen on.")
     workers: int = Field(
-        1, ge=1, le=64, description="Serving processes. More than 1 needs CHANNEL and CACHE redis."
+        1,
+        ge=1,
+        le=64,
+        description="Serving processes; 1 with QUEUE=in_process. "
+        "Several programs of one process each may share a PostgreSQL and a Redis.",
     )
     data_dir: Path = Field(
         Path(".data"), description="Where everything embedded lives: database, files, secrets."
@@ -41,6 +47,12 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         "", description="Base URL clients reach this server at; empty: taken from each request."
+    )
+    graceful_timeout_s: int = Field(
+        30,
+        ge=6,
+        le=3600,
+        description="How long a stop may take. Runs that last longer end with an error 5 s before.",
     )
     deploy_env: str = Field("PRODUCTION", description="Name of this installation, sent as X-Env.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
@@ -116,7 +128,7 @@ class Settings(BaseSettings):
     idle_timeout_s: float = Field(60.0, gt=0, le=3600, description="Longest pause inside a model's stream.")
     run_timeout_s: float = Field(1200.0, gt=0, le=86400, description="Longest run in all.")
     ping_interval_s: float = Field(
-        10.0, gt=0, le=10, description="Pause after which an open stream gets a ping."
+        9.0, gt=0, le=10, description="Pause after which an open stream gets a ping."
     )
 
     # Browsers
@@ -154,6 +166,14 @@ class Settings(BaseSettings):
             raise ValueError("CONSOLE_CORS_ORIGINS must name exact origins, never *")
         return self
 
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        if self.redis_url and not _is_redis_url(self.redis_url):
+            raise ValueError("REDIS_URL must have the form redis://host:port/number")
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.owner_email.strip()):
+            raise ValueError(f"OWNER_EMAIL={self.owner_email} is not an e-mail address")
+        return self
+
     @property
     def effective_database_url(self) -> str:
         """The database URL with its driver: SQLite in DATA_DIR when none is set."""
@@ -188,6 +208,13 @@ def load_settings(env_file: str | None = ".env") -> Settings:
             ) from None
         message = fault["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name}: {message}." if name else f"{message}.") from None
+
+
+def _is_redis_url(url: str) -> bool:
+    try:
+        return url.startswith(("redis://", "rediss://")) and urlsplit(url).port != 0
+    except ValueError:  # what stands for the port is none
+        return False
 
 
 def render_env_example() -> str:

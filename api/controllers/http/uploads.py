@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import wraps
+from http import HTTPStatus
 from io import BytesIO
+from socket import socket
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
 from flask import Request, request
+from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
@@ -24,7 +27,7 @@ from werkzeug.utils import cached_property
 from werkzeug.wsgi import LimitedStream, get_input_stream
 
 from api.controllers.http.door import runtime
-from api.controllers.http.errors import MediaTypeUnsupported
+from api.controllers.http.errors import MediaTypeUnsupported, Refused
 from api.errors import BadRequest, TooLarge, Unavailable, Unsupported
 from api.services import file_kinds
 from api.services.uploads import IncomingFile
@@ -35,6 +38,8 @@ READ_BYTES = 64 * 1024
 SPOOL_MEMORY_BYTES = 256 * 1024
 FORM_BYTES = MB
 """Room for what surrounds a file in its form."""
+IDLE_S = 20.0
+"""The longest pause of a client within its body."""
 
 
 class NoFileUploaded(BadRequest):
@@ -68,6 +73,33 @@ class Spool(SpooledTemporaryFile[bytes]):
             return super().write(data)
         except OSError as exc:
             raise Unavailable("The server has no room for the upload now.") from exc
+
+
+class SentBody:
+    """The body as the server reads it from its socket: a client that falls silent or babbles is told so."""
+
+    def __init__(self, source: IO[bytes], connection: socket | None) -> None:
+        self._source = source
+        self._connection = connection
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes, fewer at the body's end.
+
+        Raises Refused 408 after a pause of 20 s, BadRequest where the chunks are broken.
+        """
+        self._set_timeout(IDLE_S)
+        try:
+            return self._source.read(size)
+        except TimeoutError as exc:
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "The request body did not come in time.") from exc
+        except ParseException as exc:
+            raise BadRequest("The chunks of the request body cannot be read.") from exc
+        finally:
+            self._set_timeout(None)  # a slow reader of the answer may take its time
+
+    def _set_timeout(self, timeout_s: float | None) -> None:
+        if self._connection is not None:
+            self._connection.settimeout(timeout_s)
 
 
 class UndeclaredBody(LimitedStream):
@@ -193,9 +225,10 @@ class HouseRequest(Request):
     def stream(self) -> IO[bytes]:
         """The body; reading beyond its limit raises RequestEntityTooLarge, declared or not."""
         limit = self.max_content_length
+        body = cast("IO[bytes]", SentBody(self.environ["wsgi.input"], self.environ.get("gunicorn.socket")))
         if self.content_length is None and "wsgi.input_terminated" in self.environ and limit is not None:
-            return cast("IO[bytes]", UndeclaredBody(self.environ["wsgi.input"], limit, is_max=True))
-        return get_input_stream(self.environ, max_content_length=limit)
+            return cast("IO[bytes]", UndeclaredBody(body, limit, is_max=True))
+        return get_input_stream({**self.environ, "wsgi.input": body}, max_content_length=limit)
 
     def _get_file_stream(
         self,

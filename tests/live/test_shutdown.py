@@ -1,0 +1,77 @@
+"""What becomes of runs when the program is told to stop: none is lost, none goes on in silence."""
+
+import contextlib
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.conftest import ModelServer, Serve, Served, make_key, set_up
+from tests.live.test_streams import END, SAID, WORDS, delta, read_first
+from tests.servers import Step
+from tests.sse import parse_events
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[ModelServer]:
+    """A model server."""
+    with ModelServer() as server:
+        yield server
+
+
+def stop(served: Served, sent: signal.Signals = signal.SIGTERM) -> float:
+    """End the program; return how many seconds that took."""
+    asked = time.monotonic()
+    served.process.send_signal(sent)
+    served.process.wait(30)
+    return time.monotonic() - asked
+
+
+def rows(data_dir: Path, query: str) -> list[Any]:
+    """Return what the database of an ended program holds."""
+    with contextlib.closing(sqlite3.connect(data_dir / "slipway.db")) as database:
+        return database.execute(query).fetchall()
+
+
+def endings(data_dir: Path) -> set[tuple[str, str]]:
+    """Return status and answer of every message of an ended program."""
+    return set(rows(data_dir, "SELECT status, answer FROM messages"))
+
+
+def test_termination_lets_a_run_without_a_client_finish_and_fails_a_longer_one(
+    serve: Serve, models: ModelServer
+) -> None:
+    served = serve(GRACEFUL_TIMEOUT_S=7)  # 2 s for the runs
+    set_up(served, f"{models.url}/v1")
+    short = make_key(served, models.script(*WORDS, END, gap_s=0.15))
+    long = make_key(served, models.script(delta("Half"), Step.HANG))
+
+    with served.chat(short) as left:
+        read_first(left)
+    with served.chat(long) as answer:
+        raw, _ = read_first(answer)
+        stopped_s = stop(served)
+        events = parse_events((raw + answer.read()).decode())
+
+    assert endings(served.data_dir) == {("error", "Half"), ("normal", SAID)}
+    assert rows(served.data_dir, "SELECT id FROM worker_beats") == []
+    assert [event["event"] for event in events] == ["message", "error"]
+    assert (events[-1]["status"], events[-1]["code"]) == (503, "service_unavailable")
+    assert stopped_s < 6.0
+
+
+def test_interruption_fails_runs_at_once(serve: Serve, models: ModelServer) -> None:
+    served = serve()
+    set_up(served, f"{models.url}/v1")
+    key = make_key(served, models.script(delta("Half"), Step.HANG))
+    with served.chat(key) as left:
+        read_first(left)
+
+    stopped_s = stop(served, signal.SIGINT)
+
+    assert endings(served.data_dir) == {("error", "Half")}
+    assert stopped_s < 5.0
