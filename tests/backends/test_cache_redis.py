@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
 
 from api.backends.cache.redis import REST_S, Backend
 from api.errors import Unavailable
@@ -42,10 +43,12 @@ CALLS: list[Callable[[Backend], object]] = [
     lambda cache: cache.add("k", b"1", 1),
     lambda cache: cache.increment("k", 1, 1),
     lambda cache: cache.delete("k"),
+    lambda cache: cache.take("k", "m", 1, 1),
+    lambda cache: cache.give("k", "m"),
 ]
 
 
-@pytest.mark.parametrize("call", CALLS, ids=["get", "set", "add", "increment", "delete"])
+@pytest.mark.parametrize("call", CALLS, ids=["get", "set", "add", "increment", "delete", "take", "give"])
 def test_redis_cache_redis_away_is_unavailable(
     redis_url: str, gate: Gate, call: Callable[[Backend], object]
 ) -> None:
@@ -79,3 +82,12 @@ def test_redis_cache_connections_cut_while_idle_cost_no_error(redis_url: str, ga
     gate.shut()
     gate.open()
     assert cache.get("k") == b"1"
+
+
+def test_redis_cache_places_taken_expire_with_the_longest(redis_url: str) -> None:
+    prefix = f"test:{uuid.uuid4()}:"
+    cache = Backend(redis_url, prefix)
+    cache.take("k", "long", 2, 60)
+    cache.take("k", "short", 2, 1)
+    with Redis.from_url(redis_url) as redis:
+        assert 50_000 < redis.pttl(f"{prefix}k") <= 60_000

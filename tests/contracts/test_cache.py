@@ -87,3 +87,46 @@ def test_cache_increment_renews_the_life_of_the_counter(cache: Cache, key: str) 
     assert cache.increment(key, 1, 0.05) == 3
     wait_until(lambda: cache.get(key) is None)
     assert cache.increment(key, 1, 60) == 1
+
+
+def test_cache_places_all_taken_are_refused_until_one_is_given_back(cache: Cache, key: str) -> None:
+    assert [cache.take(key, member, 2, 60) for member in ("a", "b", "c")] == [True, True, False]
+    cache.give(key, "b")
+    assert [cache.take(key, member, 2, 60) for member in ("c", "d")] == [True, False]
+
+
+def test_cache_places_asked_for_by_many_at_once_are_taken_once_each(cache: Cache, key: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda n: cache.take(key, str(n), 5, 60), range(64)))
+    assert outcomes.count(True) == 5
+
+
+def test_cache_place_given_back_without_being_taken_makes_no_room(cache: Cache, key: str) -> None:
+    cache.take(key, "a", 1, 60)
+    cache.give(key, "b")
+    cache.give(f"{key}:other", "a")
+    assert not cache.take(key, "c", 1, 60)
+
+
+def test_cache_place_never_given_back_is_free_after_its_time_however_busy_the_key(
+    cache: Cache, key: str
+) -> None:
+    cache.take(key, "leaked", 2, 0.05)
+    cache.take(key, "kept", 2, 60)
+    wait_until(lambda: cache.take(key, "next", 2, 60))
+    assert not cache.take(key, "more", 2, 60)
+
+
+def test_cache_place_outlives_shorter_ones_taken_later(cache: Cache, key: str) -> None:
+    cache.take(key, "long", 2, 60)
+    cache.take(key, "short", 2, 0.05)
+    wait_until(lambda: cache.take(key, "next", 2, 0.05))
+    time.sleep(0.1)
+    assert not cache.take(key, "more", 1, 60)
+
+
+def test_cache_places_all_given_back_are_all_free(cache: Cache, key: str) -> None:
+    for _ in range(2):
+        assert all(cache.take(key, member, 3, 60) for member in "abc")
+        for member in "abc":
+            cache.give(key, member)

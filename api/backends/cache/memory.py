@@ -1,6 +1,7 @@
 """Short-lived values of one process.
 
-What must stay true: never more than 100,000 entries; the least recently written go first.
+What must stay true: never more than 100,000 values; the least recently written
+go first. Places are not among them: one that is taken is never forgotten early.
 """
 
 import threading
@@ -23,6 +24,7 @@ class Backend:
         self._clock = clock
         self._entries: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._sweep_at = FIRST_SWEEP
+        self._places: dict[str, dict[str, float]] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -59,6 +61,25 @@ class Backend:
         """Forget the key; no error when it is not there."""
         with self._lock:
             self._entries.pop(key, None)
+
+    def take(self, key: str, member: str, limit: int, ttl_s: float) -> bool:
+        """Take one of ``limit`` places for at most ``ttl_s`` seconds; False when all are taken."""
+        now = self._clock()
+        with self._lock:
+            taken = {name: ends_at for name, ends_at in self._places.get(key, {}).items() if ends_at > now}
+            self._places[key] = taken
+            if len(taken) >= limit:
+                return False
+            taken[member] = now + ttl_s
+            return True
+
+    def give(self, key: str, member: str) -> None:
+        """Give the member's place back; no error when it has none."""
+        with self._lock:
+            taken = self._places.get(key, {})
+            taken.pop(member, None)
+            if not taken:
+                self._places.pop(key, None)
 
     def _live(self, key: str) -> bytes | None:
         entry = self._entries.get(key)

@@ -21,6 +21,19 @@ POOL_WAIT_S = 5.0
 TIMEOUT_S = 1.0
 REST_S = 2.0
 
+# A sorted set of members by the end of their place, in ms of Redis's own clock.
+# The set lives as long as the longest of them.
+TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+local longest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', longest))
+return 1
+"""
+
 
 class Backend:
     """Implements Cache on keys that begin with ``prefix``. Every method may raise Unavailable."""
@@ -76,6 +89,16 @@ class Backend:
         """Forget the key; no error when it is not there."""
         with self._reach() as redis:
             redis.delete(self._prefix + key)
+
+    def take(self, key: str, member: str, limit: int, ttl_s: float) -> bool:
+        """Take one of ``limit`` places for at most ``ttl_s`` seconds; False when all are taken."""
+        with self._reach() as redis:
+            return bool(redis.eval(TAKE, 1, self._prefix + key, member, limit, _to_ms(ttl_s)))
+
+    def give(self, key: str, member: str) -> None:
+        """Give the member's place back; no error when it has none."""
+        with self._reach() as redis:
+            redis.zrem(self._prefix + key, member)
 
     @contextmanager
     def _reach(self) -> Iterator[Any]:
