@@ -94,11 +94,6 @@ class Memory:
             if len(self._entries) > self._max_entries:
                 self._entries.popitem(last=False)
 
-    def drop(self, key: Hashable) -> None:
-        """Forget the value; no error when it is not there."""
-        with self._lock:
-            self._entries.pop(key, None)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Runtime:

@@ -13,9 +13,8 @@ from api import __version__
 from api.backends.offload import Backend as OffloadBackend
 from api.backends.secret import root_secret
 from api.core.egress import EgressPolicy
-from api.core.http import HTTPClient
+from api.core.http import HTTPClient, Timeouts
 from api.core.vault import Vault
-from api.core.wire import Timeouts
 from api.runtime import Limits, Runtime, Window
 from api.settings import Settings, SettingsError
 
@@ -48,7 +47,7 @@ def _policy(settings: Settings, *, allow_private: bool) -> EgressPolicy:
     try:
         return EgressPolicy.parse(settings.egress_allow, allow_private=allow_private)
     except ValueError as exc:
-        raise SettingsError(f"EGRESS_ALLOW: {exc}") from exc
+        raise SettingsError(str(exc)) from exc
 
 
 def load(kind: str, name: str) -> Any:

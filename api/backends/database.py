@@ -61,7 +61,7 @@ def create_database(app: Flask, settings: Settings, metadata: MetaData) -> SQLAl
     The pool holds at most ``settings.database_pool_size`` connections; who waits
     longer than 10 s for one gets SQLAlchemy's TimeoutError.
     """
-    url = make_url(settings.effective_database_url)
+    url = _parse_url(settings.effective_database_url)
     is_sqlite = url.get_backend_name() == "sqlite"
     options: dict[str, Any] = {
         "url": _sqlite_file(url) if is_sqlite else url,
@@ -70,6 +70,7 @@ def create_database(app: Flask, settings: Settings, metadata: MetaData) -> SQLAl
         "max_overflow": 0,
         "pool_timeout": POOL_WAIT_S,
         "pool_use_lifo": True,
+        "hide_parameters": True,  # what people wrote must not reach the log by way of an error
         "json_serializer": _to_json,
         "json_deserializer": _from_json,
     }
@@ -138,6 +139,15 @@ def count_checkouts(engine: Engine) -> Iterator[Checkouts]:
 def _engine(app: Flask, database: SQLAlchemy) -> Engine:
     with app.app_context():
         return database.engine
+
+
+def _parse_url(text: str) -> URL:
+    try:
+        return make_url(text)
+    except (ValueError, exc.ArgumentError):  # their messages may quote the password
+        raise SettingsError(
+            "DATABASE_URL must have the form postgresql://user:password@host:port/name."
+        ) from None
 
 
 def _to_json(value: object) -> str:

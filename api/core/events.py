@@ -6,7 +6,7 @@ from 1; each is exactly one frame on the wire. The last event of a log is
 terminal and nothing follows it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any, Literal, Protocol
@@ -100,14 +100,6 @@ EVENT_TYPES: dict[str, type[Event]] = {
 
 
 FIELDS = {name: tuple(field.name for field in fields(cls)) for name, cls in EVENT_TYPES.items()}
-
-
-class RunObserver(Protocol):
-    """Watches runs from the side, for example to trace them."""
-
-    def watch(self, header: RunHeader, events: Iterator[Event]) -> Iterator[Event]:
-        """Yield every event unchanged, in order; never raise for a fault of its own."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.core.apps.config import FileUpload, FormItem
+from api.core.http import Cancelled, HTTPFailure
 from api.core.model_runtime.types import ImagePart
 from api.core.ports import Cancel, JSONObject
-from api.core.wire import Cancelled, HTTPFailure
 from api.errors import Forbidden, InvalidRequest
 from api.models.base import utc_now
 from api.models.file import UploadFile

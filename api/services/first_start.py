@@ -79,8 +79,10 @@ def demo_config() -> JSONObject:
     }
 
 
-def local_url(host: str, port: int) -> str:
-    """Return where a program on this machine reaches a server that listens on ``host``."""
+def server_url(public_url: str, host: str, port: int) -> str:
+    """Return where to reach the server: PUBLIC_URL, or without one where it listens on this machine."""
+    if public_url:
+        return public_url.rstrip("/")
     if host in EVERYWHERE:
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -131,8 +131,10 @@ def _launch(
         finally:
             forget()
             limits.free_slot(runtime, slot)
-        recorder.store_later()
-        del runtime.live_runs[task_id]
+        try:
+            recorder.store_later()
+        finally:
+            del runtime.live_runs[task_id]
 
     in_context = copy_context().run  # the log lines of the run carry the request's id
     threading.Thread(target=in_context, args=(drive,), name=f"run-{task_id}", daemon=True).start()
@@ -234,7 +236,7 @@ def _insert_rows(
             "status": "normal",
             "updated_at": now,
         }
-        session.execute(INSERT_CONVERSATION, conversation)
+        session.connection().execute(INSERT_CONVERSATION, conversation)
     message = {
         **shared,
         "id": header.message_id,
@@ -254,7 +256,7 @@ def _insert_rows(
         "currency": "USD",
         "latency_s": 0.0,
     }
-    session.execute(INSERT_MESSAGE, message)
+    session.connection().execute(INSERT_MESSAGE, message)
 
 
 def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Iterator[Event]:

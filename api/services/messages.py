@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import and_, delete, select, tuple_
+from sqlalchemy import and_, bindparam, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from api.core.events import Event, EventBatch, EventLog, RunHeader, TextChunk, from_json
@@ -35,6 +35,26 @@ ITEM_COLUMNS = (
     Message.currency,
     Message.latency_s,
     Message.created_at,
+)
+
+
+_IN_CONVERSATION = (
+    Message.tenant_id == bindparam("tenant_id"),
+    Message.conversation_id == bindparam("conversation_id"),
+)
+_POSITION = select(Message.created_at, Message.id).where(
+    *_IN_CONVERSATION, Message.id == bindparam("message_id")
+)
+# Built once: the history is what web clients ask for most.
+_PAGE = (
+    select(*ITEM_COLUMNS, MessageFeedback.rating)
+    .outerjoin(
+        MessageFeedback,
+        and_(MessageFeedback.message_id == Message.id, MessageFeedback.from_source == bindparam("source")),
+    )
+    .where(*_IN_CONVERSATION)
+    .order_by(Message.created_at.desc(), Message.id.desc())
+    .limit(bindparam("limit"))
 )
 
 
@@ -96,22 +116,19 @@ def load_messages(
     Raises NotFound for a foreign conversation or an unknown ``first_id``.
     """
     conversation = access_conversation(session, principal, app_id, conversation_id)
-    mine = (Message.tenant_id == principal.tenant_id, Message.conversation_id == conversation.id)
-    own_feedback = and_(
-        MessageFeedback.message_id == Message.id, MessageFeedback.from_source == _source(principal)
-    )
-    query = (
-        select(*ITEM_COLUMNS, MessageFeedback.rating).outerjoin(MessageFeedback, own_feedback).where(*mine)
-    )
+    named = {
+        "tenant_id": principal.tenant_id,
+        "conversation_id": conversation.id,
+        "source": _source(principal),
+        "limit": limit + 1,
+    }
+    query = _PAGE
     if first_id is not None:
-        position = session.execute(
-            select(Message.created_at, Message.id).where(*mine, Message.id == first_id)
-        ).one_or_none()
+        position = session.execute(_POSITION, {**named, "message_id": first_id}).one_or_none()
         if position is None:
             raise NotFound("First Message Not Exists.")
         query = query.where(tuple_(Message.created_at, Message.id) < position_of(*position))
-    newest_first = query.order_by(Message.created_at.desc(), Message.id.desc()).limit(limit + 1)
-    rows = session.execute(newest_first).all()
+    rows = session.connection().execute(query, named).all()
     page = [MessageItem(**row._mapping) for row in reversed(rows[:limit])]  # noqa: SLF001  # documented
     return page, len(rows) > limit
 

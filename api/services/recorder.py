@@ -118,9 +118,9 @@ class Recorder:
             **(self.ending or {}),
         }
         with self.runtime.transaction() as session:
-            session.execute(END_MESSAGE, {"message_key": header.message_id, **values})
+            session.connection().execute(END_MESSAGE, {"message_key": header.message_id, **values})
             if not self.is_new:
-                session.execute(
+                session.connection().execute(
                     TOUCH_CONVERSATION, {"conversation_key": header.conversation_id, "updated_at": now}
                 )
             end_users.remember_end_user(self.runtime, session, self.principal)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.errors import Unauthorized
@@ -47,6 +47,24 @@ class Identity:
     account_id: str
 
 
+# Built once, and run past the ORM: every console call runs it.
+_IDENTIFY = (
+    select(Account.status, Tenant.id.label("tenant_id"), TenantMember.role)
+    .select_from(LoginSession)
+    .join(Account, Account.id == LoginSession.account_id)
+    .outerjoin(TenantMember, and_(TenantMember.account_id == Account.id, TenantMember.is_current))
+    .outerjoin(Tenant, and_(Tenant.id == TenantMember.tenant_id, Tenant.status == tenants.NORMAL))
+    .where(
+        LoginSession.id == bindparam("session_id"),
+        LoginSession.account_id == bindparam("account_id"),
+        LoginSession.revoked_at.is_(None),
+        LoginSession.expires_at > bindparam("now"),
+    )
+    .order_by(TenantMember.created_at)
+    .limit(1)
+)
+
+
 def check_setup(session: Session) -> None:
     """Raise NotSetUp while the installation has no owner."""
     if session.get(Setup, 1) is None:
@@ -62,16 +80,8 @@ def identify(runtime: Runtime, session: Session, token: str) -> Identity:
     for one without a workspace.
     """
     claims = session_tokens.read_access_token(runtime.vault, token)
-    row = session.execute(
-        select(Account.status, Tenant.id.label("tenant_id"), TenantMember.role)
-        .select_from(LoginSession)
-        .join(Account, Account.id == LoginSession.account_id)
-        .outerjoin(TenantMember, and_(TenantMember.account_id == Account.id, TenantMember.is_current))
-        .outerjoin(Tenant, and_(Tenant.id == TenantMember.tenant_id, Tenant.status == tenants.NORMAL))
-        .where(_is_alive(claims.session_id), LoginSession.account_id == claims.account_id)
-        .order_by(TenantMember.created_at)
-        .limit(1)
-    ).one_or_none()
+    known = {"session_id": claims.session_id, "account_id": claims.account_id, "now": utc_now()}
+    row = session.connection().execute(_IDENTIFY, known).one_or_none()
     if row is None:
         raise Unauthorized("The session has ended; sign in again.")
     if row.status in BARRED:

@@ -134,7 +134,7 @@ def authenticate(
     then. Raises Unauthorized for an unknown key, Forbidden where the app, the
     workspace or the key's scopes do not allow the call.
     """
-    record = session.execute(_CALLER, {"token_hash": hash_token(token)}).one_or_none()
+    record = session.connection().execute(_CALLER, {"token_hash": hash_token(token)}).one_or_none()
     if record is None:
         raise Unauthorized("Access token is invalid")
     if record.app_id is None:
@@ -181,7 +181,7 @@ def _caller_query(app_condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]
     )
 
 
-# Built once: every public call runs one of these.
+# Built once, and run past the ORM: every public call runs one of these.
 _CALLER = _caller_query(App.id == APIToken.app_id)
 _CALLER_OF_APP = _caller_query(App.id == bindparam("app_id"))
 

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 
 from api.backends.channel.redis import Backend
+from api.backends.channel.redis_stream import HEADER_ID, Keys, to_header_fields
 from api.core.events import ErrorOccurred, Event, RunHeader, TextChunk
 from api.errors import Unavailable
 from tests.backends.gate import Gate
@@ -88,6 +89,20 @@ def test_redis_channel_writer_killed_reader_gets_worker_lost_as_last_event(
     assert again is not None
     assert read_on(again) == [TextChunk(text="one"), TextChunk(text="two"), *rest]
     assert read_on(again, 3) == []
+
+
+def test_redis_channel_writer_dead_reader_is_told_with_the_times_of_a_real_start(
+    redis_url: str, prefix: str
+) -> None:
+    header, keys = make_header(), Keys(prefix)
+    with Redis.from_url(redis_url) as redis:
+        redis.xadd(keys.log(header.task_id), to_header_fields(header, "a process of the past"), id=HEADER_ID)
+    reading = Backend(redis_url, prefix)
+    log = reading.find(header.task_id)
+    assert log is not None
+    batch = log.read(0, 10.0)
+    reading.stop()
+    assert ([type(event) for event in batch.events], batch.is_last) == ([ErrorOccurred], True)
 
 
 def test_redis_channel_silent_writer_that_lives_is_not_taken_for_dead(

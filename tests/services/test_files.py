@@ -29,6 +29,8 @@ from tests.servers import Reply, ScriptedServer, Step
 IMAGES_ON: JSONObject = {"image": {"enabled": True, "number_limits": 2}}
 NOBODY = "11111111-1111-4111-8111-111111111111"
 
+NO_ADDRESS = "The url of a file must be an http(s) address without a password in it"
+
 
 class DictStorage:
     """Keeps files in memory, and what became of them in sight."""
@@ -141,11 +143,12 @@ def test_empty_slots_are_skipped(runtime: Runtime, ada: Principal, entry: JSONOb
         ({"transfer_method": "tool_file", "tool_file_id": NOBODY}, "Invalid upload file"),
         ({"transfer_method": "carrier"}, "transfer_method must be remote_url or local_file"),
         ({"transfer_method": ["x"]}, "transfer_method must be remote_url or local_file"),
-        (remote("ftp://h/a.png"), "The url of a file must be an http(s) address without a password in it"),
-        (remote("data:image/png;base64,AA=="), "The url of a file must be an http(s) address without a password in it"),
-        (remote("http://"), "The url of a file must be an http(s) address without a password in it"),
-        (remote("http://[::1"), "The url of a file must be an http(s) address without a password in it"),
-        (remote(5), "The url of a file must be an http(s) address without a password in it"),
+        (remote("ftp://h/a.png"), NO_ADDRESS),
+        (remote("http://user:password@h/a.png"), NO_ADDRESS),
+        (remote("data:image/png;base64,AA=="), NO_ADDRESS),
+        (remote("http://"), NO_ADDRESS),
+        (remote("http://[::1"), NO_ADDRESS),
+        (remote(5), NO_ADDRESS),
         (
             remote("http://h/a.png", type="picture"),
             "The type of a file must be one of: image, document, audio, video, custom",

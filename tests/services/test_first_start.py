@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.runtime import Runtime
-from api.services.first_start import Demo, local_url, make_demo
+from api.services.first_start import Demo, make_demo, server_url
 from tests.conftest import make_house, make_settings, stop_house
 from tests.offloads import SpyOffload
 
@@ -29,14 +29,14 @@ def test_demo_made_by_two_starts_at_once_is_made_by_the_faster_one_alone(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("host", "url"),
+    ("public_url", "host", "url"),
     [
-        ("127.0.0.1", "http://127.0.0.1:5001"),
-        ("0.0.0.0", "http://127.0.0.1:5001"),
-        ("::", "http://127.0.0.1:5001"),
-        ("::1", "http://[::1]:5001"),
-        ("slipway.example", "http://slipway.example:5001"),
+        ("", "127.0.0.1", "http://127.0.0.1:5001"),
+        ("", "0.0.0.0", "http://127.0.0.1:5001"),
+        ("", "::", "http://127.0.0.1:5001"),
+        ("", "::1", "http://[::1]:5001"),
+        ("https://slipway.example/", "0.0.0.0", "https://slipway.example"),
     ],
 )
-def test_local_url_is_one_that_can_be_called(host: str, url: str) -> None:
-    assert local_url(host, 5001) == url
+def test_server_url_is_one_that_can_be_called(public_url: str, host: str, url: str) -> None:
+    assert server_url(public_url, host, 5001) == url

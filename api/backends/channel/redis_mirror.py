@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-FLUSH_EVERY_S = 0.03
+FLUSH_EVERY_S = 0.1
 LOGS_PER_FLUSH = 200  # so that catching up after an outage does not hold the event loop for long
 MAX_ASKED = 10_000
 RETRY_AFTER_S = 0.5

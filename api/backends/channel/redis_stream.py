@@ -133,7 +133,7 @@ class RemoteLog:
                     batch = self._look_for_end(after)
                 if batch.events or batch.is_last or time.monotonic() >= deadline:
                     return batch
-                slice_s = SLICE_S if self._silent_since is None else self._lost_after_s
+                slice_s = min(SLICE_S, self._lost_after_s)
         except RedisError as exc:
             raise _unavailable() from exc
 
