@@ -2,18 +2,22 @@
 
 import api.gevent_boot  # noqa: F401  # isort: skip  # the patch comes before everything it patches
 
+import gc
 import os
 import sys
 from pathlib import Path
 
 import click
-from flask import Flask
-from flask_migrate import downgrade, upgrade
+from flask import Flask, current_app
+from flask_migrate import downgrade, revision, upgrade
 from gunicorn.app.wsgiapp import WSGIApplication
+from sqlalchemy import URL
+from sqlalchemy.exc import DatabaseError
 
 from api.app_factory import create_app
+from api.errors import InvalidRequest
 from api.runtime import Runtime
-from api.services.first_start import banner, make_demo
+from api.services.first_start import banner, make_demo, server_url
 from api.settings import Settings, SettingsError, load_settings, render_env_example
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +45,7 @@ def start(demo: bool) -> None:
     _, status = os.waitpid(child, 0)
     if status != 0:
         raise SystemExit(1)
+    gc.freeze()  # the workers share what is loaded: their collector must not touch, and so copy, it
     sys.argv[:] = ["gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
     WSGIApplication("%(prog)s").run()
 
@@ -54,6 +59,7 @@ def _prepare(settings: Settings) -> int:
     try:
         flask = create_app(settings)
         with flask.app_context():
+            _check_database()
             upgrade()
         if settings.demo:
             _greet(settings, flask.extensions["runtime"])
@@ -69,10 +75,24 @@ def _prepare(settings: Settings) -> int:
 def migrate(down_to: str | None) -> None:
     """Bring the database to the newest schema, or back to an older one."""
     with _app().app_context():
+        try:
+            _check_database()
+        except SettingsError as exc:
+            raise click.ClickException(str(exc)) from None
         if down_to is None:
             upgrade()
         else:
             downgrade(revision=down_to)
+
+
+@main.command("new-migration")
+@click.argument("message")
+def new_migration(message: str) -> None:
+    """Write a migration from what the tables have become; read it before you trust it."""
+    with _app().app_context():
+        upgrade()
+        known = [int(path.name[:4]) for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py")]
+        revision(message=message, autogenerate=True, rev_id=f"{max(known) + 1:04}")
 
 
 @main.command()
@@ -95,21 +115,46 @@ def _app() -> Flask:
         raise click.ClickException(str(exc)) from None
 
 
+def _check_database() -> None:
+    """Raise SettingsError, which names the place and never the password, unless the database opens."""
+    engine = current_app.extensions["migrate"].db.engine
+    try:
+        engine.connect().close()
+    except DatabaseError as exc:
+        reason = str(exc.orig).partition("\n")[0]
+        place = _place(engine.url)
+        raise SettingsError(f"DATABASE_URL: the database at {place} cannot be opened: {reason}.") from None
+
+
+def _place(url: URL) -> str:
+    """Return host and port of a database server, or the file of an embedded one."""
+    return (
+        str(url.database)
+        if url.get_backend_name() == "sqlite"
+        else f"{url.host or 'localhost'}:{url.port or 5432}"
+    )
+
+
 def _greet(settings: Settings, runtime: Runtime) -> None:
     """Make the demo on an empty database, and print how to use it, now and on every later start."""
     given = settings.owner_password.get_secret_value() if settings.owner_password else None
-    made = make_demo(runtime, email=settings.owner_email, password=given)
+    try:
+        made = make_demo(runtime, email=settings.owner_email, password=given)
+    except InvalidRequest as exc:
+        raise SettingsError(f"OWNER_PASSWORD: {exc.message}") from None
     path = settings.data_dir / DEMO_FILE
     if made is not None:
         _keep_key(path, made.app_key)
     if not path.exists():
         return
     key = path.read_text().strip().removeprefix(f"{DEMO_KEY}=")
-    click.echo(banner(f"http://{settings.host}:{settings.port}", key, made))
+    url = server_url(settings.public_url, settings.host, settings.port)
+    click.echo(banner(url, key, made))
 
 
 def _keep_key(path: Path, key: str) -> None:
     """Keep the demo key where only the operator can read it: the database holds its hash alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(f"{DEMO_KEY}={key}\n")

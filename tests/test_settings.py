@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.app_factory import create_app
-from api.settings import SettingsError, load_settings
+from api.settings import Settings, SettingsError, load_settings
 from tests.conftest import make_settings
 
 
@@ -22,6 +22,9 @@ from tests.conftest import make_settings
         ("DATABASE_URL=mysql://x/y", "DATABASE_URL must begin with sqlite:/// or postgresql://."),
         ("CONSOLE_CORS_ORIGINS=*", "CONSOLE_CORS_ORIGINS must name exact origins, never *."),
         ("RATE_LIMITS=maybe", "RATE_LIMITS: "),
+        ("REDIS_URL=foo", "REDIS_URL must have the form redis://host:port/number."),
+        ("REDIS_URL=redis://host:port/0", "REDIS_URL must have the form redis://host:port/number."),
+        ("OWNER_EMAIL=bad", "OWNER_EMAIL=bad is not an e-mail address."),
     ],
 )
 def test_bad_setting_is_refused_with_one_sentence_that_names_it(
@@ -48,7 +51,11 @@ def test_lists_are_comma_separated(tmp_path: Path) -> None:
     ("values", "sentence"),
     [
         ({"storage": "nowhere"}, "STORAGE=nowhere names no known backend."),
-        ({"egress_allow": "nonsense"}, "EGRESS_ALLOW"),
+        ({"egress_allow": "nonsense"}, "^EGRESS_ALLOW: 'nonsense' is neither"),
+        (
+            {"database_url": "postgresql://u:secret@host:port/x"},
+            "^DATABASE_URL must have the form [^@]*@host:port",
+        ),
         ({"secret_key": "a" * 40}, "SECRET_KEY is a known or trivial value"),
     ],
 )
@@ -64,3 +71,7 @@ def test_two_installations_make_different_secrets_and_keep_them(tmp_path: Path) 
 
     assert first.derive("x") == again.derive("x")
     assert first.derive("x") != other.derive("x")
+
+
+def test_first_ping_comes_well_within_ten_seconds() -> None:
+    assert Settings.model_fields["ping_interval_s"].default <= 9.0

@@ -1,6 +1,8 @@
 """All doors: HTTP in, HTTP out, nothing else."""
 
-from flask import Blueprint, Flask
+from http import HTTPStatus
+
+from flask import Flask, Response, request
 from flask_cors import CORS
 
 from api.controllers import console, service_api
@@ -25,42 +27,62 @@ EXPOSED = [
 METHODS = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"]
 
 
+CONSOLE = "/console/api/"
+PUBLIC_APIS = {"seed": "/api", "dify": "/v1"}
+"""Mounts of the public API by the dialect spoken there."""
+
+
 def register_doors(app: Flask, *, console_origins: tuple[str, ...], api_origins: tuple[str, ...]) -> None:
     """Register every door and what all of them share; refuses a route that declares no guard."""
     install_error_handlers(app)
     install_observation(app)
     install_login(app)
     install_limits(app)
-    app.register_blueprint(_console(console_origins))
-    for dialect, mount in (("seed", "/api"), ("dify", "/v1")):
-        app.register_blueprint(_service_api(dialect, mount, api_origins))
+    app.after_request(_drop_type_of_nothing)
+    if console_origins:
+        _open_console(app, console_origins)
+    _open_public_apis(app, api_origins)
+    app.register_blueprint(console.create_blueprint())
+    for dialect, mount in PUBLIC_APIS.items():
+        app.register_blueprint(service_api.create_blueprint(dialect, mount))
     app.register_blueprint(previews.blueprint)
     app.register_blueprint(health.blueprint)
     check_guards(app)
 
 
-def _console(origins: tuple[str, ...]) -> Blueprint:
-    """Return the console; only the origins named exactly may call it with credentials."""
-    blueprint = console.create_blueprint()
-    if origins:
-        CORS(
-            blueprint,
-            origins=list(origins),
-            supports_credentials=True,
-            methods=METHODS,
-            allow_headers=["Content-Type", "Authorization", "X-CSRF-Token", "Idempotency-Key"],
-            expose_headers=EXPOSED,
-            vary_header=True,
-        )
-    return blueprint
+def _drop_type_of_nothing(response: Response) -> Response:
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        response.headers.pop("Content-Type", None)
+    return response
 
 
-def _service_api(dialect: str, mount: str, origins: tuple[str, ...]) -> Blueprint:
-    """Return the public API of a dialect; browsers may call it without credentials."""
-    blueprint = service_api.create_blueprint(dialect, mount)
+def _open_console(app: Flask, origins: tuple[str, ...]) -> None:
+    """Let the origins named exactly, and no others, call the console with credentials (RL-04)."""
     CORS(
-        blueprint,
-        origins=list(origins),
+        app,
+        resources={f"{CONSOLE}.*": {"origins": list(origins)}},
+        supports_credentials=True,
+        methods=METHODS,
+        allow_headers=["Content-Type", "Authorization", "X-CSRF-Token", "Idempotency-Key"],
+        expose_headers=EXPOSED,
+        always_send=False,
+        vary_header=False,  # it would be left out where one origin is named
+        intercept_exceptions=False,
+    )
+    app.after_request(_vary_by_origin)
+
+
+def _vary_by_origin(response: Response) -> Response:
+    if request.path.startswith(CONSOLE):
+        response.vary.add("Origin")
+    return response
+
+
+def _open_public_apis(app: Flask, origins: tuple[str, ...]) -> None:
+    """Let browsers call the public API without credentials; unknown paths there answer them as well."""
+    CORS(
+        app,
+        resources={f"{mount}/.*": {"origins": list(origins)} for mount in PUBLIC_APIS.values()},
         supports_credentials=False,
         methods=METHODS,
         allow_headers=[
@@ -75,5 +97,5 @@ def _service_api(dialect: str, mount: str, origins: tuple[str, ...]) -> Blueprin
         ],
         expose_headers=EXPOSED,
         send_wildcard=True,
+        intercept_exceptions=False,
     )
-    return blueprint

@@ -19,7 +19,11 @@ PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
 SOURCES = sorted((ROOT / "api").rglob("*.py"))
 PUBLIC_MOUNTS = {"seed": "/api", "dify": "/v1"}
 RESTX_OWN = {"root", "specs", "static"}
-FRAMEWORK_CODES = {("405", "method_not_allowed"), ("416", "requested_range_not_satisfiable")}
+FRAMEWORK_CODES = {
+    ("405", "method_not_allowed"),
+    ("408", "request_timeout"),
+    ("416", "requested_range_not_satisfiable"),
+}
 STREAM_CODES = {("500", "worker_lost")}
 
 ROUTE = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/[\w{}./-]*)")

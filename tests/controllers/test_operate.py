@@ -23,7 +23,7 @@ def test_health_says_alive(client: FlaskClient) -> None:
 
 
 def test_ready_names_the_state_of_each_part(client: FlaskClient, runtime: Runtime) -> None:
-    runtime.memory.drop("readiness")
+    runtime.memory.put("readiness", None)
 
     answer = client.get("/ready")
 
@@ -40,9 +40,9 @@ def test_ready_says_which_part_is_down(
         raise Unavailable("away")
 
     monkeypatch.setattr(runtime.cache, "get", away)
-    runtime.memory.drop("readiness")
+    runtime.memory.put("readiness", None)
     answer = client.get("/ready")
-    runtime.memory.drop("readiness")
+    runtime.memory.put("readiness", None)
 
     assert answer.status_code == 503
     assert answer.get_json()["parts"]["cache"] == "down"

@@ -32,7 +32,7 @@ from api.services import providers
 ICON = f"<any({','.join(ICONS)}):size>/<any({','.join(LANGUAGES)}):language>"
 ICON_HEADERS = {
     "Cache-Control": "public, max-age=86400",
-    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
     "X-Content-Type-Options": "nosniff",
 }
 

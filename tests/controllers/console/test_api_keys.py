@@ -63,6 +63,7 @@ def test_app_key_opens_its_app_until_it_is_deleted(
 
     assert opened.status_code == 200
     assert (deleted.status_code, deleted.data) == (204, b"")
+    assert "Content-Type" not in deleted.headers
     assert (again.status_code, again.get_json()["code"]) == (404, "not_found")
     assert client.get("/v1/info", headers=headers).status_code == 401
     assert client.get(url, headers=owner.headers).get_json() == {"data": []}

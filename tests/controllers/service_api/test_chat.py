@@ -10,11 +10,13 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.core.model_runtime.types import ImagePart
 from api.errors import CompletionFailed
 from api.runtime import Runtime
 from tests.factories import ChatApp, Owner, make_chat_app, make_key
 from tests.fakes import Script
 from tests.sse import parse_events, read_events, text_of
+from tests.uploads import PNG, uploaded
 
 MOUNTS = ("/api", "/v1")
 ASKED = {"query": "Hi", "user": "ada", "response_mode": "streaming", "auto_generate_name": False}
@@ -467,3 +469,62 @@ def test_chat_route_refuses_a_completion_app(client: FlaskClient, runtime: Runti
     answer = send(client, app)
 
     assert (answer.status_code, answer.get_json()["code"]) == (400, "not_chat_app")
+
+
+def test_deleting_an_app_stops_its_runs(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    app = make_chat_app(runtime, owner, model=Script(pieces=["Half", "never"], gate=threading.Event()).choice)
+    _, stream = open_stream(client, app)
+    first = next(stream)
+
+    deleted = client.delete(f"/console/api/apps/{app.id}", headers=owner.headers)
+    events = parse_events((first + b"".join(stream)).decode())
+
+    assert deleted.status_code == 200
+    assert [event["event"] for event in events] == ["message", "message_end"]
+
+
+FILE_FORM = [
+    {"file": {"variable": "photo", "label": "Photo", "required": True, "allowed_file_types": ["image"]}}
+]
+
+
+def test_file_of_a_form_reaches_the_model(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    script = Script()
+    app = make_chat_app(runtime, owner, model=script.choice, user_input_form=FILE_FORM)
+    file = uploaded(client, app, PNG, "a.png", user="ada")
+    photo = {"type": "image", "transfer_method": "local_file", "upload_file_id": file["id"]}
+
+    answer = send(client, app, inputs={"photo": photo}, response_mode="blocking")
+
+    assert answer.status_code == 200, answer.text
+    images = [part for part in script.requests[0].messages[-1].parts if isinstance(part, ImagePart)]
+    assert [image.data for image in images] == [PNG]
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        {},
+        {"type": "image"},
+        {"type": "image", "transfer_method": "local_file", "upload_file_id": NOBODY},
+        {"type": "image", "transfer_method": "local_file", "upload_file_id": "x"},
+    ],
+)
+def test_file_of_a_form_that_is_none_is_refused(
+    client: FlaskClient, runtime: Runtime, owner: Owner, photo: dict[str, str]
+) -> None:
+    app = make_chat_app(runtime, owner, model=Script().choice, user_input_form=FILE_FORM)
+
+    answer = send(client, app, inputs={"photo": photo})
+
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_param")
+
+
+def test_file_of_a_form_that_is_anothers_is_refused(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = make_chat_app(runtime, owner, model=Script().choice, user_input_form=FILE_FORM)
+    file = uploaded(client, app, PNG, "a.png", user="bob")
+    photo = {"type": "image", "transfer_method": "local_file", "upload_file_id": file["id"]}
+
+    assert send(client, app, inputs={"photo": photo}).status_code == 400

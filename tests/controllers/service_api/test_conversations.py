@@ -1,8 +1,10 @@
 """Conversations, history and feedback through the public API; closed between end users."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from api.backends.database import count_statements
@@ -272,3 +274,21 @@ def test_message_takes_three_statements_before_its_first_event_and_three_after_i
             assert marks[0] <= 3, own
             assert marks[1] == marks[0], own
             assert len(own) - marks[1] <= 3, own
+
+
+def test_parallel_feedback_of_one_person_is_one_judgement(
+    house: Flask, client: FlaskClient, app: ChatApp
+) -> None:
+    said = talk(client, app)
+
+    def rate(number: int) -> int:
+        body = {"rating": ("like", "dislike")[number % 2], "user": "ada"}
+        url = f"/api/messages/{said['id']}/feedbacks"
+        return house.test_client().post(url, json=body, headers=app.headers).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = set(pool.map(rate, range(24)))
+
+    (message,) = get(client, app, f"/conversations/{said['conversation_id']}/messages")["data"]
+    assert statuses == {200}
+    assert message["feedback"]["rating"] in ("like", "dislike")

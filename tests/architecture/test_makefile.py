@@ -1,0 +1,22 @@
+"""The verbs of the Makefile call what there is."""
+
+import re
+from pathlib import Path
+
+MAKEFILE = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
+CLI = (Path(__file__).parents[2] / "api" / "cli.py").read_text(encoding="utf-8")
+VERBS = ("run", "test", "dev", "check", "fmt", "bench", "migrate", "env")
+
+
+def test_makefile_has_every_promised_verb() -> None:
+    targets = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+
+    assert set(VERBS) <= targets
+
+
+def test_every_command_the_makefile_calls_exists() -> None:
+    called = set(re.findall(r"-m api\.cli ([a-z-]+)", MAKEFILE))
+    named = set(re.findall(r'@main\.command\("([a-z-]+)"\)', CLI))
+    plain = set(re.findall(r"@main\.command\(\)[\s\S]*?\ndef ([a-z_]+)\(", CLI))
+
+    assert called <= named | plain

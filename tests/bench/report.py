@@ -1,0 +1,173 @@
+"""The table: every figure beside the floor's and its target, met or not; nothing is asserted."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.bench.scenarios import Bench, Scenario
+
+FLOOR = "floor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure. ``at_most`` and ``at_least`` bound it; with ``is_ratio`` they bound it over the floor's."""
+
+    title: str
+    figure: str
+    form: str = "{:.1f}"
+    at_most: float | None = None
+    at_least: float | None = None
+    is_ratio: bool = False
+
+    def is_met(self, value: float) -> bool | None:
+        """Tell whether the target is met; None where there is none, or nothing was measured."""
+        if (self.at_most is None and self.at_least is None) or math.isnan(value):
+            return None
+        is_low_enough = self.at_most is None or value <= self.at_most
+        return is_low_enough and (self.at_least is None or value >= self.at_least)
+
+    @property
+    def target(self) -> str:
+        """The target in words; empty where there is none."""
+        unit = " x floor" if self.is_ratio else ""
+        words = (("<=", self.at_most), (">=", self.at_least))
+        return " ".join(f"{sign} {bound:g}{unit}" for sign, bound in words if bound is not None)
+
+
+def _cpu(at_most: float | None = None, ratio: float | None = None) -> tuple[Row, Row]:
+    title = "CPU ms a request"
+    return (
+        Row(title=title, figure="cpu_ms", form="{:.2f}", at_most=at_most),
+        Row(title=f"{title}, over the floor's", figure="cpu_ms", form="{:.2f}", at_most=ratio, is_ratio=True),
+    )
+
+
+RPS = Row(title="requests/s", figure="rps", form="{:.0f}")
+DB_CPU = Row(title="CPU ms a request of PostgreSQL's backends", figure="db_cpu_ms", form="{:.2f}")
+NO_ERRORS = Row(title="errors", figure="errors", form="{:.0f}", at_most=0)
+CONNECTIONS = Row(title="most DB connections", figure="connections", form="{:.0f}", at_most=10)
+EVENT = (
+    Row(title="CPU us an event", figure="event_us", form="{:.0f}"),
+    Row(title="CPU us an event, over the floor's", figure="event_us", form="{:.2f}", is_ratio=True),
+)
+
+START_ROWS = (
+    Row(title="start to first 200 (s)", figure="start_s", form="{:.2f}", at_most=3),
+    Row(title="idle memory, PSS of all processes (MB)", figure="idle_mb", form="{:.0f}", at_most=250),
+    Row(title="memory after all loads (MB)", figure="worn_mb", form="{:.0f}"),
+)
+SCENARIO_ROWS: dict[str, tuple[Row, ...]] = {
+    "block": (
+        RPS,
+        Row(title="p50 (ms)", figure="p50_ms", at_most=40),
+        *_cpu(at_most=4, ratio=5),
+        DB_CPU,
+        CONNECTIONS,
+        NO_ERRORS,
+    ),
+    "titles": (RPS, Row(title="p50 (ms)", figure="p50_ms"), *_cpu()[:1], NO_ERRORS),
+    "stream50": (
+        Row(title="first event p50 (ms)", figure="first_p50_ms"),
+        Row(title="first event p95 (ms)", figure="first_p95_ms", at_most=120),
+        Row(title="total p50 (ms)", figure="p50_ms", form="{:.0f}", at_most=1150),
+        *_cpu(ratio=1.6),
+        *EVENT,
+        DB_CPU,
+        CONNECTIONS,
+        NO_ERRORS,
+    ),
+    "stream200": (
+        Row(title="first event p50 (ms)", figure="first_p50_ms"),
+        Row(title="first event p95 (ms)", figure="first_p95_ms", at_most=600),
+        Row(title="total p50 (ms)", figure="p50_ms", form="{:.0f}"),
+        *_cpu(),
+        *EVENT,
+        CONNECTIONS,
+        NO_ERRORS,
+    ),
+    "stream500": (
+        Row(title="first event p95 (ms)", figure="first_p95_ms"),
+        Row(title="total p50 (ms)", figure="p50_ms", form="{:.0f}"),
+        CONNECTIONS,
+        NO_ERRORS,
+    ),
+    "apps": (RPS, Row(title="p50 (ms)", figure="p50_ms"), *_cpu(at_most=2), DB_CPU, NO_ERRORS),
+    "history": (RPS, Row(title="p50 (ms)", figure="p50_ms"), *_cpu(at_most=2.5)[:1], DB_CPU, NO_ERRORS),
+    "first": (
+        Row(title="first event p50 (ms)", figure="first_p50_ms"),
+        Row(title="first event p95 (ms)", figure="first_p95_ms"),
+        *_cpu(),
+    ),
+    "first200": (
+        Row(title="first event p50 (ms)", figure="first_p50_ms"),
+        Row(title="first event p95 (ms)", figure="first_p95_ms"),
+        *_cpu()[:1],
+    ),
+}
+STATEMENT_ROWS = tuple(
+    Row(title=title, figure=figure, form="{:.0f}", at_most=at_most)
+    for title, figure, at_most in (
+        ("new conversation, before the first event", "new_before", 3),
+        ("new conversation, after it", "new_after", 3),
+        ("the same with titles on, before", "titled_before", 3),
+        ("the same with titles on, after", "titled_after", 3),
+        ("a message that continues, before", "continued_before", 3),
+        ("a message that continues, after", "continued_after", 3),
+        ("an end user never seen, before", "stranger_before", 3),
+        ("an end user never seen, after", "stranger_after", 3),
+        ("GET /apps?limit=30", "apps", 4),
+        ("GET /messages, 20 a page", "history", 6),
+    )
+)
+WIDTHS = (48, 10, 20, 20, 14)
+
+
+def render(bench: Bench, loads: Sequence[Scenario], subjects: Sequence[str]) -> Iterator[str]:
+    """Yield the table's lines; ``subjects`` are the databases, the floor aside."""
+    yield _line("", FLOOR, *subjects, *[""] * (2 - len(subjects)), "target")
+    for name, title, rows in _sections(loads):
+        yield ""
+        yield title
+        for row in rows:
+            cells = _cells(bench, name, row, subjects)
+            if any(cells):
+                yield _line(f"  {row.title}", *cells, row.target)
+    doubts = list(bench.doubts())
+    if doubts:
+        yield from ("", "Doubts", *(f"  {reason}" for reason in doubts))
+
+
+def _sections(loads: Sequence[Scenario]) -> Iterator[tuple[str, str, tuple[Row, ...]]]:
+    yield "start", "start and memory", START_ROWS
+    for load in loads:
+        yield load.name, load.title, SCENARIO_ROWS[load.name]
+    yield "statements", "SQL statements, counted at the driver", STATEMENT_ROWS
+
+
+def _cells(bench: Bench, scenario: str, row: Row, subjects: Sequence[str]) -> list[str]:
+    floor = bench.median(scenario, row.figure, FLOOR)
+    if row.is_ratio and not floor:
+        return []
+    cells = ["" if row.is_ratio else _number(row, floor)]
+    for subject in subjects:
+        value = bench.median(scenario, row.figure, subject)
+        if value is not None and row.is_ratio and floor:
+            value /= floor
+        cells.append(_judged(row, value))
+    return [*cells, *[""] * (2 - len(subjects))]
+
+
+def _number(row: Row, value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else row.form.format(value)
+
+
+def _judged(row: Row, value: float | None) -> str:
+    if value is None:
+        return ""
+    verdict = {True: "  met", False: "  NOT MET", None: ""}[row.is_met(value)]
+    return _number(row, value) + verdict
+
+
+def _line(*cells: str) -> str:
+    return " ".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)).rstrip()

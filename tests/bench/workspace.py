@@ -1,0 +1,112 @@
+"""Sets up what the bench calls, through the program's own HTTP API, from POST /setup to keys."""
+
+import http.client
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+EMAIL, PASSWORD = "bench@example.com", "bench password 1"
+CALL_TIMEOUT_S = 60.0
+LISTED_APPS = 30
+REMEMBERED_MESSAGES = 200
+USER = "bench-0"
+
+BLOCKING_MODEL = "bench-20t-0ms"
+STREAMING_MODEL = "bench-100t-10ms"
+SLOW_MODEL = "bench-2t-150ms"
+MODELS = (BLOCKING_MODEL, STREAMING_MODEL, SLOW_MODEL)
+
+Answer = dict[str, Any]
+Call = Callable[[str, str, Mapping[str, str], object], tuple[int, Answer]]
+"""Sends a method, a path, headers and a JSON value; returns status and JSON."""
+
+
+class Refused(Exception):
+    """The program would not do what the bench needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """What the bench calls: a key for each model, the console's token, a long conversation."""
+
+    keys: Mapping[str, str]
+    console_token: str
+    conversation_id: str
+
+
+def set_up(
+    call: Call, upstream_url: str, *, model: str = BLOCKING_MODEL, messages: int = REMEMBERED_MESSAGES
+) -> Workspace:
+    """Make an owner, a provider, 30 apps, a key for each model and a long conversation with one of them."""
+    owner = {"email": EMAIL, "name": "Bench", "password": PASSWORD}
+    _do(call, "POST", "/console/api/setup", None, owner)
+    login = _do(call, "POST", "/console/api/login", None, {"email": EMAIL, "password": PASSWORD})
+    token = login["data"]["access_token"]
+    credentials = {"endpoint_url": f"{upstream_url}/v1", "api_key": "bench"}
+    path = "/console/api/workspaces/current/model-providers/openai_api_compatible/credentials"
+    _do(call, "POST", path, token, {"credentials": credentials})
+    apps = [_make_app(call, token, f"App {number}") for number in range(LISTED_APPS)]
+    keys = {name: _make_key(call, token, app_id, name) for name, app_id in zip(MODELS, apps, strict=False)}
+    conversation_id = ""
+    for number in range(messages):
+        asked = question(number, conversation_id=conversation_id)
+        told = _do(call, "POST", "/v1/chat-messages", keys[model], asked)
+        conversation_id = told["conversation_id"]
+    return Workspace(keys=keys, console_token=token, conversation_id=conversation_id)
+
+
+def question(
+    number: int, *, mode: str = "blocking", conversation_id: str = "", wants_title: bool = False
+) -> dict[str, object]:
+    """Return the body of a chat message; twenty end users take turns where no conversation is named."""
+    body: dict[str, object] = {
+        "query": f"Question {number}: what is the tallest mountain on each continent?",
+        "inputs": {},
+        "user": USER if conversation_id or number == 0 else f"bench-{number % 20}",
+        "response_mode": mode,
+    }
+    if conversation_id:
+        body["conversation_id"] = conversation_id
+    return body if wants_title else {**body, "auto_generate_name": False}
+
+
+def http_call(port: int) -> Call:
+    """Return a Call that goes to a port of loopback."""
+
+    def call(method: str, path: str, headers: Mapping[str, str], body: object) -> tuple[int, Answer]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=CALL_TIMEOUT_S)
+        try:
+            sent = {"Content-Type": "application/json", **headers}
+            connection.request(method, path, json.dumps(body), sent)
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read())
+        finally:
+            connection.close()
+
+    return call
+
+
+def _do(call: Call, method: str, path: str, token: str | None, body: object) -> Answer:
+    status, answer = call(method, path, {"Authorization": f"Bearer {token}"} if token else {}, body)
+    if status not in (200, 201):
+        raise Refused(f"{method} {path} answered {status}: {answer}")
+    return answer
+
+
+def _make_app(call: Call, token: str, name: str) -> str:
+    return str(_do(call, "POST", "/console/api/apps", token, {"name": name, "mode": "chat"})["id"])
+
+
+def _make_key(call: Call, token: str, app_id: str, model: str) -> str:
+    config = {
+        "model": {
+            "provider": "openai_api_compatible",
+            "name": model,
+            "mode": "chat",
+            "completion_params": {},
+        },
+        "pre_prompt": "Answer in short.",
+    }
+    _do(call, "POST", f"/console/api/apps/{app_id}/model-config", token, config)
+    return str(_do(call, "POST", f"/console/api/apps/{app_id}/api-keys", token, {"name": "bench"})["token"])
