@@ -54,11 +54,14 @@ def install_limits(app: Flask) -> None:
     """Set up the counters; their storage is RATELIMIT_STORAGE_URI, chosen by the composition root."""
     limiter = Limiter(
         get_remote_address,
-        app=app,
         strategy="fixed-window",
         storage_uri=app.config["RATELIMIT_STORAGE_URI"],
         storage_options=STORAGE_OPTIONS,
     )
+    app.extensions["limiter"] = {
+        limiter
+    }  # known already: it hooks into no request, doors count for themselves
+    limiter.init_app(app)
     app.extensions["call_counter"] = CallCounter(limiter.storage)
     app.after_request(_tell)
 
