@@ -17,10 +17,7 @@ import orjson
 
 from api.core.egress import EgressPolicy, Resolve, resolve_host
 from api.core.ports import Cancel
-from api.core.wire import (
-    CHUNK_BYTES,
-    KEEP_IDLE_S,
-    UNSENDABLE,
+from api.core.waits import (
     BodyTooLarge,
     Cancelled,
     ConnectFailed,
@@ -28,9 +25,8 @@ from api.core.wire import (
     HTTPFailure,
     TimedOut,
     Timeouts,
-    Wire,
-    give_way,
 )
+from api.core.wire import CHUNK_BYTES, KEEP_IDLE_S, UNSENDABLE, Wire, give_way
 from api.errors import InvalidRequest
 
 __all__ = [

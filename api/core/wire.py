@@ -4,9 +4,8 @@ Boundary: speaks httpx2's transport interface upwards, so that vendor SDKs and
 our own client share one pool, and the standard library's http.client downwards
 (half the time per streamed chunk of httpx2's own transport). Every wait obeys
 the deadlines and the Cancel of its call, no answer keeps others from running
-however fast it comes, and every fault leaves here as one of the errors below;
-their texts name host and port only, never a path or a header. Others import
-them from api/core/http.py.
+however fast it comes, and every fault leaves here as one of the errors of
+api/core/waits.py; their texts name host and port only, never a path or a header.
 """
 
 import contextlib
@@ -22,20 +21,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import httpx2
 
 from api.core.egress import EgressDenied, EgressPolicy, Resolve
 from api.core.ports import Cancel
+from api.core.waits import Cancelled, ConnectFailed, ConnectionBroken, HTTPFailure, Timeouts, Waits
 from api.errors import InvalidRequest
 from api.logs import request_id
 
 CHUNK_BYTES = 16_384
 KEEP_IDLE_S = 20.0
 MAX_IDLE_LINKS = 32
-DRAIN_S = 0.05
 DRAIN_READS = 2
 
 # A greenlet gives way after a turn. A read has done so by itself if it took this long and
@@ -51,56 +48,7 @@ MOMENT_S = 1e-6
 FORBIDDEN_IN_HEADERS = re.compile(rb"[^\t\x20-\x7e]")
 UNSENDABLE = "The call's method, address or a header has characters HTTP forbids."
 
-Phase = Literal["connect", "send", "first_byte", "idle", "total"]
 Origin = tuple[str, str, int]
-
-
-class HTTPFailure(Exception):
-    """A call that got no complete answer."""
-
-
-class ConnectFailed(HTTPFailure):
-    """No connection came about; nothing was sent."""
-
-
-class ConnectionBroken(HTTPFailure):
-    """The connection broke, or the peer spoke no HTTP, before the answer was complete.
-
-    ``is_midway`` tells that some of the body had come.
-    """
-
-    def __init__(self, message: str, *, is_midway: bool = True) -> None:
-        super().__init__(message)
-        self.is_midway = is_midway
-
-
-class BodyTooLarge(HTTPFailure):
-    """The answer is larger than the caller allows."""
-
-
-class TimedOut(HTTPFailure):
-    """A deadline passed; ``phase`` says which."""
-
-    def __init__(self, where: str, phase: Phase) -> None:
-        super().__init__(f"{where} did not answer in time ({phase.replace('_', ' ')}).")
-        self.phase = phase
-
-
-class Cancelled(Exception):
-    """The call was ended by its Cancel; no fault of either side."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """How long the waits of a call may last; its total comes from ``Cancel.deadline``.
-
-    ``first_byte_s`` runs from the sent request to the first byte of the body,
-    ``idle_s`` between two pieces of either body.
-    """
-
-    connect_s: float
-    first_byte_s: float
-    idle_s: float
 
 
 class Wire:
@@ -133,7 +81,7 @@ class Wire:
             url.raw_host.decode("ascii"),
             url.port or (443 if url.scheme == "https" else 80),
         )
-        exchange = _Exchange(self, origin, _Waits(f"{origin[1]}:{origin[2]}", timeouts, cancel))
+        exchange = _Exchange(self, origin, Waits(f"{origin[1]}:{origin[2]}", timeouts, cancel))
         try:
             return exchange.open(request)
         except BaseException:
@@ -186,14 +134,14 @@ class Wire:
     def _is_young(self, link: "_Link") -> bool:
         return time.monotonic() - link.idle_since < self._keep_idle_s
 
-    def resolve(self, origin: Origin, waits: "_Waits") -> Sequence[str]:
+    def resolve(self, origin: Origin, waits: Waits) -> Sequence[str]:
         """Return the addresses the origin's host has now; all of them have passed the policy."""
         _, host, port = origin
         addresses = (host,) if _is_address(host) else self._look_up(host, port, waits)
         self._policy.check(host, port, addresses)
         return addresses
 
-    def _look_up(self, host: str, port: int, waits: "_Waits") -> Sequence[str]:
+    def _look_up(self, host: str, port: int, waits: Waits) -> Sequence[str]:
         """Ask the resolver on a thread, as it obeys neither deadline nor Cancel; a late answer is dropped."""
         answers: queue.SimpleQueue[Sequence[str] | Exception | None] = queue.SimpleQueue()
 
@@ -226,77 +174,10 @@ class Wire:
         return httpx2.create_ssl_context()
 
 
-class _Waits:
-    """How long the next wait of a call may last, and what it means when it fails.
-
-    ``turn_at`` is when the call last waited or gave way, ``rests_until`` when it
-    reads a trickle again; both are ``time.monotonic()`` instants.
-    """
-
-    __slots__ = (
-        "_idle_s",
-        "_phase_ends_at",
-        "_timeouts",
-        "cancel",
-        "phase",
-        "rests_until",
-        "turn_at",
-        "where",
-    )
-
-    def __init__(self, where: str, timeouts: Timeouts, cancel: Cancel) -> None:
-        self.where = where
-        self.cancel = cancel
-        self.phase: Phase = "connect"
-        self._timeouts = timeouts
-        self._idle_s = timeouts.idle_s
-        self.rests_until = 0.0
-        self.turn_at = time.monotonic()
-        self._phase_ends_at = self.turn_at + timeouts.connect_s
-
-    def expect_answer(self) -> None:
-        self.phase = "first_byte"
-        self._phase_ends_at = time.monotonic() + self._timeouts.first_byte_s
-
-    def hurry(self) -> None:
-        self.phase = "idle"
-        self._idle_s = DRAIN_S
-
-    def left_s(self, now: float) -> float:
-        """Return the seconds a wait from ``now`` may take; raises TimedOut when there are none."""
-        cancel = self.cancel
-        if cancel.is_set():
-            raise Cancelled
-        left_s = self._phase_ends_at - now if self.phase in ("connect", "first_byte") else self._idle_s
-        left_s = min(left_s, cancel.deadline - now)
-        if left_s <= 0:
-            raise self._timed_out()
-        return left_s
-
-    def failure(self, exc: OSError) -> Exception:
-        """Return what the failure of a wait means for the caller."""
-        if self.cancel.is_set():
-            return Cancelled()
-        if isinstance(exc, TimeoutError):
-            return self._timed_out()
-        if self.phase == "connect":
-            reason = exc.verify_message if isinstance(exc, ssl.SSLCertVerificationError) else exc.strerror
-            return ConnectFailed(f"No connection to {self.where}: {reason or type(exc).__name__}.")
-        return self.broken()
-
-    def broken(self) -> ConnectionBroken:
-        """Return what an answer without its end means for the caller."""
-        message = f"{self.where} broke off before its answer was complete."
-        return ConnectionBroken(message, is_midway=self.phase == "idle")
-
-    def _timed_out(self) -> TimedOut:
-        return TimedOut(self.where, "total" if self.cancel.is_overdue() else self.phase)
-
-
 class _Link:
     """A connection, as http.client sees a socket: whatever it waits for obeys the call under way."""
 
-    waits: _Waits
+    waits: Waits
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -369,7 +250,7 @@ class _Reader(io.RawIOBase):
 class _Exchange(httpx2.SyncByteStream):
     """One request and its answer. Iterating yields the body; closing frees the connection."""
 
-    def __init__(self, wire: Wire, origin: Origin, waits: _Waits) -> None:
+    def __init__(self, wire: Wire, origin: Origin, waits: Waits) -> None:
         self._wire = wire
         self._origin = origin
         self._waits = waits

@@ -12,9 +12,8 @@ from sqlalchemy import event, select, update
 
 from api.core.apps.config import FileUpload
 from api.core.egress import EgressDenied, EgressPolicy
-from api.core.http import HTTPClient
+from api.core.http import HTTPClient, Timeouts
 from api.core.ports import Cancel, JSONObject
-from api.core.wire import Timeouts
 from api.errors import InvalidRequest, NotFound, Unprocessable
 from api.models.base import utc_now
 from api.models.file import UploadFile
