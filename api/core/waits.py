@@ -97,6 +97,7 @@ class Waits:
 
     def hurry(self) -> None:
         self.phase = "idle"
+        self.rests_until = 0.0
         self._idle_s = DRAIN_S
 
     def left_s(self, now: float) -> float:

@@ -214,9 +214,11 @@ class _Link:
         except OSError as exc:
             raise waits.failure(exc) from exc
         came_at = time.monotonic()
-        if came_at - asked_at > WAIT_S and count < len(buffer):
+        has_waited = came_at - asked_at > WAIT_S
+        if has_waited and count < len(buffer):
             waits.turn_at = came_at
-        if waits.phase == "idle" and count < TRICKLE_BYTES:
+        is_drained = has_waited or not isinstance(self.sock, ssl.SSLSocket)  # TLS gives one record a read
+        if waits.phase == "idle" and count < TRICKLE_BYTES and is_drained:
             waits.rests_until = came_at + PACE_S
         if not count and waits.cancel.is_set():
             raise Cancelled

@@ -749,6 +749,20 @@ def test_tls_stream_is_read_pooled_and_cancelled(client: HTTPClient, tls: ssl.SS
         assert {seen.connection for seen in server.seen} == {1}
 
 
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_fast_stream_keeps_its_pace(client: HTTPClient, tls: ssl.SSLContext, is_tls: bool) -> None:
+    steps: list[bytes | float | Step] = [b"data: x\n", 0.002] * 300
+    asked = time.monotonic()
+    with (
+        ScriptedServer(Reply(steps=steps), tls=tls if is_tls else None) as server,
+        client.stream("GET", server.url, cancel=Cancel(20)) as response,
+    ):
+        lines = list(response.iter_lines())
+
+    assert len(lines) == 300
+    assert time.monotonic() - asked < 3.0  # 0.7 s of its own; resting at each record took 6
+
+
 def test_tls_certificate_of_another_name_is_refused(client: HTTPClient, tls: ssl.SSLContext) -> None:
     with ScriptedServer(Reply(), tls=tls) as server:
         with pytest.raises(ConnectFailed, match="mismatch"):

@@ -138,7 +138,7 @@ def test_three_hundred_slow_streams_need_no_more_than_five_connections(
         settings["DATABASE_URL"] = request.getfixturevalue("own_database")
     served = serve(**settings)
     set_up(served, f"{world.models.url}/v1")
-    key = make_key(served, world.models.script(delta("a"), 3.0, delta("b"), END))
+    key = make_key(served, world.models.script(delta("a"), 2.0, delta("b"), END))
 
     def run(number: int) -> str:
         with served.chat(key, user=f"u{number}") as answer:
