@@ -103,7 +103,8 @@ class Runtime:
     model providers, which an owner may put on a private network. ``owner``
     names this process in rows that must be taken over when it dies.
     ``used_keys`` collects when API keys were used, to be written now and then;
-    ``live_runs`` are the runs of this process that have not ended, by task id.
+    ``live_runs`` are the runs of this process that have not ended, by task id;
+    ``epochs`` count what makes remembered things out of date.
     """
 
     session_factory: sessionmaker[Session]
@@ -119,6 +120,7 @@ class Runtime:
     memory: Memory = field(default_factory=lambda: Memory(50_000))
     used_keys: dict[str, datetime] = field(default_factory=dict)
     live_runs: dict[str, Cancel] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
     owner: str = field(default_factory=new_id)
 
     @contextmanager
@@ -129,17 +131,37 @@ class Runtime:
         exhausted, NotFound when another transaction deleted a row this one
         changed. Keep the block short: nothing outside is waited for in it.
         """
-        try:
-            with self.session_factory() as session:
-                yield session
-                session.commit()
-        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-            logger.warning("database unavailable: %s", type(error).__name__)
-            raise Unavailable("The database is not available; try again shortly.") from error
-        except StaleDataError as error:
-            raise NotFound("What you wanted to change was deleted meanwhile.") from error
+        with _faults_told(), self.session_factory() as session:
+            yield session
+            session.commit()
         for action in session.info.pop(AFTER_COMMIT, ()):
             action()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a session for statements that only read; each sees what is committed as it starts.
+
+        That is what they see in a transaction too, but here none is begun and
+        ended around them, which on PostgreSQL takes as many round trips again.
+        Raises Unavailable as :meth:`transaction` does.
+        """
+        with _faults_told(), self.session_factory() as session:
+            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            yield session
+            assert not session.new, "a session that reads was given a row"
+            assert not session.dirty, "a session that reads changed a row"
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    """Tell the database's faults as errors of ours."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        logger.warning("database unavailable: %s", type(error).__name__)
+        raise Unavailable("The database is not available; try again shortly.") from error
+    except StaleDataError as error:
+        raise NotFound("What you wanted to change was deleted meanwhile.") from error
 
 
 def on_commit(session: Session, action: Callable[[], None]) -> None:

@@ -20,6 +20,7 @@ import orjson
 import psycopg
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from psycopg.types.string import TextLoader
 from sqlalchemy import URL, Engine, MetaData, QueuePool, event, exc, make_url
 from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.orm import Session, sessionmaker
@@ -169,7 +170,13 @@ def _sqlite_file(url: URL) -> URL:
 
 
 def _listen_to_postgres(engine: Engine) -> None:
+    event.listen(engine, "connect", _read_ids_as_text)
     event.listen(engine, "checkout", _check_connection)
+
+
+def _read_ids_as_text(connection: "psycopg.Connection[Any]", _entry: object) -> None:
+    """Have ids read as the text they are to us; a UUID object for each costs a third of a list's time."""
+    connection.adapters.register_loader("uuid", TextLoader)
 
 
 def _check_connection(connection: "psycopg.Connection[Any]", *_args: object) -> None:

@@ -8,11 +8,12 @@ from flask_cors import CORS
 from api.controllers import console, service_api
 from api.controllers.files import previews
 from api.controllers.http.auth import install_login
-from api.controllers.http.door import check_guards
+from api.controllers.http.door import check_guards, runtime
 from api.controllers.http.errors import install_error_handlers
 from api.controllers.http.limits import install_limits
 from api.controllers.http.observe import install_observation
 from api.controllers.operate import health
+from api.services.tokens import forget_callers
 
 EXPOSED = [
     "X-Version",
@@ -39,6 +40,7 @@ def register_doors(app: Flask, *, console_origins: tuple[str, ...], api_origins:
     install_login(app)
     install_limits(app)
     app.after_request(_drop_type_of_nothing)
+    app.after_request(_note_change)
     if console_origins:
         _open_console(app, console_origins)
     _open_public_apis(app, api_origins)
@@ -70,6 +72,13 @@ def _open_console(app: Flask, origins: tuple[str, ...]) -> None:
         intercept_exceptions=False,
     )
     app.after_request(_vary_by_origin)
+
+
+def _note_change(response: Response) -> Response:
+    """Have callers of the public API looked up anew once the console has changed anything."""
+    if request.method != "GET" and request.blueprint == console.NAME:
+        forget_callers(runtime())
+    return response
 
 
 def _vary_by_origin(response: Response) -> Response:

@@ -9,7 +9,21 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-Id: TypeEngine[str] = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+
+class _PostgresId(postgresql.UUID[str]):
+    """PostgreSQL's uuid, whose values stay text: the driver reads them so (backends/database.py)."""
+
+    def __init__(self) -> None:
+        super().__init__(as_uuid=False)
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Send the text as it is."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """Give the driver's text as it is."""
+
+
+Id: TypeEngine[str] = String(36).with_variant(_PostgresId(), "postgresql")
 """A lowercase UUID as text; ids are checked before they come here (services/access.py)."""
 
 Json: TypeEngine[Any] = JSON(none_as_null=True)

@@ -9,11 +9,11 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Bundle, Session
 
 from api.core.apps.spec import CONFIGURED_MODES, AppMode
 from api.errors import Duplicate, Forbidden, InvalidRequest, Unavailable
@@ -92,7 +92,9 @@ def load_apps(
     values = {"tenant_id": principal.tenant_id, "offset": (page - 1) * limit, "limit": limit}
     found = session.execute(_PAGE.where(*matches) if matches else _PAGE, values)
     views = [
-        AppView(app=app, config=config, author=author, icon_url=_icon_url(runtime, app))
+        AppView(
+            app=app, config=config if config.id else None, author=author, icon_url=_icon_url(runtime, app)
+        )
         for app, config, author in found
     ]
     total = session.scalar(_COUNT.where(*matches) if matches else _COUNT, values)
@@ -118,6 +120,11 @@ def get_app(runtime: Runtime, session: Session, principal: Principal, app_id: st
     )
 
 
+def _as_values(table: type[App | AppModelConfig]) -> Bundle[Any]:
+    """Return the columns of a table as one value with their names: objects take twice the time of a list."""
+    return Bundle(table.__name__, *(getattr(table, column.key) for column in table.__mapper__.column_attrs))
+
+
 _VIEW = (
     select(App, AppModelConfig, Account.name)
     .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
@@ -128,7 +135,10 @@ _VIEW = (
 _IS_MINE = App.tenant_id == bindparam("tenant_id")
 _COUNT = select(func.count()).select_from(App).where(_IS_MINE)
 _PAGE = (
-    _VIEW.where(_IS_MINE)
+    select(_as_values(App), _as_values(AppModelConfig), Account.name)
+    .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
+    .outerjoin(Account, Account.id == App.created_by)
+    .where(_IS_MINE)
     .order_by(App.created_at.desc(), App.id.desc())
     .offset(bindparam("offset"))
     .limit(bindparam("limit"))

@@ -71,7 +71,7 @@ def check_setup(session: Session) -> None:
         raise NotSetUp("The installation has no owner yet; make one with POST /setup.")
 
 
-def identify(runtime: Runtime, session: Session, token: str) -> Identity:
+def identify(runtime: Runtime, token: str) -> Identity:
     """Return who an access token stands for, in their current workspace; one statement.
 
     An account whose current workspace is gone or suspended moves on to the
@@ -81,14 +81,13 @@ def identify(runtime: Runtime, session: Session, token: str) -> Identity:
     """
     claims = session_tokens.read_access_token(runtime.vault, token)
     known = {"session_id": claims.session_id, "account_id": claims.account_id, "now": utc_now()}
-    row = session.connection().execute(_IDENTIFY, known).one_or_none()
+    with runtime.reading() as session:
+        row = session.connection().execute(_IDENTIFY, known).one_or_none()
     if row is None:
         raise Unauthorized("The session has ended; sign in again.")
     if row.status in BARRED:
         raise Unauthorized("Account is banned.")
-    place = (
-        (row.tenant_id, row.role) if row.tenant_id else tenants.enter_open_tenant(session, claims.account_id)
-    )
+    place = (row.tenant_id, row.role) if row.tenant_id else _move_on(runtime, claims.account_id)
     if place is None:
         raise Unauthorized("The account belongs to no workspace.")
     tenant_id, role = place
@@ -96,6 +95,11 @@ def identify(runtime: Runtime, session: Session, token: str) -> Identity:
         tenant_id=tenant_id, kind=ActorKind.ACCOUNT, id=claims.account_id, role=Role.from_wire(role)
     )
     return Identity(principal, claims.session_id, claims.account_id)
+
+
+def _move_on(runtime: Runtime, account_id: str) -> tuple[str, str] | None:
+    with runtime.transaction() as session:
+        return tenants.enter_open_tenant(session, account_id)
 
 
 def check_csrf(runtime: Runtime, token: str, account_id: str) -> None:

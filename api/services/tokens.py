@@ -7,6 +7,7 @@ a slow hash and one indexed look-up finds it.
 import hashlib
 import secrets
 import string
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,9 @@ ALPHABET = string.ascii_letters + string.digits
 MAX_KEYS = 10
 SCOPES = ("chat", "completion", "workflow", "file", "audio", "dataset")
 DEFAULT_SCOPES = ("chat", "completion", "workflow")
+CALLERS = "callers"
+REMEMBER_S = 1.0
+"""How long another process may take to notice that a key was revoked or an app was changed (AU-09)."""
 MODES_OF_SCOPE = {
     "chat": CHAT_MODES,
     "completion": frozenset({AppMode.COMPLETION}),
@@ -121,31 +125,64 @@ def delete_token(session: Session, principal: Principal, key_id: str, *, app_id:
 
 
 def authenticate(
-    runtime: Runtime,
-    session: Session,
-    token: str,
-    *,
-    scope: str | None,
-    app_hint: Callable[[], str | None],
+    runtime: Runtime, token: str, *, scope: str | None, app_hint: Callable[[], str | None]
 ) -> KeyCaller:
-    """Return the caller a key belongs to, with its app as configured now; one statement.
+    """Return the caller a key belongs to, with its app as configured now, or a second ago.
 
     ``app_hint`` names the app a workspace key is used for and is asked only
     then. Raises Unauthorized for an unknown key, Forbidden where the app, the
-    workspace or the key's scopes do not allow the call.
+    workspace or the key's scopes do not allow the call. One statement, and none
+    for a key that called within the last second; what the console changes in
+    this process counts at once.
     """
-    record = session.connection().execute(_CALLER, {"token_hash": hash_token(token)}).one_or_none()
+    token_hash = hash_token(token)
+    record = _known_caller(runtime, token_hash)
     if record is None:
         raise Unauthorized("Access token is invalid")
     if record.app_id is None:
-        app_id = _app_of_workspace_key(session, record.token_tenant_id, scope, app_hint())
-        known = {"token_hash": hash_token(token), "app_id": app_id}
-        record = session.execute(_CALLER_OF_APP, known).one_or_none()
-        if record is None:
-            raise Unauthorized("Access token is invalid")
+        record = _caller_of_app(runtime, record.token_tenant_id, token_hash, scope, app_hint())
     _check_caller(record, scope)
     runtime.used_keys[record.token_id] = utc_now()
     return KeyCaller(key_id=record.token_id, app=app_specs.to_spec(runtime, record))
+
+
+def forget_callers(runtime: Runtime) -> None:
+    """Look up every key anew from now on: something may have changed that callers depend on."""
+    runtime.epochs[CALLERS] = runtime.epochs.get(CALLERS, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKey:
+    """Key under which a process remembers the caller of an app key for a second."""
+
+    token_hash: str
+    epoch: int
+
+
+def _known_caller(runtime: Runtime, token_hash: str) -> Row[Any] | None:
+    """Return the record of a key: remembered for a second, else looked up; None for an unknown one."""
+    key = CallerKey(token_hash, runtime.epochs.get(CALLERS, 0))
+    remembered: tuple[float, Row[Any]] | None = runtime.memory.get(key)
+    if remembered is not None and time.monotonic() < remembered[0]:
+        return remembered[1]
+    with runtime.reading() as session:
+        record = session.connection().execute(_CALLER, {"token_hash": token_hash}).one_or_none()
+    if record is not None:
+        runtime.memory.put(key, (time.monotonic() + REMEMBER_S, record))
+    return record
+
+
+def _caller_of_app(
+    runtime: Runtime, tenant_id: str, token_hash: str, scope: str | None, hint: str | None
+) -> Row[Any]:
+    """Return the record of a workspace key together with the app it is used for."""
+    with runtime.reading() as session:
+        app_id = _app_of_workspace_key(session, tenant_id, scope, hint)
+        named = {"token_hash": token_hash, "app_id": app_id}
+        record = session.execute(_CALLER_OF_APP, named).one_or_none()
+    if record is None:
+        raise Unauthorized("Access token is invalid")
+    return record
 
 
 def save_uses(runtime: Runtime) -> None:

@@ -57,7 +57,7 @@ def test_change_password_changed_meanwhile_is_refused(runtime: Runtime, has_pass
             session.get_one(Account, owner.account_id).password_hash = other_hash
 
     with runtime.transaction() as session:
-        identity = sessions.identify(runtime, session, owner.token)
+        identity = sessions.identify(runtime, owner.token)
     with pytest.raises(CurrentPasswordIncorrect):
         accounts.change_password(
             replace(runtime, offload=SpyOffload(after=change_first)),

@@ -12,13 +12,7 @@ from api.models.base import utc_now
 from api.principal import ActorKind, Role
 from api.runtime import Runtime
 from api.services import session_tokens, sessions, tenants
-from api.services.sessions import Identity
 from tests.factories import Owner, make_owner
-
-
-def identify(runtime: Runtime, token: str) -> Identity:
-    with runtime.transaction() as session:
-        return sessions.identify(runtime, session, token)
 
 
 def set_status(runtime: Runtime, owner: Owner, status: str) -> None:
@@ -28,7 +22,7 @@ def set_status(runtime: Runtime, owner: Owner, status: str) -> None:
 
 def test_identify_signed_in_is_the_owner_in_one_statement(runtime: Runtime, owner: Owner) -> None:
     with count_statements(runtime.session_factory.kw["bind"]) as statements:
-        identity = identify(runtime, owner.token)
+        identity = sessions.identify(runtime, owner.token)
 
     assert len([text for text in statements if "sessions" in text]) == len(statements) == 1
     assert identity.account_id == owner.account_id
@@ -43,7 +37,7 @@ def test_identify_role_changed_counts_at_once(runtime: Runtime, owner: Owner) ->
             update(TenantMember).where(TenantMember.account_id == owner.account_id).values(role="normal")
         )
 
-    assert identify(runtime, owner.token).principal.role is Role.NORMAL
+    assert sessions.identify(runtime, owner.token).principal.role is Role.NORMAL
 
 
 def test_identify_removed_member_is_refused_at_once(runtime: Runtime, owner: Owner) -> None:
@@ -51,7 +45,7 @@ def test_identify_removed_member_is_refused_at_once(runtime: Runtime, owner: Own
         session.execute(delete(TenantMember).where(TenantMember.account_id == owner.account_id))
 
     with pytest.raises(Unauthorized, match="no workspace"):
-        identify(runtime, owner.token)
+        sessions.identify(runtime, owner.token)
 
 
 @pytest.mark.parametrize("status", ["banned", "closed"])
@@ -59,7 +53,7 @@ def test_identify_barred_account_is_refused(runtime: Runtime, owner: Owner, stat
     set_status(runtime, owner, status)
 
     with pytest.raises(Unauthorized, match="banned"):
-        identify(runtime, owner.token)
+        sessions.identify(runtime, owner.token)
 
 
 def test_identify_suspended_workspace_moves_to_another(runtime: Runtime, owner: Owner) -> None:
@@ -68,9 +62,9 @@ def test_identify_suspended_workspace_moves_to_another(runtime: Runtime, owner: 
         second = tenants.create_tenant(runtime, session, name="Second", owner=account)
         second.status = "archive"
 
-    assert identify(runtime, owner.token).principal.tenant_id == owner.tenant_id
+    assert sessions.identify(runtime, owner.token).principal.tenant_id == owner.tenant_id
     with count_statements(runtime.session_factory.kw["bind"]) as statements:
-        identify(runtime, owner.token)
+        sessions.identify(runtime, owner.token)
     assert len(statements) == 1, "the move is remembered"
 
 
@@ -79,7 +73,7 @@ def test_identify_only_workspace_suspended_is_refused(runtime: Runtime, owner: O
         session.get_one(Tenant, owner.tenant_id).status = "archive"
 
     with pytest.raises(Unauthorized):
-        identify(runtime, owner.token)
+        sessions.identify(runtime, owner.token)
 
 
 def test_identify_session_run_out_is_refused(runtime: Runtime, owner: Owner) -> None:
@@ -91,7 +85,7 @@ def test_identify_session_run_out_is_refused(runtime: Runtime, owner: Owner) -> 
         )
 
     with pytest.raises(Unauthorized, match="ended"):
-        identify(runtime, owner.token)
+        sessions.identify(runtime, owner.token)
 
 
 def test_identify_session_of_another_account_is_refused(runtime: Runtime, owner: Owner) -> None:
@@ -106,7 +100,7 @@ def test_identify_session_of_another_account_is_refused(runtime: Runtime, owner:
     )
 
     with pytest.raises(Unauthorized):
-        identify(runtime, crossed.access_token)
+        sessions.identify(runtime, crossed.access_token)
 
 
 def test_open_session_clears_sessions_that_are_over(runtime: Runtime, owner: Owner) -> None:

@@ -18,6 +18,9 @@ from api.controllers.console import (
 )
 from api.controllers.http.swagger import AUTHORIZATIONS, DescribedApi, SwaggerDocument
 
+NAME = "console"
+"""Of the blueprint."""
+
 NAMESPACES = (
     setup.ns,
     auth.ns,
@@ -35,7 +38,7 @@ NAMESPACES = (
 
 def create_blueprint() -> Blueprint:
     """Return the console API; its Swagger UI lies at /console/api/spec."""
-    blueprint = Blueprint("console", __name__, url_prefix="/console/api")
+    blueprint = Blueprint(NAME, __name__, url_prefix="/console/api")
     api = DescribedApi(
         blueprint,
         title="Slipway console API",

@@ -46,8 +46,7 @@ def _load(req: Request) -> SignedIn | None:
     if token is None:
         return None
     try:
-        with runtime().transaction() as session:
-            identity = sessions.identify(runtime(), session, token)
+        identity = sessions.identify(runtime(), token)
         if is_cookie:
             _check_csrf(req, identity.principal)
     except Unauthorized as exc:
@@ -113,8 +112,7 @@ def app_key(scope: str | None = None) -> Callable[[Callable[..., Any]], Callable
         @wraps(method)
         def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
             token = _key_of(request)
-            with runtime().transaction() as session:
-                caller = tokens.authenticate(runtime(), session, token, scope=scope, app_hint=_app_hint)
+            caller = tokens.authenticate(runtime(), token, scope=scope, app_hint=_app_hint)
             limits.count_app(caller.app)
             return method(self, caller, *args, **kwargs)
 

@@ -61,12 +61,15 @@ def public(method: Method) -> Method:
 def transactional(method: Callable[..., Any]) -> Callable[..., Any]:
     """Give the method a session as its first argument: returning commits, raising rolls back.
 
-    A POST that carries an ``Idempotency-Key`` is done once; its answer is kept
+    That of a GET only reads. A POST that carries an ``Idempotency-Key`` is done once; its answer is kept
     in the same transaction and given again.
     """
 
     @wraps(method)
     def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
+        if request.method == "GET":
+            with runtime().reading() as session:
+                return method(self, session, *args, **kwargs)
         asked = claim(*_actor(args)) if request.method == "POST" else None
         with runtime().transaction() as session:
             if asked is None:

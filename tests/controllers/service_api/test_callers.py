@@ -1,0 +1,56 @@
+"""Who a key lets in is remembered for a second, and forgotten as soon as the console changes anything."""
+
+import time
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.backends.database import count_statements
+from api.runtime import Runtime
+from api.services import access, tokens
+from tests.factories import ChatApp
+
+
+def status_of(client: FlaskClient, app: ChatApp) -> int:
+    return client.get("/api/parameters", headers=app.headers).status_code
+
+
+def test_key_used_again_within_a_second_takes_no_statement(
+    client: FlaskClient, runtime: Runtime, chat_app: ChatApp
+) -> None:
+    assert status_of(client, chat_app) == 200
+    with count_statements(runtime.session_factory.kw["bind"]) as statements:
+        assert status_of(client, chat_app) == 200
+    assert not [text for text in statements if "api_tokens" in text]
+
+
+def test_app_switched_off_in_the_console_counts_with_the_next_call(
+    client: FlaskClient, chat_app: ChatApp
+) -> None:
+    assert status_of(client, chat_app) == 200
+    path = f"/console/api/apps/{chat_app.id}/api-enable"
+    client.post(path, headers=chat_app.owner.headers, json={"enable_api": False})
+    assert status_of(client, chat_app) == 403
+
+
+def test_key_deleted_in_the_console_is_refused_with_the_next_call(
+    client: FlaskClient, chat_app: ChatApp
+) -> None:
+    assert status_of(client, chat_app) == 200
+    path = f"/console/api/apps/{chat_app.id}/api-keys"
+    listed = client.get(path, headers=chat_app.owner.headers).get_json()
+    client.delete(f"{path}/{listed['data'][0]['id']}", headers=chat_app.owner.headers)
+    assert status_of(client, chat_app) == 401
+
+
+def test_app_switched_by_another_process_is_noticed_when_the_second_is_over(
+    client: FlaskClient, runtime: Runtime, chat_app: ChatApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "REMEMBER_S", 0.05)
+    assert status_of(client, chat_app) == 200
+    with runtime.transaction() as session:
+        access.access_app(session, chat_app.owner.principal, chat_app.id).enable_api = False
+    deadline = time.monotonic() + 1
+    while status_of(client, chat_app) == 200:
+        assert time.monotonic() < deadline
+    assert status_of(client, chat_app) == 403
