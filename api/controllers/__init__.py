@@ -13,7 +13,7 @@ from api.controllers.http.errors import install_error_handlers
 from api.controllers.http.limits import install_limits
 from api.controllers.http.observe import install_observation
 from api.controllers.operate import health
-from api.services.tokens import forget_callers
+from api.services import remembered
 
 EXPOSED = [
     "X-Version",
@@ -75,9 +75,9 @@ def _open_console(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def _note_change(response: Response) -> Response:
-    """Have callers of the public API looked up anew once the console has changed anything."""
+    """Have callers looked up anew once the console has changed anything."""
     if request.method != "GET" and request.blueprint == console.NAME:
-        forget_callers(runtime())
+        remembered.forget(runtime())
     return response
 
 

@@ -1,14 +1,14 @@
-"""Console sessions: one row per sign-in; who a token stands for is read from the database on each call.
+"""Console sessions: one row per sign-in; who a token stands for is read from the database.
 
-So a logout, a new role, a removal from a workspace or a ban counts at once, on
-every process. Nothing here is cached.
+So a logout, a new role, a removal from a workspace or a ban counts at once in
+the process that made it, and within a second on every other (remembered.py).
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.errors import Unauthorized
@@ -16,7 +16,7 @@ from api.models.account import Account, LoginSession, Setup, Tenant, TenantMembe
 from api.models.base import new_id, utc_now
 from api.principal import ActorKind, Principal, Role
 from api.runtime import Runtime
-from api.services import session_tokens, tenants
+from api.services import remembered, session_tokens, tenants
 from api.services.session_tokens import Tokens
 
 BARRED = ("banned", "closed")
@@ -72,7 +72,9 @@ def check_setup(session: Session) -> None:
 
 
 def identify(runtime: Runtime, token: str) -> Identity:
-    """Return who an access token stands for, in their current workspace; one statement.
+    """Return who an access token stands for, in their current workspace.
+
+    One statement, and none for who called within the last second (remembered.py).
 
     An account whose current workspace is gone or suspended moves on to the
     first open one it has joined. Raises Unauthorized for a token that is not
@@ -80,9 +82,7 @@ def identify(runtime: Runtime, token: str) -> Identity:
     for one without a workspace.
     """
     claims = session_tokens.read_access_token(runtime.vault, token)
-    known = {"session_id": claims.session_id, "account_id": claims.account_id, "now": utc_now()}
-    with runtime.reading() as session:
-        row = session.connection().execute(_IDENTIFY, known).one_or_none()
+    row = remembered.recall(runtime, claims, lambda: _find(runtime, claims))
     if row is None:
         raise Unauthorized("The session has ended; sign in again.")
     if row.status in BARRED:
@@ -95,6 +95,12 @@ def identify(runtime: Runtime, token: str) -> Identity:
         tenant_id=tenant_id, kind=ActorKind.ACCOUNT, id=claims.account_id, role=Role.from_wire(role)
     )
     return Identity(principal, claims.session_id, claims.account_id)
+
+
+def _find(runtime: Runtime, claims: session_tokens.Claims) -> Row[str, str, str] | None:
+    known = {"session_id": claims.session_id, "account_id": claims.account_id, "now": utc_now()}
+    with runtime.reading() as session:
+        return session.connection().execute(_IDENTIFY, known).one_or_none()
 
 
 def _move_on(runtime: Runtime, account_id: str) -> tuple[str, str] | None:

@@ -7,7 +7,6 @@ a slow hash and one indexed look-up finds it.
 import hashlib
 import secrets
 import string
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,16 +21,13 @@ from api.models.app import APIToken, App, AppModelConfig
 from api.models.base import utc_now
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_specs, end_users
+from api.services import app_specs, end_users, remembered
 from api.services.access import is_id
 
 ALPHABET = string.ascii_letters + string.digits
 MAX_KEYS = 10
 SCOPES = ("chat", "completion", "workflow", "file", "audio", "dataset")
 DEFAULT_SCOPES = ("chat", "completion", "workflow")
-CALLERS = "callers"
-REMEMBER_S = 1.0
-"""How long another process may take to notice that a key was revoked or an app was changed (AU-09)."""
 MODES_OF_SCOPE = {
     "chat": CHAT_MODES,
     "completion": frozenset({AppMode.COMPLETION}),
@@ -132,11 +128,10 @@ def authenticate(
     ``app_hint`` names the app a workspace key is used for and is asked only
     then. Raises Unauthorized for an unknown key, Forbidden where the app, the
     workspace or the key's scopes do not allow the call. One statement, and none
-    for a key that called within the last second; what the console changes in
-    this process counts at once.
+    for a key that called within the last second (remembered.py).
     """
     token_hash = hash_token(token)
-    record = _known_caller(runtime, token_hash)
+    record = remembered.recall(runtime, token_hash, lambda: _find_caller(runtime, token_hash))
     if record is None:
         raise Unauthorized("Access token is invalid")
     if record.app_id is None:
@@ -146,30 +141,9 @@ def authenticate(
     return KeyCaller(key_id=record.token_id, app=app_specs.to_spec(runtime, record))
 
 
-def forget_callers(runtime: Runtime) -> None:
-    """Look up every key anew from now on: something may have changed that callers depend on."""
-    runtime.epochs[CALLERS] = runtime.epochs.get(CALLERS, 0) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class CallerKey:
-    """Key under which a process remembers the caller of an app key for a second."""
-
-    token_hash: str
-    epoch: int
-
-
-def _known_caller(runtime: Runtime, token_hash: str) -> Row[Any] | None:
-    """Return the record of a key: remembered for a second, else looked up; None for an unknown one."""
-    key = CallerKey(token_hash, runtime.epochs.get(CALLERS, 0))
-    remembered: tuple[float, Row[Any]] | None = runtime.memory.get(key)
-    if remembered is not None and time.monotonic() < remembered[0]:
-        return remembered[1]
+def _find_caller(runtime: Runtime, token_hash: str) -> Row[Any] | None:
     with runtime.reading() as session:
-        record = session.connection().execute(_CALLER, {"token_hash": token_hash}).one_or_none()
-    if record is not None:
-        runtime.memory.put(key, (time.monotonic() + REMEMBER_S, record))
-    return record
+        return session.connection().execute(_CALLER, {"token_hash": token_hash}).one_or_none()
 
 
 def _caller_of_app(

@@ -11,8 +11,14 @@ from api.models.account import Account, LoginSession, Tenant, TenantMember
 from api.models.base import utc_now
 from api.principal import ActorKind, Role
 from api.runtime import Runtime
-from api.services import session_tokens, sessions, tenants
+from api.services import remembered, session_tokens, sessions, tenants
 from tests.factories import Owner, make_owner
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are changed here behind the program's back, as another process would."""
+    monkeypatch.setattr(remembered, "REMEMBER_S", 0.0)
 
 
 def set_status(runtime: Runtime, owner: Owner, status: str) -> None:

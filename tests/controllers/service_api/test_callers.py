@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from api.backends.database import count_statements
 from api.runtime import Runtime
-from api.services import access, tokens
+from api.services import access, remembered
 from tests.factories import ChatApp
 
 
@@ -46,7 +46,7 @@ def test_key_deleted_in_the_console_is_refused_with_the_next_call(
 def test_app_switched_by_another_process_is_noticed_when_the_second_is_over(
     client: FlaskClient, runtime: Runtime, chat_app: ChatApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "REMEMBER_S", 0.05)
+    monkeypatch.setattr(remembered, "REMEMBER_S", 0.05)
     assert status_of(client, chat_app) == 200
     with runtime.transaction() as session:
         access.access_app(session, chat_app.owner.principal, chat_app.id).enable_api = False
