@@ -7,6 +7,8 @@ JSON, so that an in-memory twin is as honest as the real thing.
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import BinaryIO, Protocol, TypeAlias, TypeVar
 
 JSONValue: TypeAlias = "bool | int | float | str | list[JSONValue] | dict[str, JSONValue] | None"
@@ -78,22 +80,51 @@ class Cache(Protocol):
         ...
 
 
+class Queue(StrEnum):
+    """What a job waits in. Each has places of its own, so that slow jobs never hold up short ones."""
+
+    DEFAULT = "default"
+    TITLES = "titles"
+    INDEXING = "indexing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Something done again and again, every ``every_s`` seconds and at the start.
+
+    A shared one is done by some worker for the whole installation, and must bear
+    being done by several at once; any other by each serving process for itself.
+    """
+
+    name: str
+    every_s: float
+    call: Callable[[], object]
+    is_shared: bool
+
+
 class TaskQueue(Protocol):
     """Wakes a worker. The job itself is a row (services/jobs.py), so a lost wake-up loses nothing."""
 
     def enqueue(self, job_id: str, *, queue: str, delay_s: float = 0.0) -> None:
-        """Ask some worker to run the job row ``job_id`` after ``delay_s`` seconds, at least once."""
-        ...
+        """Ask some worker to run the job row ``job_id`` after ``delay_s`` seconds, once or more.
 
-    def start(self, run: Callable[[str], None], ticks: Sequence[tuple[float, Callable[[], object]]]) -> None:
-        """Work in this process from now on: ``run`` each job, call each tick every so many seconds.
-
-        Does nothing where the workers are processes of their own.
+        Never raises and never waits; while the broker is away the wake-up is lost.
         """
         ...
 
-    def stop(self, timeout_s: float) -> None:
-        """Start nothing more, and wait up to ``timeout_s`` for what is running."""
+    def start(self, run: Callable[[str], None], ticks: Sequence[Tick]) -> None:
+        """Serve from now on: call the ticks of this process, ``run`` jobs and call the shared ticks.
+
+        Where the workers are processes of their own, those do the last two.
+        """
+        ...
+
+    def drain(self) -> None:
+        """Run no more jobs here; those that run, and the ticks of this process, go on."""
+        ...
+
+    def stop(self, timeout_s: float) -> bool:
+        """Start nothing more; wait up to ``timeout_s`` for what is running, tell whether all of it ended."""
         ...
 
 
@@ -105,6 +136,24 @@ class Offload(Protocol):
 
         What ``fn`` raises is raised here. A call that timed out is not killed,
         only no longer waited for.
+        """
+        ...
+
+
+class Extractor(Protocol):
+    """Turns documents into text, each apart from the server and under limits of its own."""
+
+    def extract(self, content: BinaryIO, extension: str, *, cancel: "Cancel") -> str:
+        """Return the text of the document read from ``content``'s position on.
+
+        ``extension`` is in lower case without its dot. The text is Markdown
+        where the format has headings, never empty, its lines end in LF and it
+        holds no NUL. Raises ExtractionFailed (api/core/rag/extraction.py) with a
+        sentence for the document's owner: encrypted, damaged, without text, of
+        an extension that is not read, over a limit of time, memory or size.
+        When ``cancel`` is set the work ends within 300 ms, with the cancel's
+        failure or ExtractionFailed. Raises Unavailable when no work can be
+        started. Whatever a document does, the next one is read.
         """
         ...
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from api.core.apps.spec import AppSpec, Deps
-from api.core.events import Event, MessageEnd, TextChunk
+from api.core.events import Event, MessageEnd, RetrieverResource, TextChunk
 from api.core.model_runtime.prompt_tokens import count_messages
 from api.core.model_runtime.types import ChatRequest, Message, TokenCount, Usage
 from api.core.text.tokens import count_tokens
@@ -13,8 +13,15 @@ MAX_TOKENS = 2**31 - 1
 """More than any model takes, and what a column holds of a count a provider made up."""
 
 
-def answer(spec: AppSpec, messages: tuple[Message, ...], deps: Deps, *, user: str) -> Iterator[Event]:
-    """Yield the model's answer as it comes, then MessageEnd with what it cost.
+def answer(
+    spec: AppSpec,
+    messages: tuple[Message, ...],
+    deps: Deps,
+    *,
+    user: str,
+    cited: tuple[RetrieverResource, ...] = (),
+) -> Iterator[Event]:
+    """Yield the model's answer as it comes, then MessageEnd with what it cost and what it was given to cite.
 
     Tokens are the provider's own; where it reports none (a stopped stream, a
     server that never does) they are counted here. Reasoning is not part of the
@@ -55,6 +62,7 @@ def answer(spec: AppSpec, messages: tuple[Message, ...], deps: Deps, *, user: st
             latency_s=time.monotonic() - started,
             first_token_s=first,
         ),
+        retriever_resources=cited,
         outcome="stopped" if deps.cancel.is_set() else "finished",
     )
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from api.core.apps.answer import answer
-from api.core.apps.history import fit, room_for_history
+from api.core.apps.history import answer_tokens, fit, room_for_history
+from api.core.apps.knowledge import consult
 from api.core.apps.prompting import chat_messages
 from api.core.apps.spec import AppSpec, Deps, Turn
 from api.core.events import Event
@@ -14,7 +15,11 @@ from api.core.text.tokens import count_tokens
 
 def run(spec: AppSpec, turn: Turn, deps: Deps) -> Iterator[Event]:
     """Yield the answer to one message of a conversation."""
-    return answer(spec, chat_messages(spec.configured(), _remember(spec, turn, deps)), deps, user=turn.user)
+    config = spec.configured()
+    turn, cited = consult(spec, turn, turn.query, deps, chat_messages)
+    yield from answer(
+        spec, chat_messages(config, _remember(spec, turn, deps)), deps, user=turn.user, cited=cited
+    )
 
 
 def _remember(spec: AppSpec, turn: Turn, deps: Deps) -> Turn:
@@ -24,7 +29,5 @@ def _remember(spec: AppSpec, turn: Turn, deps: Deps) -> Turn:
     config = spec.configured()
     model = deps.models.schema(spec.tenant_id, config.model.ref)
     bare = count_messages(chat_messages(config, replace(turn, history=())), model.model)
-    asked = config.model.completion_params.get("max_tokens")
-    answer_tokens = asked if isinstance(asked, int) and asked > 0 else model.max_output_tokens
-    room = room_for_history(model.context_tokens, answer_tokens, bare)
+    room = room_for_history(model.context_tokens, answer_tokens(config, model), bare)
     return replace(turn, history=fit(turn.history, room, lambda text: count_tokens(text, model.model)))

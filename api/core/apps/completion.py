@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 
 from api.core.apps.answer import answer
-from api.core.apps.prompting import completion_messages
+from api.core.apps.knowledge import consult
+from api.core.apps.prompting import completion_messages, to_text
 from api.core.apps.spec import AppSpec, Deps, Turn
 from api.core.events import Event
 
 
 def run(spec: AppSpec, turn: Turn, deps: Deps) -> Iterator[Event]:
-    """Yield the completion of one set of inputs."""
-    return answer(spec, completion_messages(spec.configured(), turn), deps, user=turn.user)
+    """Yield the completion of one set of inputs; its knowledge is asked for what one of them says."""
+    config = spec.configured()
+    query = to_text(turn.inputs.get(config.dataset_query_variable)) or turn.query
+    turn, cited = consult(spec, turn, query, deps, completion_messages)
+    yield from answer(spec, completion_messages(config, turn), deps, user=turn.user, cited=cited)

@@ -144,6 +144,62 @@ class FileUpload(Open):
         return self.enabled or self.image.enabled
 
 
+class DatasetChoice(Open):
+    """A dataset an app may search."""
+
+    id: str
+    enabled: bool = True
+
+
+class DatasetItem(Open):
+    """A dataset as the console lists it."""
+
+    dataset: DatasetChoice
+
+
+class DatasetItems(Open):
+    """The datasets of an app."""
+
+    datasets: tuple[DatasetItem, ...] = ()
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _null_is_none(cls, datasets: object) -> object:
+        return () if datasets is None else datasets
+
+
+class AgentTool(Open):
+    """A tool of an agent; older configurations name their datasets here."""
+
+    dataset: DatasetChoice | None = None
+
+
+class AgentMode(Open):
+    """How an agent works, and with what."""
+
+    tools: tuple[AgentTool, ...] = ()
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _null_is_none(cls, tools: object) -> object:
+        return () if tools is None else tools
+
+
+class DatasetConfigs(Open):
+    """Which datasets an app searches, and how; the other keys are those of a retrieval model.
+
+    ``multiple`` ranks what all the datasets hold together, ``single`` answers
+    from the one dataset that holds the best.
+    """
+
+    retrieval_model: Literal["single", "multiple"] = "multiple"
+    datasets: DatasetItems = DatasetItems()
+
+    def settings(self) -> JSONObject:
+        """Return what the configuration says of how to search."""
+        return dict(self.model_extra or {})
+
+
 class ModelConfig(Open):
     """The whole configuration."""
 
@@ -163,6 +219,16 @@ class ModelConfig(Open):
     sensitive_word_avoidance: Switch = Switch()
     annotation_reply: Switch = Switch()
     file_upload: FileUpload = FileUpload()
+    dataset_configs: DatasetConfigs = DatasetConfigs()
+    dataset_query_variable: str = ""
+    agent_mode: AgentMode = AgentMode()
+
+    @property
+    def dataset_ids(self) -> tuple[str, ...]:
+        """The datasets that are on, each once, in their order, wherever the configuration names them."""
+        named = [item.dataset for item in self.dataset_configs.datasets.datasets]
+        named += [tool.dataset for tool in self.agent_mode.tools if tool.dataset is not None]
+        return tuple(dict.fromkeys(choice.id.lower() for choice in named if choice.enabled))
 
     @model_validator(mode="before")
     @classmethod

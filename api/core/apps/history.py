@@ -2,18 +2,26 @@
 
 from collections.abc import Callable
 
+from api.core.apps.config import ModelConfig
 from api.core.apps.spec import PastTurn
+from api.core.model_runtime.types import ModelSchema
 
 REPLY_SHARE = 4
 """Where a model states no output limit, a quarter of its context is left for the answer."""
 
 
-def room_for_history(context_tokens: int, answer_tokens: int, prompt_tokens: int) -> int:
+def answer_tokens(config: ModelConfig, model: ModelSchema) -> int:
+    """Return the limit of an answer: the app's own, else the model's, 0 where there is none."""
+    asked = config.model.completion_params.get("max_tokens")
+    return asked if isinstance(asked, int) and asked > 0 else model.max_output_tokens
+
+
+def room_for_history(context_tokens: int, reply_tokens: int, prompt_tokens: int) -> int:
     """Return how many tokens of history fit beside the prompt and the answer; never negative.
 
-    ``answer_tokens`` is the answer's limit, 0 where there is none.
+    ``reply_tokens`` is the answer's limit, 0 where there is none.
     """
-    answer = answer_tokens or context_tokens // REPLY_SHARE
+    answer = reply_tokens or context_tokens // REPLY_SHARE
     return max(0, context_tokens - min(answer, context_tokens // 2) - prompt_tokens)
 
 

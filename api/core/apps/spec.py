@@ -1,11 +1,11 @@
 """What a run is made of: the app as it is configured, the turn that was asked, what it may use."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from api.core.apps.config import ModelConfig
-from api.core.events import Event
+from api.core.events import Event, RetrieverResource
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import ImagePart
 from api.core.ports import Cancel, JSONObject
@@ -63,13 +63,21 @@ class PastTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One request to an app, checked: ``inputs`` hold a value for every variable of its form."""
+    """One request to an app, checked: ``inputs`` hold a value for every variable of its form.
+
+    ``context`` is what was found in the app's datasets, as text for the prompt.
+    """
 
     query: str
     inputs: JSONObject
     images: tuple[ImagePart, ...] = ()
     history: tuple[PastTurn, ...] = ()
     user: str = ""
+    context: str = ""
+
+
+Retrieve = Callable[[str], Sequence[RetrieverResource]]
+"""Finds the passages of the app's datasets that answer a query, best first; none where it has no datasets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +86,7 @@ class Deps:
 
     models: ModelRuntime
     cancel: Cancel
+    retrieve: Retrieve
 
 
 Run = Callable[[AppSpec, Turn, Deps], Iterator[Event]]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from api.core.model_runtime.types import Message, Role
 from api.core.text import bm25
 from api.core.text.sentences import split_sentences
+from api.core.text.words import terms
 
 MAX_QUOTES = 3
 MAX_ECHO_CHARS = 200
@@ -139,7 +140,7 @@ def _read_turn(message: Message) -> Iterator[str]:
 
 
 def _find_quotes(question: str, context: Sequence[str], history: Sequence[str]) -> list[str]:
-    words = set(bm25.terms(question))
+    words = set(terms(question))
     told = [s for s in context if _SENTENCE_END.search(s) or _says_more(s, words)]
     told += [s for s in history if _says_more(s, words)]
     candidates = list(dict.fromkeys(told))
@@ -153,7 +154,7 @@ def _find_quotes(question: str, context: Sequence[str], history: Sequence[str]) 
 
 def _says_more(sentence: str, words: set[str]) -> bool:
     """Tell whether a sentence holds a word of its own; a heading or a repeated question does not."""
-    return any(term not in words for term in bm25.terms(sentence))
+    return any(term not in words for term in terms(sentence))
 
 
 def _introduce(phrases: _Phrases, question: str) -> str:

@@ -1,4 +1,4 @@
-"""Calls a server that speaks the OpenAI wire, without an SDK."""
+"""Calls a server that speaks the OpenAI wire, or one of its kind, without an SDK."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from api.core.http import Cancelled, HTTPClient
 from api.core.model_runtime.openai_protocol import MAX_EMBEDDINGS_BYTES, read_chat, read_embeddings
-from api.core.model_runtime.types import ChatChunk, Embeddings
+from api.core.model_runtime.rerank_protocol import read_rerank
+from api.core.model_runtime.types import ChatChunk, Embeddings, Score
 from api.core.model_runtime.upstream import (
     CHECK_TOTAL_S,
     MAX_ERROR_BYTES,
@@ -39,20 +40,35 @@ class OpenAIEndpoint:
 
     def embed(self, url: str, body: JSONObject, count: int, cancel: Cancel) -> Embeddings:
         """Return the ``count`` vectors an embedding body asks for."""
+        return read_embeddings(self.post(url, body, cancel), count)
+
+    def rerank(self, url: str, body: JSONObject, count: int, cancel: Cancel) -> list[Score]:
+        """Return how the ``count`` texts of a rerank body answer its query, best first."""
+        return read_rerank(self.post(url, body, cancel), count)
+
+    def post(self, url: str, body: JSONObject, cancel: Cancel) -> bytes:
+        """Return what a body is answered with, of the size of embeddings at most."""
         with upstream(self.secrets):
             reply = self.http.request(
                 "POST", url, headers=self.headers, json=body, cancel=cancel, max_bytes=MAX_EMBEDDINGS_BYTES
             )
             if reply.status != 200:
                 raise to_refused(reply.status, reply.headers, reply.content)
-        return read_embeddings(reply.content, count)
+        return reply.content
 
-    def check(self, url: str, *, accepted: frozenset[int] = frozenset({200})) -> None:
-        """Prove the credentials by a GET that must be answered with an ``accepted`` status."""
+    def check(
+        self, url: str, *, body: JSONObject | None = None, accepted: frozenset[int] = frozenset({200})
+    ) -> None:
+        """Prove the credentials by a call that must be answered with an ``accepted`` status.
+
+        A GET, or a POST where there is a ``body``.
+        """
+        method = "GET" if body is None else "POST"
+        cancel = Cancel(CHECK_TOTAL_S)
         with (
             credentials_check(),
             upstream(self.secrets),
-            self.http.stream("GET", url, headers=self.headers, cancel=Cancel(CHECK_TOTAL_S)) as response,
+            self.http.stream(method, url, headers=self.headers, json=body, cancel=cancel) as response,
         ):
             if response.status not in accepted:
                 content = response.read_start(MAX_ERROR_BYTES)

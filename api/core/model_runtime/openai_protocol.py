@@ -127,14 +127,26 @@ def read_embeddings(content: bytes, count: int) -> Embeddings:
     """Return the ``count`` vectors of an answer, in order and of unit length, given as numbers or base64."""
     try:
         body = orjson.loads(content)
-        rows = sorted(body["data"], key=lambda row: row["index"])
-        vectors = [_to_vector(row["embedding"]) for row in rows]
-        tokens = int((body.get("usage") or {}).get("prompt_tokens") or 0)
-    except (ValueError, TypeError, KeyError, AttributeError, struct.error) as exc:
+        rows = [row["embedding"] for row in sorted(body["data"], key=lambda row: row["index"])]
+        tokens = (body.get("usage") or {}).get("prompt_tokens")
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise CompletionFailed("The provider's embeddings are malformed.") from exc
+    return to_embeddings(rows, tokens, count)
+
+
+def to_embeddings(rows: Any, tokens: Any, count: int) -> Embeddings:
+    """Return the ``count`` vectors a provider sent as ``rows`` of numbers or base64, of unit length.
+
+    ``tokens`` is what it says of their cost, None where it does not.
+    """
+    try:
+        vectors = [_to_vector(row) for row in rows]
+        prompt_tokens = int(tokens or 0)
+    except (ValueError, TypeError, struct.error) as exc:
         raise CompletionFailed("The provider's embeddings are malformed.") from exc
     if len(vectors) != count:
         raise CompletionFailed(f"The provider sent {len(vectors)} embeddings for {count} texts.")
-    return Embeddings(vectors, TokenCount(prompt_tokens=tokens))
+    return Embeddings(vectors, TokenCount(prompt_tokens=prompt_tokens))
 
 
 class _Answer:

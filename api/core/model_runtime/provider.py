@@ -18,6 +18,7 @@ from api.core.model_runtime.types import (
     EmbedKind,
     ModelSchema,
     ProviderSchema,
+    Score,
 )
 from api.core.ports import Cancel, Offload
 
@@ -79,6 +80,19 @@ class EmbeddingModel(Protocol):
 
     def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:
         """Return one unit-length vector per text, in order; at most ``max_chunks`` texts a call."""
+        ...
+
+
+@runtime_checkable
+class RerankModel(Protocol):
+    """A provider of models that read a question and a text together."""
+
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
+        """Return the ``top_n`` texts that answer the query best, best first.
+
+        Raises a ProviderFailure, RetryableFailure where a fresh attempt may
+        work, or Cancelled.
+        """
         ...
 
 

@@ -21,6 +21,7 @@ from api.core.model_runtime.provider import (
     EmbeddingModel,
     Provider,
     ProviderContext,
+    RerankModel,
     RetryableFailure,
 )
 from api.core.model_runtime.types import (
@@ -31,9 +32,11 @@ from api.core.model_runtime.types import (
     EmbedKind,
     ModelRef,
     ModelSchema,
+    Score,
     TokenCount,
     ToolCall,
 )
+from api.core.parallel import run_all
 from api.core.ports import Cancel, Offload
 from api.errors import CompletionFailed, ModelUnavailable, ProviderNotConfigured, QuotaExceeded
 
@@ -138,24 +141,47 @@ class ModelRuntime:
     ) -> Embeddings:
         """Return one unit-length vector per text, in order, asked for in batches of the model's size.
 
-        Equal texts are embedded once; a failed batch is tried up to three times
-        without repeating those before it. Raises a ProviderFailure, or Cancelled.
+        Equal texts are embedded once. As many batches are under way at once as
+        the model allows; a failed one is tried up to three times without
+        repeating the others, and ends them when that does not help. Raises a
+        ProviderFailure, or Cancelled.
         """
         resolved, provider = self._open(tenant_id, ref)
         if not isinstance(provider, EmbeddingModel):
             raise ModelUnavailable(f"{ref.provider} has no embedding models.")
-        size = max(1, _schema_of(provider, ref).max_chunks)
+        schema = _schema_of(provider, ref)
+        size = max(1, schema.max_chunks)
         different = list(dict.fromkeys(texts))
-        vector_of: dict[str, Sequence[float]] = {}
-        prompt_tokens = 0
+        batches = [different[start : start + size] for start in range(0, len(different), size)]
+
+        def embed_batch(batch: list[str], cancel: Cancel) -> Embeddings:
+            call = functools.partial(provider.embed, ref.model, batch, kind, cancel)
+            return self._attempt(call, cancel)
+
         with _quota_told(resolved, cancel):
-            for start in range(0, len(different), size):
-                batch = different[start : start + size]
-                call = functools.partial(provider.embed, ref.model, batch, kind, cancel)
-                found = self._attempt(call, cancel)
-                vector_of.update(zip(batch, found.vectors, strict=True))
-                prompt_tokens += found.tokens.prompt_tokens
+            calls = [functools.partial(embed_batch, batch) for batch in batches]
+            found = run_all(calls, cancel, max_threads=schema.parallel_calls)
+        vector_of: dict[str, Sequence[float]] = {}
+        for batch, embeddings in zip(batches, found, strict=True):
+            vector_of.update(zip(batch, embeddings.vectors, strict=True))
+        prompt_tokens = sum(embeddings.tokens.prompt_tokens for embeddings in found)
         return Embeddings([vector_of[text] for text in texts], TokenCount(prompt_tokens=prompt_tokens))
+
+    def rerank(
+        self, tenant_id: str, ref: ModelRef, query: str, texts: Sequence[str], *, top_n: int, cancel: Cancel
+    ) -> list[Score]:
+        """Return the ``top_n`` texts that answer the query best, best first; asks nobody about no texts.
+
+        Tried up to three times. Raises a ProviderFailure, or Cancelled.
+        """
+        resolved, provider = self._open(tenant_id, ref)
+        if not isinstance(provider, RerankModel):
+            raise ModelUnavailable(f"{ref.provider} has no rerank models.")
+        if not texts:
+            return []
+        call = functools.partial(provider.rerank, ref.model, query, texts, top_n, cancel)
+        with _quota_told(resolved, cancel):
+            return self._attempt(call, cancel)
 
     def schema(self, tenant_id: str, ref: ModelRef) -> ModelSchema:
         """Return what is known of a model; raises ModelUnavailable when its provider does not have it."""

@@ -214,6 +214,14 @@ class Embeddings:
     tokens: TokenCount
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well the text at place ``index`` of a list answers a question: 0..1, higher is better."""
+
+    index: int
+    score: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSchema:
     """What one model can do, as data.
@@ -222,7 +230,9 @@ class ModelSchema:
     the answer alone (0 = not known). ``features`` are the console's words
     (``vision``, ``tool-call``, ``multi-tool-call``, ``stream-tool-call``,
     ``agent-thought``, ``structured-output`` …). ``max_chunks`` is how many texts
-    one embedding call takes.
+    one embedding call takes, ``parallel_calls`` how many of them may run at once.
+    ``score_floor`` and ``score_ceiling`` are the cosines at which texts have
+    nothing, and everything, to do with each other.
     """
 
     model: str
@@ -233,6 +243,9 @@ class ModelSchema:
     features: frozenset[str] = frozenset()
     price: Price = FREE
     max_chunks: int = 0
+    parallel_calls: int = 4
+    score_floor: float = 0.0
+    score_ceiling: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

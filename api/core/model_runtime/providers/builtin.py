@@ -50,6 +50,11 @@ _EMBEDDING = ModelSchema(
     label="multilingual-e5-small (local)",
     context_tokens=MAX_TOKENS,
     max_chunks=32,
+    # Each call keeps one native thread busy; searches need the others.
+    parallel_calls=1,
+    # Measured on English and Chinese: texts that answer lie at 0.80 to 0.93, others at 0.68 to 0.84.
+    score_floor=0.70,
+    score_ceiling=0.95,
 )
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#1f4e5f"'

@@ -7,6 +7,7 @@ from api.core.model_runtime.openai_endpoint import OpenAIEndpoint
 from api.core.model_runtime.openai_models import CHAT_PARAMETERS
 from api.core.model_runtime.openai_protocol import api_root, chat_body, embeddings_body
 from api.core.model_runtime.provider import ProviderContext, provider
+from api.core.model_runtime.rerank_protocol import rerank_body, tei_rerank_body
 from api.core.model_runtime.types import (
     ChatChunk,
     ChatRequest,
@@ -16,6 +17,7 @@ from api.core.model_runtime.types import (
     ModelSchema,
     ModelType,
     ProviderSchema,
+    Score,
 )
 from api.core.model_runtime.upstream import check_features, secrets_of
 from api.core.ports import Cancel
@@ -36,7 +38,7 @@ _ICON = (
 
 @provider
 class OpenAICompatibleProvider:
-    """Chat and embedding models of any name behind one address."""
+    """Chat, embedding and rerank models of any name behind one address."""
 
     schema: ClassVar[ProviderSchema] = ProviderSchema(
         id="openai_api_compatible",
@@ -97,9 +99,17 @@ class OpenAICompatibleProvider:
                 label_zh="单次向量化文本数",
                 default=str(DEFAULT_MAX_CHUNKS),
             ),
+            CredentialField(
+                variable="rerank_format",
+                label="Rerank wire",
+                label_zh="重排序接口格式",
+                type="select",
+                default="cohere",
+                options=("cohere", "tei"),
+            ),
         ),
         parameter_rules=CHAT_PARAMETERS,
-        custom_model_types=frozenset({ModelType.LLM, ModelType.TEXT_EMBEDDING}),
+        custom_model_types=frozenset({ModelType.LLM, ModelType.TEXT_EMBEDDING, ModelType.RERANK}),
     )
 
     def __init__(self, context: ProviderContext) -> None:
@@ -121,7 +131,6 @@ class OpenAICompatibleProvider:
 
     def model_schema(self, model: str) -> ModelSchema:
         """Return what the workspace says of a model; the server does not tell."""
-        is_embedding = "embed" in model.lower()
         features = set[str]()
         if self._credentials.get("vision_support") == "support":
             features.add("vision")
@@ -129,7 +138,7 @@ class OpenAICompatibleProvider:
             features |= {"tool-call", "multi-tool-call", "stream-tool-call", "agent-thought"}
         return ModelSchema(
             model=model,
-            type=ModelType.TEXT_EMBEDDING if is_embedding else ModelType.LLM,
+            type=_type_of(model),
             label=model,
             context_tokens=self._whole("context_size", DEFAULT_CONTEXT_TOKENS),
             max_output_tokens=self._whole("max_tokens_to_sample", 0),
@@ -148,9 +157,26 @@ class OpenAICompatibleProvider:
             self._url("embeddings"), embeddings_body(model, texts), len(texts), cancel
         )
 
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
+        """Return the ``top_n`` texts that answer the query best, best first."""
+        if self._credentials.get("rerank_format") == "tei":
+            # This server has the path at its root, whatever it has below /v1.
+            url = f"{api_root(self._credentials['endpoint_url']).removesuffix('/v1')}/rerank"
+            body = tei_rerank_body(query, texts)
+        else:
+            url, body = self._url("rerank"), rerank_body(model, query, texts, top_n)
+        return self._endpoint.rerank(url, body, len(texts), cancel)[:top_n]
+
     def _url(self, path: str) -> str:
         return f"{api_root(self._credentials['endpoint_url'])}/{path}"
 
     def _whole(self, variable: str, default: int) -> int:
         value = self._credentials.get(variable, "").strip()
         return int(value) if value.isdecimal() else default
+
+
+def _type_of(model: str) -> ModelType:
+    """Return what a model of a name most likely does."""
+    if "rerank" in model.lower():
+        return ModelType.RERANK
+    return ModelType.TEXT_EMBEDDING if "embed" in model.lower() else ModelType.LLM

@@ -1,0 +1,59 @@
+"""Runs a few waits side by side and answers for all of them: every result, or the first failure.
+
+Boundary: standard threads, which are greenlets in a patched process. What must
+stay true: nothing started here is still running when the call returns.
+"""
+
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import TypeVar
+
+from api.core.ports import Cancel
+
+T = TypeVar("T")
+
+
+def run_all(calls: Sequence[Callable[[Cancel], T]], cancel: Cancel, *, max_threads: int) -> list[T]:
+    """Return what the calls return, in their order; at most ``max_threads`` run at once.
+
+    Each gets a Cancel that is set with ``cancel``, and by the first call that
+    fails: its error is raised here, and calls not yet begun never are. A single
+    call runs on the caller's own thread.
+    """
+    if len(calls) < 2 or max_threads < 2:
+        return [call(cancel) for call in calls]
+    with _child_of(cancel) as child, ThreadPoolExecutor(min(max_threads, len(calls))) as pool:
+        # Log lines of a thread name the request it works for.
+        futures = [pool.submit(contextvars.copy_context().run, _run, call, child) for call in calls]
+        try:
+            wait(futures)
+        except BaseException:
+            child.set()  # the pool waits for what runs
+            raise
+        if child.failure is not None:
+            raise child.failure
+        return [future.result() for future in futures]
+
+
+def _run(call: Callable[[Cancel], T], cancel: Cancel) -> T:
+    """Return what a call returns, unless another has failed; its own failure ends the others."""
+    if cancel.failure is not None:
+        raise cancel.failure
+    try:
+        return call(cancel)
+    except Exception as failure:
+        cancel.set(failure)
+        raise
+
+
+@contextmanager
+def _child_of(cancel: Cancel) -> Iterator[Cancel]:
+    """Give a Cancel that is set with its parent, and may be set without it."""
+    child = Cancel(cancel.remaining_s())
+    forget = cancel.on_cancel(child.set)
+    try:
+        yield child
+    finally:
+        forget()

@@ -1,0 +1,86 @@
+"""Makes one ranking of several: by weighted scores, or by ranks alone.
+
+Boundary: pure. Hits of one segment are one candidate, whichever of its texts
+was found, and count for the best of them in each part. Weighted scores are
+absolute: the same hit gets the same score whatever else was found, so that a
+threshold means one thing. Ranks forgive parts whose scores cannot be compared;
+they choose what a model is asked to rank.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from api.core.rag.chunk import Hit
+
+# The usual constant: it keeps the first place of one part from outweighing good places in both.
+RANK_OFFSET = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One way of searching: what it found, best first, and what its scores count for, 0..1."""
+
+    weight: float
+    hits: Sequence[Hit]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A segment that was found, with its hits by part. ``score`` is 0..1 where the weights add up to 1."""
+
+    score: float
+    found: tuple[Part, ...]
+
+    @property
+    def hits(self) -> Iterable[Hit]:
+        """Every hit of the segment."""
+        return (hit for part in self.found for hit in part.hits)
+
+
+def fuse_by_weight(parts: Sequence[Part]) -> list[Candidate]:
+    """Return the segments found, best first; a part that did not find a segment adds nothing to it.
+
+    Equals keep the order in which the parts name them.
+    """
+    found: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        of_part: dict[tuple[str, str], list[Hit]] = {}
+        for hit in part.hits:
+            of_part.setdefault((hit.collection, hit.segment_id), []).append(hit)
+        for segment, hits in of_part.items():
+            found.setdefault(segment, []).append(Part(part.weight, hits))
+    return by_score(to_candidate(of_segment) for of_segment in found.values())
+
+
+def fuse_by_rank(parts: Sequence[Part]) -> list[Candidate]:
+    """Return the segments found by reciprocal rank, best first; scores only tell places.
+
+    First in every part is 1. Weights say how much each part has to say.
+    """
+    return fuse_by_weight([Part(part.weight, _rank_scores(part.hits)) for part in parts])
+
+
+def to_candidate(found: Sequence[Part]) -> Candidate:
+    """Return the candidate that one segment's hits make."""
+    score = sum(part.weight * max(hit.score for hit in part.hits) for part in found)
+    return Candidate(min(1.0, score), tuple(found))
+
+
+def by_score(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates best first; equals keep their order."""
+    return sorted(candidates, key=lambda candidate: -candidate.score)
+
+
+def spread(hits: Iterable[Hit], *, floor: float, ceiling: float) -> list[Hit]:
+    """Return hits whose cosines are stretched to 0..1 from the range in which their model tells texts apart.
+
+    Order is kept; what lies outside ends at 0 or 1.
+    """
+    width = ceiling - floor
+    return [replace(hit, score=min(1.0, max(0.0, (hit.score - floor) / width))) for hit in hits]
+
+
+def _rank_scores(hits: Sequence[Hit]) -> list[Hit]:
+    return [
+        replace(hit, score=(RANK_OFFSET + 1) / (RANK_OFFSET + place)) for place, hit in enumerate(hits, 1)
+    ]
