@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
+CELERY := $(BIN)/python -m celery --quiet --app api.worker
+QUIET := --without-gossip --without-mingle --without-heartbeat
 
-.PHONY: run test dev check fmt bench migrate env lock
+.PHONY: run test dev check fmt bench worker beat migrate env lock
 
 run: .venv/runtime  ## install, migrate, serve the embedded program with a demo app
 	@$(BIN)/python -m api.cli start --demo
@@ -27,6 +29,14 @@ fmt: .venv/dev  ## format and mend what can be mended
 
 bench: .venv/dev  ## measure against a bare proxy in the same run; asserts nothing
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+# Short jobs and indexing have processes of their own, so that neither waits for the other.
+worker: .venv/runtime  ## run the jobs of a scaled-out installation (QUEUE=celery)
+	@$(CELERY) worker -P gevent -n short@%h -c 16 -Q slipway.default,slipway.titles $(QUIET) & \
+	$(CELERY) worker -P gevent -n indexing@%h -c 2 -Q slipway.indexing $(QUIET) & wait
+
+beat: .venv/runtime  ## call the schedule of a scaled-out installation; one of these
+	@$(CELERY) beat --pidfile=
 
 migrate: .venv/dev  ## with m="what changes": write a migration; without: apply what there is
 	@if [ -n "$(m)" ]; then $(BIN)/python -m api.cli new-migration "$(m)"; else $(BIN)/python -m api.cli migrate; fi

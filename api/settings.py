@@ -79,11 +79,31 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, le=500, description="Database connections a process may hold.")
     redis_url: str = Field("", description="redis://…, needed by CHANNEL and CACHE redis.")
     broker_url: str = Field(
-        "", description="Message broker of Celery; empty: REDIS_URL. RabbitMQ serves too."
+        "", description="redis://… or amqp://… (RabbitMQ) for QUEUE=celery; empty: REDIS_URL."
     )
     storage: str = Field("local", description="Where files are kept: local, or a module path with a colon.")
-    vectors: Literal["local"] = Field("local", description="Where vectors are kept: local.")
-    queue: Literal["in_process"] = Field("in_process", description="What runs background jobs: in_process.")
+    vectors: str = Field(
+        "local",
+        description="Where vectors are kept: local (the database, searched in memory), pgvector, weaviate, "
+        "or a module path with a colon.",
+    )
+    vectors_cache_mb: int = Field(
+        512, ge=16, le=65536, description="Memory a process may use to search vectors; VECTORS=local."
+    )
+    weaviate_url: str = Field("", description="http://host:port, needed by VECTORS=weaviate.")
+    weaviate_grpc_port: int = Field(
+        50051, ge=1, le=65535, description="Port of Weaviate's gRPC on the host of WEAVIATE_URL."
+    )
+    weaviate_api_key: SecretStr | None = Field(
+        None, description="Key of that Weaviate; empty: it asks for none."
+    )
+    queue: Literal["in_process", "celery"] = Field(
+        "in_process",
+        description="What runs background jobs: in_process, or celery (workers and beat of their own).",
+    )
+    job_lease_s: float = Field(
+        60.0, ge=1, le=3600, description="How long a job of a dead worker waits until another takes it over."
+    )
     channel: str = Field(
         "", description="What carries event logs: memory or redis; empty: redis if REDIS_URL is set."
     )
@@ -106,6 +126,13 @@ class Settings(BaseSettings):
     document_max_mb: int = Field(100, ge=1, le=10240, description="Largest document upload.")
     audio_max_mb: int = Field(50, ge=1, le=10240, description="Largest audio upload.")
     video_max_mb: int = Field(100, ge=1, le=10240, description="Largest video upload.")
+    extract_timeout_s: int = Field(
+        60, ge=1, le=3600, description="Longest time, on the clock and of CPU, to read one document."
+    )
+    extract_memory_mb: int = Field(512, ge=128, le=65536, description="Most memory to read one document.")
+    indexing_max_segmentation_tokens_length: int = Field(
+        4000, ge=50, le=100_000, description="Most tokens a process rule may give a segment."
+    )
     files_url_ttl_s: int = Field(300, ge=1, le=86400, description="How long a signed file URL works.")
 
     # Sessions
@@ -167,6 +194,31 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_vectors(self) -> Self:
+        if self.vectors == "pgvector" and self.effective_database_url.startswith("sqlite"):
+            raise ValueError("VECTORS=pgvector needs a PostgreSQL as DATABASE_URL")
+        if self.vectors == "weaviate" and not self.weaviate_url:
+            raise ValueError("VECTORS=weaviate needs WEAVIATE_URL")
+        if self.weaviate_url and not _is_http_url(self.weaviate_url):
+            raise ValueError("WEAVIATE_URL must have the form http://host:port")
+        return self
+
+    @model_validator(mode="after")
+    def _check_queue(self) -> Self:
+        if self.queue == "in_process" and self.broker_url:
+            raise ValueError("BROKER_URL needs QUEUE=celery, because QUEUE=in_process has no broker")
+        if self.queue != "celery":
+            return self
+        if not self.effective_broker_url:
+            raise ValueError("QUEUE=celery needs BROKER_URL or REDIS_URL")
+        if not self.effective_broker_url.startswith(("redis://", "rediss://", "amqp://", "amqps://")):
+            raise ValueError("BROKER_URL must begin with redis:// or amqp://")
+        for name, value in (("CHANNEL", self.effective_channel), ("CACHE", self.effective_cache)):
+            if value == "memory":
+                raise ValueError(f"QUEUE=celery needs {name}=redis, because workers share no memory")
+        return self
+
+    @model_validator(mode="after")
     def _check_addresses(self) -> Self:
         if self.redis_url and not _is_redis_url(self.redis_url):
             raise ValueError("REDIS_URL must have the form redis://host:port/number")
@@ -183,6 +235,11 @@ class Settings(BaseSettings):
             if self.database_url.startswith(prefix):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(prefix)
         return self.database_url
+
+    @property
+    def effective_broker_url(self) -> str:
+        """BROKER_URL, or REDIS_URL when it is empty."""
+        return self.broker_url or self.redis_url
 
     @property
     def effective_channel(self) -> str:
@@ -213,6 +270,14 @@ def load_settings(env_file: str | None = ".env") -> Settings:
 def _is_redis_url(url: str) -> bool:
     try:
         return url.startswith(("redis://", "rediss://")) and urlsplit(url).port != 0
+    except ValueError:  # what stands for the port is none
+        return False
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # what stands for the port is none
         return False
 

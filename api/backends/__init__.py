@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from api import __version__
+from api.backends.extraction import Backend as ExtractionBackend
 from api.backends.offload import Backend as OffloadBackend
 from api.backends.secret import root_secret
 from api.core.egress import EgressPolicy
@@ -29,18 +30,32 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
         first_byte_s=settings.first_token_timeout_s,
         idle_s=settings.idle_timeout_s,
     )
+    offload = OffloadBackend.from_settings(settings)
     return Runtime(
         session_factory=session_factory,
         storage=load("storage", settings.storage).from_settings(settings),
         cache=load("cache", settings.effective_cache).from_settings(settings),
         channel=load("channel", settings.effective_channel).from_settings(settings),
+        keywords=load("keywords", _dialect(session_factory)).from_settings(
+            settings, sessions=session_factory
+        ),
         queue=load("queue", settings.queue).from_settings(settings),
-        offload=OffloadBackend.from_settings(settings),
+        offload=offload,
+        extractor=ExtractionBackend.from_settings(settings),
+        vectors=load("vectors", settings.vectors).from_settings(
+            settings, sessions=session_factory, offload=offload
+        ),
         vault=Vault(root_secret(settings)),
         http=HTTPClient(_policy(settings, allow_private=False), timeouts),
         provider_http=HTTPClient(_policy(settings, allow_private=may_be_private), timeouts),
         limits=to_limits(settings),
     )
+
+
+def _dialect(sessions: sessionmaker[Session]) -> str:
+    """Return the database's kind as its full-text index is named: postgres or sqlite."""
+    dialect: str = sessions.kw["bind"].dialect.name
+    return {"postgresql": "postgres"}.get(dialect, dialect)
 
 
 def _policy(settings: Settings, *, allow_private: bool) -> EgressPolicy:
@@ -84,6 +99,7 @@ def to_limits(settings: Settings) -> Limits:
             "audio": settings.audio_max_mb * MB,
             "video": settings.video_max_mb * MB,
         },
+        max_segment_tokens=settings.indexing_max_segmentation_tokens_length,
         files_url_ttl_s=settings.files_url_ttl_s,
         access_ttl_s=settings.access_ttl_s,
         refresh_ttl_s=settings.refresh_ttl_s,
@@ -94,5 +110,7 @@ def to_limits(settings: Settings) -> Limits:
         idle_timeout_s=settings.idle_timeout_s,
         run_timeout_s=settings.run_timeout_s,
         ping_interval_s=settings.ping_interval_s,
+        graceful_timeout_s=settings.graceful_timeout_s,
+        job_lease_s=settings.job_lease_s,
         cookie_domain=settings.cookie_domain,
     )

@@ -1,119 +1,101 @@
-"""Background jobs on a few threads of the serving process.
+"""Background jobs on Celery workers inside the serving process, woken through its memory.
 
-Wake-ups are kept in memory only: jobs are rows, and a tick finds those whose
-wake-up was lost. What must stay true: a job or a tick that fails is logged and
-takes no thread with it.
+The same app and tasks as in scale-out, with a broker that needs no server.
+Wake-ups are lost with the process: jobs are rows, and the sweep, which beat
+calls at once, finds those whose wake-up is gone.
 """
 
-import heapq
-import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Self, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
+from api.backends.ticker import Ticker
+from api.core.ports import Queue, Tick
 from api.settings import Settings
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from api.backends.queue.embedded import Embedded
 
-Tick: TypeAlias = tuple[float, Callable[[], None]]
-
+PLACES: Mapping[Queue, int] = MappingProxyType({Queue.DEFAULT: 4, Queue.TITLES: 4, Queue.INDEXING: 2})
+"""How many jobs of each queue run side by side."""
 MAX_WAITING = 100_000
 
 
 class Backend:
-    """Implements TaskQueue; until :meth:`start` it only remembers. One set of workers serves every queue."""
+    """Implements TaskQueue; until :meth:`start` it only remembers."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._due_at: dict[str, float] = {}
-        # Holds stale pairs too: a job asked for again for an earlier time keeps its later pair.
-        self._heap: list[tuple[float, str]] = []
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+        # For each job that waits, its queue, when it is due, and the message that counts: others are void.
+        self._waiting: dict[str, tuple[str, float, str]] = {}
+        self._lock = threading.Lock()
+        self._is_draining = False
+        self._celery: Embedded | None = None
+        self._ticker = Ticker(())
 
     @classmethod
     def from_settings(cls, _settings: Settings) -> Self:
         """Return an idle queue; it needs no setting."""
         return cls()
 
-    def enqueue(self, job_id: str, *, queue: str, delay_s: float = 0.0) -> None:  # noqa: ARG002 - see the class
+    def enqueue(self, job_id: str, *, queue: str, delay_s: float = 0.0) -> None:
         """Run the job after ``delay_s``; see TaskQueue.
 
         A job that waits already is not run twice, only earlier if asked for.
         Beyond 100,000 waiting jobs a wake-up is dropped.
         """
         due_at = time.monotonic() + delay_s
-        with self._changed:
-            waits_until = self._due_at.get(job_id)
-            if waits_until is None and len(self._due_at) >= MAX_WAITING:
+        with self._lock:
+            _, waits_until, _ = self._waiting.get(job_id, ("", float("inf"), ""))
+            is_full = len(self._waiting) >= MAX_WAITING and job_id not in self._waiting
+            if self._is_draining or is_full or waits_until <= due_at:
                 return
-            if waits_until is None or due_at < waits_until:
-                self._due_at[job_id] = due_at
-                heapq.heappush(self._heap, (due_at, job_id))
-                self._changed.notify()
+            message_id = f"{job_id}/{uuid4().hex[:8]}"
+            self._waiting[job_id] = (queue, due_at, message_id)
+        if self._celery is not None:
+            self._celery.send(job_id, queue, due_at, message_id)
 
-    def start(self, run: Callable[[str], None], ticks: Sequence[Tick], concurrency: int = 4) -> None:
-        """Start ``concurrency`` threads that call ``run(job_id)``, and one that calls the ticks.
+    def start(
+        self, run: Callable[[str], None], ticks: Sequence[Tick], *, places: Mapping[Queue, int] = PLACES
+    ) -> None:
+        """Start the workers, beat and the ticks of this process; see TaskQueue."""
+        from api.backends.queue.embedded import Embedded  # Celery is heavy; only who works loads it
 
-        A tick is called now and then every so many seconds, one after the other.
-        """
-        works = [lambda: self._work(run)] * concurrency
-        if ticks:
-            works.append(lambda: self._keep_ticking(ticks))
-        for number, work in enumerate(works):
-            thread = threading.Thread(target=work, name=f"job-{number}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        def run_if_current(job_id: str, message_id: str) -> None:
+            if self._take(job_id, message_id):
+                run(job_id)
+
+        celery = Embedded(run_if_current, ticks, places)
+        celery.start()
+        with self._lock:
+            self._celery = celery
+            remembered = list(self._waiting.items())
+        for job_id, (queue, due_at, message_id) in remembered:
+            celery.send(job_id, queue, due_at, message_id)
+        self._ticker = Ticker([tick for tick in ticks if not tick.is_shared])
+        self._ticker.start()
+
+    def drain(self) -> None:
+        """Start no more jobs; see TaskQueue."""
+        self._is_draining = True
+        if self._celery is not None:
+            self._celery.drain()
 
     def stop(self, timeout_s: float) -> bool:
         """Take no more jobs; wait for those that run and tell whether all ended in time."""
-        self._stopping.set()
-        with self._changed:
-            self._changed.notify_all()
         deadline = time.monotonic() + timeout_s
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        self.drain()
+        has_ticked = self._ticker.stop(timeout_s)
+        left_s = max(0.0, deadline - time.monotonic())
+        return (self._celery is None or self._celery.stop(left_s)) and has_ticked
 
-    def _work(self, run: Callable[[str], None]) -> None:
-        while (job_id := self._next_job()) is not None:
-            try:
-                run(job_id)
-            except Exception:
-                logger.exception("job %s failed", job_id)
-
-    def _next_job(self) -> str | None:
-        """Wait for a job that is due; None when the queue stops."""
-        with self._changed:
-            while not self._stopping.is_set():
-                wait_s = self._seconds_to_next()
-                if wait_s is None or wait_s > 0:
-                    self._changed.wait(wait_s)
-                    continue
-                _, job_id = heapq.heappop(self._heap)
-                del self._due_at[job_id]
-                if self._heap:
-                    self._changed.notify()  # a wake-up stands for one job; let the next be looked at
-                return job_id
-        return None
-
-    def _seconds_to_next(self) -> float | None:
-        """Drop stale pairs; return the time until the first job is due, None without one."""
-        while self._heap:
-            due_at, job_id = self._heap[0]
-            if self._due_at.get(job_id) == due_at:
-                return due_at - time.monotonic()
-            heapq.heappop(self._heap)
-        return None
-
-    def _keep_ticking(self, ticks: Sequence[Tick]) -> None:
-        agenda = [(time.monotonic(), place) for place in range(len(ticks))]
-        while not self._stopping.wait(max(0.0, agenda[0][0] - time.monotonic())):
-            place = agenda[0][1]
-            every_s, tick = ticks[place]
-            try:
-                tick()
-            except Exception:
-                logger.exception("a tick failed")
-            heapq.heapreplace(agenda, (time.monotonic() + every_s, place))
+    def _take(self, job_id: str, message_id: str) -> bool:
+        """Tell whether the message is the one that counts for a job; then the job waits no more."""
+        with self._lock:
+            _, _, current = self._waiting.get(job_id, ("", 0.0, ""))
+            if self._is_draining or current != message_id:
+                return False
+            del self._waiting[job_id]
+            return True

@@ -1,0 +1,245 @@
+"""Full text in PostgreSQL: a GIN index over tokens, each named after its collection.
+
+Because the collection is part of each token, the index alone tells a tenant's
+entries from others'. It only says which entries have a token; ranking is
+api/core/rag/keyword_search.py. Reading through the entries of a common word
+would cost more than all the rest, so those are counted in a sample: one entry
+of ``SAMPLED`` carries the token ``#`` besides its words.
+"""
+
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session, sessionmaker
+
+from api.backends.keywords import tables
+from api.core.rag import keyword_search
+from api.core.rag.chunk import Hit, TextEntry
+from api.core.rag.keyword_search import Passage, Probe, Size, Tokens
+from api.settings import Settings
+
+SAMPLED = 16
+SAMPLE = "#"
+MIN_IN_SAMPLE = 32
+"""With fewer entries in the sample than this, all of them are counted."""
+
+MAKE = text("INSERT INTO keyword_collections (collection) VALUES (:collection) ON CONFLICT DO NOTHING")
+
+# Another writer may have indexed the same id since it was removed here; the
+# latest wins, and the size is off by one entry, which only weighs words.
+INSERT = text("""
+INSERT INTO keyword_entries (scope, id, segment_id, document_id, words, tokens)
+VALUES (:scope, :id, :segment_id, :document_id, :words, array_to_tsvector(CAST(:tokens AS text[])))
+ON CONFLICT (scope, id) DO UPDATE SET segment_id = excluded.segment_id,
+    document_id = excluded.document_id, words = excluded.words, tokens = excluded.tokens
+""")
+
+REMOVE = text("""
+DELETE FROM keyword_entries
+WHERE scope = :scope AND (id = ANY(CAST(:ids AS text[])) OR document_id = :document_id)
+RETURNING words
+""")
+
+# Each writer adds a row, so that none waits for another's commit, and replaces
+# by their sum those rows that nobody else is replacing.
+GROW = text("""
+WITH free AS (
+    SELECT number FROM keyword_sizes WHERE scope = :scope FOR UPDATE SKIP LOCKED
+), folded AS (
+    DELETE FROM keyword_sizes USING free WHERE keyword_sizes.number = free.number
+    RETURNING keyword_sizes.entries, keyword_sizes.words
+)
+INSERT INTO keyword_sizes (scope, entries, words)
+SELECT :scope, coalesce(sum(entries), 0) + :entries, coalesce(sum(words), 0) + :words FROM folded
+""")
+
+# With a LIMIT the planner may prefer reading the whole table.
+PLAN = text("SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)")
+
+COUNT = text("""
+SELECT asked.place - 1, CASE
+    WHEN sample.entries >= :min_in_sample THEN sample.entries * :sampled
+    ELSE (SELECT count(*) FROM keyword_entries WHERE tokens @@ CAST(asked.query AS tsquery))
+END
+FROM unnest(CAST(:queries AS text[]), CAST(:samples AS text[])) WITH ORDINALITY
+    AS asked (query, sample, place)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS entries FROM keyword_entries WHERE tokens @@ CAST(asked.sample AS tsquery)
+) AS sample
+""")
+
+PROBE = """
+SELECT ARRAY(
+    SELECT number FROM keyword_entries WHERE tokens @@ CAST(asked.query AS tsquery) {among} LIMIT asked.top
+)
+FROM unnest(CAST(:queries AS text[]), CAST(:limits AS int[])) WITH ORDINALITY AS asked (query, top, place)
+ORDER BY place
+"""
+PROBE_ALL = text(PROBE.format(among=""))
+PROBE_AMONG = text(PROBE.format(among="AND document_id = ANY(CAST(:documents AS text[]))"))
+
+NUMBERS = text("""
+SELECT number FROM keyword_entries
+WHERE scope = :scope AND document_id = ANY(CAST(:documents AS text[])) LIMIT :limit
+""")
+
+PASSAGES = text("""
+SELECT id, segment_id, document_id, words, array_to_string(tsvector_to_array(tokens), ' ') AS tokens
+FROM keyword_entries WHERE number = ANY(CAST(:numbers AS bigint[]))
+""")
+
+
+class Backend:
+    """A KeywordIndex in the program's PostgreSQL database."""
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self._sessions = sessions
+
+    @classmethod
+    def from_settings(cls, _settings: Settings, *, sessions: sessionmaker[Session]) -> Self:
+        """Use the program's own database."""
+        return cls(sessions)
+
+    def upsert(self, collection: str, entries: Sequence[TextEntry], *, unit: object = None) -> None:
+        """Index the entries, replacing those of the same id; see KeywordIndex."""
+        if not entries:
+            return
+        # In one order, so that writers of the same entries wait for each other and never in a circle.
+        latest = sorted({entry.id: entry for entry in entries}.values(), key=lambda entry: entry.id)
+        indexed = [keyword_search.tokens_of(entry.text) for entry in latest]
+        with tables.writing(self._sessions, unit) as session:
+            session.execute(MAKE, {"collection": collection})
+            scope = tables.find_scope(session, collection)
+            assert scope is not None
+            removed = _remove(session, scope, ids=[entry.id for entry in latest], document_id=None)
+            rows = [
+                _to_row(scope, entry, tokens, words)
+                for entry, (tokens, words) in zip(latest, indexed, strict=True)
+            ]
+            session.execute(INSERT, rows)
+            words = sum(words for _, words in indexed)
+            _grow(session, scope, Size(len(rows) - removed.entries, words - removed.words))
+
+    def search(
+        self, collections: Sequence[str], query: str, *, top_k: int, documents: Collection[str] | None = None
+    ) -> list[Hit]:
+        """Return the entries that match best; see KeywordIndex."""
+        with tables.reading(self._sessions) as session:
+            session.execute(PLAN)
+            sources = [_Source(session, *found) for found in tables.load_scopes(session, collections)]
+            return keyword_search.search(sources, query, top_k=top_k, documents=documents)
+
+    def delete(
+        self,
+        collection: str,
+        *,
+        ids: Collection[str] | None = None,
+        document_id: str | None = None,
+        unit: object = None,
+    ) -> None:
+        """Remove entries by their ids, or all of a document; see KeywordIndex."""
+        with tables.writing(self._sessions, unit) as session:
+            scope = tables.find_scope(session, collection)
+            if scope is None:
+                return
+            removed = _remove(session, scope, ids=ids or (), document_id=document_id)
+            if removed.entries:
+                _grow(session, scope, Size(-removed.entries, -removed.words))
+
+    def drop(self, collection: str, *, unit: object = None) -> None:
+        """Remove a collection with all it holds; see KeywordIndex."""
+        with tables.writing(self._sessions, unit) as session:
+            scope = tables.find_scope(session, collection)
+            for table in (tables.ENTRIES, tables.SIZES, tables.COLLECTIONS):
+                session.execute(table.delete().where(table.c.scope == scope))
+
+    def ids(self, collection: str) -> Iterator[str]:
+        """Yield the id of every entry; see KeywordIndex."""
+        return tables.iterate_ids(self._sessions, collection)
+
+    def collections(self) -> Iterator[str]:
+        """Yield the names of all collections; see KeywordIndex."""
+        return tables.iterate_collections(self._sessions)
+
+
+def _to_row(scope: int, entry: TextEntry, tokens: Sequence[str], words: int) -> dict[str, object]:
+    if zlib.crc32(entry.id.encode()) % SAMPLED == 0:
+        tokens = [*tokens, SAMPLE]
+    return {
+        "scope": scope,
+        "id": entry.id,
+        "segment_id": entry.segment_id,
+        "document_id": entry.document_id,
+        "words": words,
+        "tokens": [f"{scope}:{token}" for token in tokens],
+    }
+
+
+def _remove(session: Session, scope: int, *, ids: Collection[str], document_id: str | None) -> Size:
+    chosen = {"scope": scope, "ids": list(ids), "document_id": document_id}
+    words = session.scalars(REMOVE, chosen).all()
+    return Size(len(words), sum(words))
+
+
+def _grow(session: Session, scope: int, size: Size) -> None:
+    session.execute(GROW, {"scope": scope, "entries": size.entries, "words": size.words})
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Postings of one collection."""
+
+    session: Session
+    collection: str
+    scope: int
+    size: Size
+
+    def count(self, words: Sequence[str]) -> dict[str, int]:
+        queries = [self._lexeme(word) for word in words]
+        asked = {
+            "queries": queries,
+            "samples": [f"{query} & {self._lexeme(SAMPLE)}" for query in queries],
+            "min_in_sample": MIN_IN_SAMPLE,
+            "sampled": SAMPLED,
+        }
+        return {words[place]: entries for place, entries in self.session.execute(COUNT, asked)}
+
+    def probe(self, probes: Sequence[Probe], documents: Collection[str] | None) -> Sequence[Iterable[int]]:
+        asked = {
+            "queries": [self._expression(probe) for probe in probes],
+            "limits": [probe.limit for probe in probes],
+        }
+        if documents is None:
+            return self.session.scalars(PROBE_ALL, asked).all()
+        return self.session.scalars(PROBE_AMONG, {**asked, "documents": list(documents)}).all()
+
+    def numbers(self, documents: Collection[str], limit: int) -> list[int]:
+        chosen = {"scope": self.scope, "documents": list(documents), "limit": limit}
+        return list(self.session.scalars(NUMBERS, chosen))
+
+    def passages(self, numbers: Collection[int]) -> list[Passage]:
+        prefix = f"{self.scope}:"
+        return [
+            Passage(
+                id=row.id,
+                segment_id=row.segment_id,
+                document_id=row.document_id,
+                words=row.words,
+                tokens=Tokens(row.tokens, prefix),
+            )
+            for row in self.session.execute(PASSAGES, {"numbers": list(numbers)})
+        ]
+
+    def _expression(self, probe: Probe) -> str:
+        token = self._lexeme(probe.token)
+        if not probe.beside:
+            return token
+        return f"{token} & ({' | '.join(map(self._lexeme, probe.beside))})"
+
+    def _lexeme(self, token: str) -> str:
+        """Return a token as tsquery takes it, quoted."""
+        escaped = token.replace("'", "''")
+        return f"'{self.scope}:{escaped}'"

@@ -1,0 +1,237 @@
+"""Full text in SQLite: one FTS5 table for each collection, fed with tokens.
+
+A table of its own makes other tenants' entries cost nothing, and removing a
+collection a matter of dropping it. FTS5 only tells which entries have a token
+(``detail=none``, the smallest and fastest form); ranking is
+api/core/rag/keyword_search.py. The tables are plain ones: a contentless table
+cannot delete on the SQLite of Debian 12.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from api.backends.keywords import tables
+from api.core.rag import keyword_search
+from api.core.rag.chunk import Hit, TextEntry
+from api.core.rag.keyword_search import Passage, Probe, Size, Tokens
+from api.settings import Settings
+
+# Tokens are told apart by spaces alone: the tokenizer takes letters, digits and
+# all that is not ASCII; an apostrophe is stored as one that is not.
+CREATE = """
+CREATE VIRTUAL TABLE IF NOT EXISTS {table}
+USING fts5(tokens, detail=none, columnsize=0, tokenize="ascii tokenchars '^'")
+"""
+
+ADD_ENTRIES = text("""
+INSERT INTO keyword_entries (number, scope, id, segment_id, document_id, words)
+VALUES (:number, :scope, :id, :segment_id, :document_id, :words)
+""")
+ADD_TOKENS = "INSERT INTO {table} (rowid, tokens) VALUES (:number, :tokens)"
+
+CHOSEN = """FROM keyword_entries WHERE scope = :scope AND (
+    id IN (SELECT value FROM json_each(:ids)) OR document_id = :document_id
+)"""
+MEASURE = text(f"SELECT count(*), sum(words) {CHOSEN}")
+REMOVE_TOKENS = "DELETE FROM {table} WHERE rowid IN (SELECT number {chosen})"
+REMOVE_ENTRIES = text(f"DELETE {CHOSEN}")
+
+COUNT = "SELECT value, (SELECT count(*) FROM {table} WHERE {table} MATCH value) FROM json_each(:phrases)"
+
+PROBE = """SELECT {place:d} AS place, group_concat(number) FROM (
+    SELECT {table}.rowid AS number FROM {table} {among} WHERE {table} MATCH ? LIMIT {limit:d}
+)"""
+AMONG = """JOIN keyword_entries ON keyword_entries.number = {table}.rowid
+    AND document_id IN (SELECT value FROM json_each(?))"""
+
+NUMBERS = text("""
+SELECT number FROM keyword_entries
+WHERE scope = :scope AND document_id IN (SELECT value FROM json_each(:documents)) LIMIT :limit
+""")
+
+PASSAGES = """
+SELECT entry.id, entry.segment_id, entry.document_id, entry.words, {table}.tokens
+FROM json_each(:numbers) AS wanted
+JOIN keyword_entries AS entry ON entry.number = wanted.value JOIN {table} ON {table}.rowid = wanted.value
+"""
+
+
+class Backend:
+    """A KeywordIndex in the program's SQLite file."""
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self._sessions = sessions
+
+    @classmethod
+    def from_settings(cls, _settings: Settings, *, sessions: sessionmaker[Session]) -> Self:
+        """Use the program's own database."""
+        return cls(sessions)
+
+    def upsert(self, collection: str, entries: Sequence[TextEntry], *, unit: object = None) -> None:
+        """Index the entries, replacing those of the same id; see KeywordIndex."""
+        if not entries:
+            return
+        latest = {entry.id: (entry, *keyword_search.tokens_of(entry.text)) for entry in entries}
+        with tables.writing(self._sessions, unit) as session:
+            scope = _make(session, collection)
+            _remove(session, scope, ids=latest, document_id=None)
+            first = 1 + (session.scalar(text("SELECT max(number) FROM keyword_entries")) or 0)
+            rows = [
+                {
+                    "number": number,
+                    "scope": scope,
+                    "id": entry.id,
+                    "segment_id": entry.segment_id,
+                    "document_id": entry.document_id,
+                    "words": words,
+                    "tokens": " ".join(tokens).replace("'", "’"),
+                }
+                for number, (entry, tokens, words) in enumerate(latest.values(), first)
+            ]
+            session.execute(ADD_ENTRIES, rows)
+            session.execute(_on(ADD_TOKENS, scope), rows)
+            _grow(session, scope, Size(len(rows), sum(words for _, _, words in latest.values())))
+
+    def search(
+        self, collections: Sequence[str], query: str, *, top_k: int, documents: Collection[str] | None = None
+    ) -> list[Hit]:
+        """Return the entries that match best; see KeywordIndex."""
+        with tables.reading(self._sessions) as session:
+            session.execute(text("BEGIN"))  # one state of the database for all statements
+            sources = [_Source(session, *found) for found in tables.load_scopes(session, collections)]
+            return keyword_search.search(sources, query, top_k=top_k, documents=documents)
+
+    def delete(
+        self,
+        collection: str,
+        *,
+        ids: Collection[str] | None = None,
+        document_id: str | None = None,
+        unit: object = None,
+    ) -> None:
+        """Remove entries by their ids, or all of a document; see KeywordIndex."""
+        with tables.writing(self._sessions, unit) as session:
+            scope = tables.find_scope(session, collection)
+            if scope is not None:
+                _remove(session, scope, ids=ids or (), document_id=document_id)
+
+    def drop(self, collection: str, *, unit: object = None) -> None:
+        """Remove a collection with all it holds; see KeywordIndex."""
+        with tables.writing(self._sessions, unit) as session:
+            scope = tables.find_scope(session, collection)
+            if scope is None:
+                return
+            for table in (tables.ENTRIES, tables.SIZES, tables.COLLECTIONS):
+                session.execute(table.delete().where(table.c.scope == scope))
+            session.execute(_on("DROP TABLE {table}", scope))
+
+    def ids(self, collection: str) -> Iterator[str]:
+        """Yield the id of every entry; see KeywordIndex."""
+        return tables.iterate_ids(self._sessions, collection)
+
+    def collections(self) -> Iterator[str]:
+        """Yield the names of all collections; see KeywordIndex."""
+        return tables.iterate_collections(self._sessions)
+
+
+def _on(statement: str, scope: int, **parts: object) -> TextClause:
+    """Return a statement on the table of a collection."""
+    return text(statement.format(table=_table(scope), **parts))
+
+
+def _table(scope: int) -> str:
+    return f"keyword_tokens_{scope:d}"
+
+
+def _make(session: Session, collection: str) -> int:
+    """Return the scope of a collection, which is made when it is not there."""
+    inserted = text(
+        "INSERT INTO keyword_collections (collection) VALUES (:collection) ON CONFLICT DO NOTHING"
+    )
+    if session.execute(inserted, {"collection": collection}).rowcount:  # type: ignore[attr-defined]  # of a cursor
+        scope = tables.find_scope(session, collection)
+        assert scope is not None
+        session.execute(_on(CREATE, scope))
+        session.execute(tables.SIZES.insert().values(scope=scope, entries=0, words=0))
+        return scope
+    scope = tables.find_scope(session, collection)
+    assert scope is not None
+    return scope
+
+
+def _remove(session: Session, scope: int, *, ids: Collection[str], document_id: str | None) -> None:
+    chosen = {"scope": scope, "ids": tables.to_json(ids), "document_id": document_id}
+    entries, words = session.execute(MEASURE, chosen).one()
+    if entries:
+        session.execute(_on(REMOVE_TOKENS, scope, chosen=CHOSEN), chosen)
+        session.execute(REMOVE_ENTRIES, chosen)
+        _grow(session, scope, Size(-entries, -words))
+
+
+def _grow(session: Session, scope: int, size: Size) -> None:
+    session.execute(
+        tables.SIZES.update()
+        .where(tables.SIZES.c.scope == scope)
+        .values(entries=tables.SIZES.c.entries + size.entries, words=tables.SIZES.c.words + size.words)
+    )
+
+
+def _phrase(token: str) -> str:
+    """Return a token as FTS5 takes it; words hold neither a double quote nor a space."""
+    return f'"{token}"'.replace("'", "’")
+
+
+def _expression(probe: Probe) -> str:
+    if not probe.beside:
+        return _phrase(probe.token)
+    return f"{_phrase(probe.token)} AND ({' OR '.join(map(_phrase, probe.beside))})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Postings of one collection."""
+
+    session: Session
+    collection: str
+    scope: int
+    size: Size
+
+    def count(self, words: Sequence[str]) -> dict[str, int]:
+        phrases = dict(zip(map(_phrase, words), words, strict=True))
+        found = self.session.execute(_on(COUNT, self.scope), {"phrases": tables.to_json(phrases)})
+        return {phrases[phrase]: count for phrase, count in found}
+
+    def probe(self, probes: Sequence[Probe], documents: Collection[str] | None) -> Sequence[Iterable[int]]:
+        if not probes:
+            return []
+        among = "" if documents is None else AMONG.format(table=_table(self.scope))
+        chosen = [] if documents is None else [tables.to_json(documents)]
+        parts, given = [], []
+        for place, probe in enumerate(probes):
+            parts.append(PROBE.format(table=_table(self.scope), place=place, among=among, limit=probe.limit))
+            given += [*chosen, _expression(probe)]
+        # A statement of its own for each query: not worth compiling and keeping.
+        statement = " UNION ALL ".join(parts) + " ORDER BY place"
+        found = self.session.connection().exec_driver_sql(statement, tuple(given))
+        return [list(map(int, numbers.split(","))) if numbers else [] for _, numbers in found]
+
+    def numbers(self, documents: Collection[str], limit: int) -> list[int]:
+        chosen = {"scope": self.scope, "documents": tables.to_json(documents), "limit": limit}
+        return list(self.session.scalars(NUMBERS, chosen))
+
+    def passages(self, numbers: Collection[int]) -> list[Passage]:
+        found = self.session.execute(_on(PASSAGES, self.scope), {"numbers": tables.to_json(numbers)})
+        return [
+            Passage(
+                id=row.id,
+                segment_id=row.segment_id,
+                document_id=row.document_id,
+                words=row.words,
+                tokens=Tokens(row.tokens.replace("’", "'")),
+            )
+            for row in found
+        ]

@@ -1,0 +1,142 @@
+"""The tables both keyword indexes keep in the program's own database; made by migration 0004.
+
+What must stay true: a collection's size is the sum of its rows in
+``keyword_sizes``, changed in the same transaction as its entries.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    exc,
+    func,
+    select,
+)
+from sqlalchemy.orm import Session, sessionmaker
+
+from api.core.rag.keyword_search import Size
+from api.errors import Unavailable
+
+PAGE_ROWS = 1_000
+
+METADATA = MetaData()
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+COLLECTIONS = Table(
+    "keyword_collections",
+    METADATA,
+    Column("scope", NUMBER, primary_key=True),
+    Column("collection", String(36), nullable=False),
+    UniqueConstraint("collection", name="uq_keyword_collections_collection"),
+)
+"""``scope`` is the short name an index knows a collection by."""
+
+ENTRIES = Table(
+    "keyword_entries",
+    METADATA,
+    Column("number", NUMBER, primary_key=True),
+    Column("scope", NUMBER, nullable=False),
+    Column("id", String(36), nullable=False),
+    Column("segment_id", String(36), nullable=False),
+    Column("document_id", String(36), nullable=False),
+    Column("words", Integer, nullable=False),
+    UniqueConstraint("scope", "id", name="uq_keyword_entries_scope_id"),
+    Index("ix_keyword_entries_scope_document_id", "scope", "document_id"),
+)
+"""On PostgreSQL with one column more: ``tokens``, a tsvector with a GIN index."""
+
+SIZES = Table(
+    "keyword_sizes",
+    METADATA,
+    Column("number", NUMBER, primary_key=True),
+    Column("scope", NUMBER, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("words", BigInteger, nullable=False),
+    Index("ix_keyword_sizes_scope", "scope"),
+)
+
+
+@contextmanager
+def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """Yield a session for reading; raises Unavailable where the database does not answer."""
+    with _faults_told(), sessions() as session:
+        yield session
+
+
+@contextmanager
+def writing(sessions: sessionmaker[Session], unit: object) -> Iterator[Session]:
+    """Yield the caller's session, or one of our own that commits; raises Unavailable."""
+    with _faults_told():
+        if unit is None:
+            with sessions.begin() as session:
+                yield session
+        else:
+            assert isinstance(unit, Session)
+            yield unit
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise Unavailable("The full-text index is not available; try again shortly.") from error
+
+
+def find_scope(session: Session, collection: str) -> int | None:
+    """Return the scope of a collection, or None when there is no such collection."""
+    return session.scalar(select(COLLECTIONS.c.scope).where(COLLECTIONS.c.collection == collection))
+
+
+def load_scopes(session: Session, collections: Sequence[str]) -> list[tuple[str, int, Size]]:
+    """Return (collection, scope, size) of those collections that exist, in one statement."""
+    statement = (
+        select(
+            COLLECTIONS.c.collection,
+            COLLECTIONS.c.scope,
+            func.coalesce(func.sum(SIZES.c.entries), 0),
+            func.coalesce(func.sum(SIZES.c.words), 0),
+        )
+        .outerjoin(SIZES, SIZES.c.scope == COLLECTIONS.c.scope)
+        .where(COLLECTIONS.c.collection.in_(set(collections)))
+        .group_by(COLLECTIONS.c.collection, COLLECTIONS.c.scope)
+    )
+    return [
+        (collection, scope, Size(int(entries), int(words)))
+        for collection, scope, entries, words in session.execute(statement)
+    ]
+
+
+def iterate_ids(sessions: sessionmaker[Session], collection: str) -> Iterator[str]:
+    """Yield the ids of a collection's entries, page by page; no session is held between pages."""
+    last = ""
+    while True:
+        with reading(sessions) as session:
+            scope = find_scope(session, collection)
+            page = select(ENTRIES.c.id).where(ENTRIES.c.scope == scope, ENTRIES.c.id > last)
+            ids = session.scalars(page.order_by(ENTRIES.c.id).limit(PAGE_ROWS)).all()
+        yield from ids
+        if len(ids) < PAGE_ROWS:
+            return
+        last = ids[-1]
+
+
+def iterate_collections(sessions: sessionmaker[Session]) -> Iterator[str]:
+    """Yield the names of all collections."""
+    with reading(sessions) as session:
+        names = session.scalars(select(COLLECTIONS.c.collection)).all()
+    yield from names
+
+
+def to_json(values: Collection[str] | Collection[int]) -> str:
+    """Return a list as SQLite takes it in one parameter, however long it is."""
+    return json.dumps(list(values))

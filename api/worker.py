@@ -1,0 +1,59 @@
+"""The process that works but does not serve: ``celery -A api.worker worker -P gevent``, and its beat."""
+
+import api.gevent_boot  # noqa: F401  # isort: skip  # the patch comes before everything it patches
+
+import os
+import sys
+import threading
+import time
+
+from celery import signals
+
+from api.app_factory import create_worker
+from api.runtime import Runtime
+from api.services.shutdown import RESERVED_S, Shutdown
+from api.settings import SettingsError
+
+POLL_S = 0.5
+
+try:
+    celery, _runtime = create_worker()
+except SettingsError as error:
+    sys.exit(str(error))
+
+
+class _Ending:
+    """Ends the jobs within the grace time: Celery by itself would wait for them without end."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._shutdown = Shutdown(runtime)
+        self._is_told = False
+
+    def watch(self, **_signal: object) -> None:
+        """Wait, beside the worker, until it is told to stop."""
+        threading.Thread(target=self._end, name="shutdown", daemon=True).start()
+
+    def begin(self, **_signal: object) -> None:
+        """Note that the worker was told; called in the event loop, where nothing may wait."""
+        self._is_told = True
+
+    def _end(self) -> None:
+        while not self._is_told:
+            time.sleep(POLL_S)
+        self._shutdown.begin(self._runtime.limits.graceful_timeout_s - RESERVED_S)
+        self._shutdown.end_work(lambda: False)
+        if self._runtime.live_jobs:
+            self._shutdown.close()
+            os._exit(0)  # Celery would still wait for what was given back to others
+
+    def close(self, **_signal: object) -> None:
+        """Close what carried the jobs, all of which have ended."""
+        self._shutdown.close()
+
+
+_ending = _Ending(_runtime)
+signals.setup_logging.connect(lambda **_: None, weak=False)  # the program logs as it does elsewhere
+signals.worker_ready.connect(_ending.watch, weak=False)
+signals.worker_shutting_down.connect(_ending.begin, weak=False)
+signals.worker_shutdown.connect(_ending.close, weak=False)
