@@ -20,7 +20,8 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from api.core.events import Channel
 from api.core.http import HTTPClient
-from api.core.ports import Cache, Cancel, Offload, Storage, TaskQueue
+from api.core.ports import Cache, Cancel, Extractor, Offload, Storage, TaskQueue
+from api.core.rag.vector_store import KeywordIndex, VectorStore
 from api.core.vault import Vault
 from api.errors import NotFound, Unavailable
 from api.models.base import new_id
@@ -53,6 +54,7 @@ class Limits:
     max_active_requests: int
     max_json_bytes: int
     max_file_bytes: dict[str, int]
+    max_segment_tokens: int
     files_url_ttl_s: int
     access_ttl_s: int
     refresh_ttl_s: int
@@ -63,6 +65,8 @@ class Limits:
     idle_timeout_s: float
     run_timeout_s: float
     ping_interval_s: float
+    graceful_timeout_s: int
+    job_lease_s: float
     cookie_domain: str
 
 
@@ -103,16 +107,20 @@ class Runtime:
     model providers, which an owner may put on a private network. ``owner``
     names this process in rows that must be taken over when it dies.
     ``used_keys`` collects when API keys were used, to be written now and then;
-    ``live_runs`` are the runs of this process that have not ended, by task id;
-    ``epochs`` count what makes remembered things out of date.
+    ``live_runs`` are the runs of this process that have not ended, by task id,
+    ``live_jobs`` its jobs, by id and attempt; ``epochs`` count what makes
+    remembered things out of date.
     """
 
     session_factory: sessionmaker[Session]
     storage: Storage
     cache: Cache
     channel: Channel
+    keywords: KeywordIndex
     queue: TaskQueue
     offload: Offload
+    extractor: Extractor
+    vectors: VectorStore
     vault: Vault
     http: HTTPClient
     provider_http: HTTPClient
@@ -121,6 +129,7 @@ class Runtime:
     used_keys: dict[str, datetime] = field(default_factory=dict)
     live_runs: dict[str, Cancel] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    live_jobs: dict[tuple[str, int], Cancel] = field(default_factory=dict)
     owner: str = field(default_factory=new_id)
 
     @contextmanager

@@ -4,6 +4,8 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, text
 
+from api.backends.vectors import local_tables
+
 LOCK_ID = 4_871_936
 """PostgreSQL advisory lock: of two starts at once, one migrates and the other finds it done."""
 
@@ -15,13 +17,19 @@ def migrate() -> None:
         _take_turn(connection)
         context.configure(
             connection=connection,
-            target_metadata=database.metadata,
+            target_metadata=[database.metadata, local_tables.METADATA],
+            include_name=_is_migrated,
             render_as_batch=True,
             compare_type=True,
         )
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()
+
+
+def _is_migrated(name: str | None, kind: str, _parents: object) -> bool:
+    """Tell whether a table is one of those compared: pgvector and the keyword index look after theirs."""
+    return kind != "table" or not (name or "").startswith(("vectors_", "keyword_"))
 
 
 def _take_turn(connection: Connection) -> None:

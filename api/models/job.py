@@ -13,8 +13,9 @@ from api.models.types import Id, Json, UTCDateTime
 class JobRow(TenantScoped, Base):
     """A job, written in the transaction of the change it follows; the queue only wakes workers.
 
-    A worker leases it by compare-and-set on (``attempt``, ``leased_until``); a
-    worker whose lease ran out may no longer write its end. Done rows are removed.
+    A worker leases it by compare-and-set: ``attempt`` grows with every lease and
+    so tells the holder from those before it, ``failures`` counts the attempts
+    that raised or whose worker died. Done rows are removed.
     """
 
     __tablename__ = "jobs"
@@ -25,6 +26,7 @@ class JobRow(TenantScoped, Base):
     payload: Mapped[dict[str, Any]] = mapped_column(Json)
     run_at: Mapped[datetime] = mapped_column(UTCDateTime)
     attempt: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")
     leased_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     failed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_error: Mapped[str | None] = mapped_column(Text)
