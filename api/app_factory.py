@@ -1,7 +1,7 @@
 """The composition root: puts settings, backends, doors and jobs together."""
 
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import orjson
 from flask import Flask
@@ -9,22 +9,26 @@ from flask.json.provider import JSONProvider
 from flask_migrate import Migrate
 
 from api.backends import build_runtime
+from api.backends.broker import Broker
 from api.backends.database import create_database, session_factory
 from api.controllers import register_doors
 from api.controllers.http.uploads import HouseRequest
 from api.core.model_runtime import providers
 from api.logs import configure_logging
-from api.models import account, app, conversation, file, job, provider
+from api.models import account, app, conversation, dataset, document, file, job, provider
 from api.models.base import Base
 from api.runtime import Runtime
-from api.settings import Settings, load_settings
+from api.settings import Settings, SettingsError, load_settings
 from api.tasks import MODULES
 from api.tasks.registry import run_job
-from api.tasks.schedule import SCHEDULE
+from api.tasks.schedule import to_ticks
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 PLUG_INS = (providers, MODULES)
 """Importing these fills the registries of providers and tasks."""
-TABLES = (account, app, conversation, file, job, provider)
+TABLES = (account, app, conversation, dataset, document, file, job, provider)
 """Importing these fills the metadata."""
 
 
@@ -69,7 +73,25 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def start_worker(flask: Flask) -> None:
-    """Start the in-process worker and its schedule; called once, in the serving process."""
+    """Start the queue's part of a serving process; called once, and only there."""
     runtime = cast("Runtime", flask.extensions["runtime"])
-    ticks = [(every_s, partial(tick, runtime)) for every_s, tick in SCHEDULE]
-    runtime.queue.start(partial(run_job, runtime), ticks)
+    runtime.queue.start(partial(run_job, runtime), to_ticks(runtime))
+
+
+def create_worker(settings: Settings | None = None) -> "tuple[Celery, Runtime]":
+    """Return the Celery app of a process that works but does not serve, and what it works with.
+
+    Raises SettingsError where jobs run in the serving process.
+    """
+    from api.backends.celery_app import create_celery  # Celery is heavy; a serving process may do without
+
+    settings = settings or load_settings()
+    if settings.queue != "celery":
+        raise SettingsError(f"QUEUE={settings.queue} runs jobs in the serving process; set QUEUE=celery.")
+    runtime = cast("Runtime", create_app(settings).extensions["runtime"])
+    celery = create_celery(
+        Broker.from_settings(settings),
+        lambda job_id, _message_id: run_job(runtime, job_id),
+        to_ticks(runtime),
+    )
+    return celery, runtime

@@ -139,7 +139,7 @@ def _greet(settings: Settings, runtime: Runtime) -> None:
     """Make the demo on an empty database, and print how to use it, now and on every later start."""
     given = settings.owner_password.get_secret_value() if settings.owner_password else None
     try:
-        made = make_demo(runtime, email=settings.owner_email, password=given)
+        made = make_demo(runtime, email=settings.owner_email, password=given, pages=_pages())
     except InvalidRequest as exc:
         raise SettingsError(f"OWNER_PASSWORD: {exc.message}") from None
     path = settings.data_dir / DEMO_FILE
@@ -150,6 +150,12 @@ def _greet(settings: Settings, runtime: Runtime) -> None:
     key = path.read_text().strip().removeprefix(f"{DEMO_KEY}=")
     url = server_url(settings.public_url, settings.host, settings.port)
     click.echo(banner(url, key, made))
+
+
+def _pages() -> list[Path]:
+    """Return the pages of our documentation, where they lie beside the program."""
+    root = Path(__file__).parents[1]
+    return sorted((root / "docs").rglob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
 
 
 def _keep_key(path: Path, key: str) -> None:

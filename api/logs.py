@@ -53,7 +53,7 @@ def configure_logging(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx2", "httpcore2", "openai", "anthropic", "alembic"):
+    for noisy in ("httpx2", "httpcore2", "openai", "anthropic", "alembic", "celery", "kombu"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -16,12 +16,10 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from api.controllers.http.errors import Refused, dialect_code
 from api.errors import AppError, BadRequest, Internal
-from api.services.shutdown import Shutdown
+from api.services.shutdown import RESERVED_S, Shutdown
 
 logger = logging.getLogger(__name__)
 
-RESERVED_S = 5.0
-"""What is kept of the graceful time-out to tell the runs that are left, and to close."""
 POLL_S = 0.5
 REFUSALS: dict[type[Exception], AppError] = {
     faults.LimitRequestLine: Refused(414, "The request line is too long."),
@@ -32,13 +30,13 @@ REFUSALS: dict[type[Exception], AppError] = {
 
 
 class Server(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
-    """A gevent worker that ends its runs before it ends, and whose own answers are as any other."""
+    """A gevent worker that ends its work before it ends, and whose own answers are as any other."""
 
     def run(self) -> None:
         """Serve until told to stop; then end the runs, while requests are still answered, and close."""
         self.shutdown = Shutdown(self.wsgi.extensions["runtime"])
         self.is_serving = True
-        ending = threading.Thread(target=self._end_runs, name="shutdown", daemon=True)
+        ending = threading.Thread(target=self._end_work, name="shutdown", daemon=True)
         ending.start()
         try:
             super().run()
@@ -50,11 +48,11 @@ class Server(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
             ending.join()
             self.shutdown.close()
 
-    def _end_runs(self) -> None:
+    def _end_work(self) -> None:
         while self.alive:
             time.sleep(POLL_S)
         self.shutdown.begin(self.cfg.graceful_timeout - RESERVED_S)
-        self.shutdown.end_runs(lambda: self.is_serving)
+        self.shutdown.end_work(lambda: self.is_serving)
 
     def handle_request(self, *request: object) -> None:
         """Answer a request; once told to stop, end its connection instead of waiting for the next."""

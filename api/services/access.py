@@ -6,20 +6,26 @@ workspace. A malformed id is simply one that does not exist.
 
 import uuid
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
-from api.errors import NotFound
+from api.errors import Forbidden, NotFound
 from api.models.app import App
 from api.models.conversation import Conversation, Message
+from api.models.dataset import Dataset, DatasetMember, ExternalKnowledgeAPI, MetadataField, Tag
+from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
-from api.principal import ActorKind, Principal
+from api.principal import ActorKind, Principal, Role
 
 
 class AppNotFound(NotFound):
     """There is no such app in the caller's workspace."""
 
     code = "app_not_found"
+
+
+class DocumentNotFound(NotFound):
+    """There is no such document in the dataset."""
 
 
 class FileNotFound(NotFound):
@@ -81,6 +87,139 @@ def access_message(session: Session, principal: Principal, app_id: str, message_
         row = session.scalars(query).one_or_none()
     if row is None:
         raise NotFound("Message Not Exists.")
+    return row
+
+
+def access_dataset(session: Session, principal: Principal, dataset_id: str) -> Dataset:
+    """Return a dataset the caller may use.
+
+    Raises NotFound for one that is not of the caller's workspace, Forbidden for
+    one that its members keep to themselves, or that is closed to keys.
+    """
+    if is_id(dataset_id):
+        here = and_(Dataset.tenant_id == principal.tenant_id, Dataset.id == dataset_id.lower())
+        found = session.execute(select(Dataset, may_use(principal)).where(here)).one_or_none()
+        if found is not None and found[1]:
+            dataset: Dataset = found[0]
+            if principal.kind is ActorKind.SERVICE and not dataset.enable_api:
+                raise Forbidden("Dataset api access is not enabled.")
+            return dataset
+        if found is not None:
+            raise Forbidden("You do not have permission to access this dataset.")
+    raise NotFound("Dataset not found.")
+
+
+def may_use(principal: Principal) -> ColumnElement[bool]:
+    """Return the condition that a dataset is open to the caller: by its permission, or to the owner.
+
+    A dataset operator needs to be named by each dataset it did not make.
+    """
+    is_named = (
+        select(DatasetMember.id)
+        .where(DatasetMember.dataset_id == Dataset.id, DatasetMember.account_id == principal.id)
+        .exists()
+    )
+    if principal.role is Role.DATASET_OPERATOR:
+        return or_(Dataset.created_by == principal.id, is_named)
+    if principal.role is Role.OWNER:
+        return Dataset.id.is_not(None)
+    return or_(
+        Dataset.created_by == principal.id,
+        Dataset.permission == "all_team_members",
+        and_(Dataset.permission == "partial_members", is_named),
+    )
+
+
+def check_may_edit(principal: Principal) -> None:
+    """Raise Forbidden for a member who may only look at knowledge; dataset operators may change it."""
+    if principal.role is Role.NORMAL:
+        raise Forbidden("Changing knowledge needs the role editor.")
+
+
+def access_external_api(session: Session, principal: Principal, api_id: str) -> ExternalKnowledgeAPI:
+    """Return an external knowledge API of the caller's workspace; raises NotFound."""
+    row = None
+    if is_id(api_id):
+        query = select(ExternalKnowledgeAPI).where(
+            ExternalKnowledgeAPI.tenant_id == principal.tenant_id, ExternalKnowledgeAPI.id == api_id.lower()
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("External knowledge API not found.")
+    return row
+
+
+def access_metadata_field(
+    session: Session, principal: Principal, dataset: Dataset, field_id: str
+) -> MetadataField:
+    """Return a metadata field of a dataset the caller was let into; raises NotFound."""
+    row = None
+    if is_id(field_id):
+        query = select(MetadataField).where(
+            MetadataField.tenant_id == principal.tenant_id,
+            MetadataField.dataset_id == dataset.id,
+            MetadataField.id == field_id.lower(),
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("Metadata field not found.")
+    return row
+
+
+def access_tag(session: Session, principal: Principal, tag_id: str) -> Tag:
+    """Return a tag of the caller's workspace; raises NotFound."""
+    row = None
+    if is_id(tag_id):
+        query = select(Tag).where(Tag.tenant_id == principal.tenant_id, Tag.id == tag_id.lower())
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("Tag not found.")
+    return row
+
+
+def access_document(session: Session, principal: Principal, dataset: Dataset, document_id: str) -> Document:
+    """Return a document of a dataset the caller was let into; raises DocumentNotFound."""
+    row = None
+    if is_id(document_id):
+        query = select(Document).where(
+            Document.tenant_id == principal.tenant_id,
+            Document.dataset_id == dataset.id,
+            Document.id == document_id.lower(),
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise DocumentNotFound("Document Not Exists.")
+    return row
+
+
+def access_segment(session: Session, principal: Principal, document: Document, segment_id: str) -> Segment:
+    """Return a segment of a document the caller was let into; raises NotFound."""
+    row = None
+    if is_id(segment_id):
+        query = select(Segment).where(
+            Segment.tenant_id == principal.tenant_id,
+            Segment.document_id == document.id,
+            Segment.version == document.version,
+            Segment.id == segment_id.lower(),
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("Segment not found.")
+    return row
+
+
+def access_child_chunk(session: Session, principal: Principal, segment: Segment, chunk_id: str) -> ChildChunk:
+    """Return a child chunk of a segment the caller was let into; raises NotFound."""
+    row = None
+    if is_id(chunk_id):
+        query = select(ChildChunk).where(
+            ChildChunk.tenant_id == principal.tenant_id,
+            ChildChunk.segment_id == segment.id,
+            ChildChunk.id == chunk_id.lower(),
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("Child chunk not found.")
     return row
 
 

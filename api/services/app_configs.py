@@ -4,19 +4,16 @@ Rows never change once written, so that what a process has parsed of one stays
 right. Wire: docs/wire/apps.md#model-config.
 """
 
-from collections.abc import Iterator
-
 from sqlalchemy.orm import Session
 
 from api.core.apps.config import load_model_config
 from api.core.apps.spec import CONFIGURED_MODES, AppMode
 from api.core.model_runtime.types import ModelRef, ModelType
-from api.core.ports import JSONObject, JSONValue
-from api.errors import InvalidRequest
+from api.core.ports import JSONObject
 from api.models.app import App, AppModelConfig
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import providers
+from api.services import app_knowledge, providers
 from api.services.access import AppNotFound, access_app
 
 SERVER_KEYS = frozenset({"id", "created_by", "created_at", "updated_by", "updated_at", "annotation_reply"})
@@ -85,7 +82,8 @@ def save_config(
     sent: JSONObject = {
         key: value for key, value in raw.items() if value is not None and key not in SERVER_KEYS
     }
-    model = load_model_config(sent).model
+    checked = load_model_config(sent)
+    model = checked.model
     providers.check_usable(
         runtime,
         session,
@@ -94,7 +92,8 @@ def save_config(
         ModelType.LLM,
         names=("model.provider", "model.name"),
     )
-    _check_datasets(sent)
+    app_knowledge.check_knowledge(session, principal, checked)
+    app_knowledge.keep_knowledge(session, app, checked)
     config = _plain_config(model.ref) | sent | {"model": model.model_dump()}
     return store_config(session, principal, app, config)
 
@@ -114,21 +113,3 @@ def store_config(session: Session, principal: Principal, app: App, config: JSONO
     app.updated_by = principal.id
     session.flush()
     return row
-
-
-def _check_datasets(config: JSONObject) -> None:
-    """Refuse knowledge: there is none in any workspace yet, so every id is an unknown one."""
-    for dataset_id in _dataset_ids(config):
-        raise InvalidRequest(f"Dataset {dataset_id!r} does not exist.", field="dataset_configs")
-
-
-def _dataset_ids(config: JSONObject) -> Iterator[JSONValue]:
-    """Yield the ids of the knowledge a configuration names, as retrieval source or as an agent's tool."""
-    for path in (("dataset_configs", "datasets", "datasets"), ("agent_mode", "tools")):
-        items: JSONValue = config
-        for key in path:
-            items = items.get(key) if isinstance(items, dict) else None
-        for item in items if isinstance(items, list) else ():
-            dataset = item.get("dataset") if isinstance(item, dict) else None
-            if isinstance(dataset, dict):
-                yield dataset.get("id")

@@ -1,17 +1,23 @@
-"""Makes a fresh installation usable at once: an owner, a demo app, its key."""
+"""Makes a fresh installation usable at once: an owner, a demo app that knows our documentation, its key."""
 
+import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from api.core.model_runtime.types import ModelRef
 from api.core.ports import JSONObject
 from api.principal import ActorKind, Principal, Role
 from api.runtime import Runtime
-from api.services import accounts, app_configs, apps, setup, tokens
+from api.services import accounts, app_configs, apps, datasets, document_sources, setup, tokens
 from api.services.accounts import AlreadySetUp
+from api.services.document_settings import DocumentSettings
+from api.services.uploads import IncomingFile
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 DEMO_APP = "Slipway demo"
+DEMO_DATASET = "Slipway documentation"
 DEMO_MODEL = ModelRef("builtin", "extractive-qa")
 DEMO_PROMPT = """Answer from the context.
 <context>
@@ -33,8 +39,12 @@ class Demo:
     app_key: str = field(repr=False)
 
 
-def make_demo(runtime: Runtime, *, email: str, password: str | None) -> Demo | None:
+def make_demo(
+    runtime: Runtime, *, email: str, password: str | None, pages: Sequence[Path] = ()
+) -> Demo | None:
     """Make owner, demo app and key on an empty database; None where there is an owner already.
+
+    ``pages`` become the documents of a dataset that the app answers from.
 
     Raises InvalidRequest for a password that may not be chosen.
     """
@@ -57,15 +67,32 @@ def make_demo(runtime: Runtime, *, email: str, password: str | None) -> Demo | N
                 description="Quotes its context.",
                 is_demo=True,
             )
-            app_configs.save_config(runtime, session, principal, app.id, demo_config())
+            dataset = datasets.create_dataset(
+                runtime,
+                session,
+                principal,
+                {"name": DEMO_DATASET, "indexing_technique": "economy", "permission": "all_team_members"},
+            )
+            app_configs.save_config(runtime, session, principal, app.id, demo_config(dataset.id))
             _, key = tokens.create_token(session, principal, name="demo", app_id=app.id)
     except AlreadySetUp:  # by another start that was faster
         return None
+    for page in pages:
+        document_sources.create_from_file(
+            runtime, principal, dataset.id, _to_file(page), DocumentSettings(), name=page.name
+        )
     return Demo(email=email, password=None if password else chosen, app_key=key)
 
 
-def demo_config() -> JSONObject:
-    """Return the configuration of the demo app."""
+def _to_file(page: Path) -> IncomingFile:
+    data = page.read_bytes()
+    return IncomingFile(
+        name=page.name, content=page.open("rb"), size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+    )
+
+
+def demo_config(dataset_id: str) -> JSONObject:
+    """Return the configuration of the demo app, which answers from a dataset."""
     return {
         "model": {
             "provider": DEMO_MODEL.provider,
@@ -74,6 +101,11 @@ def demo_config() -> JSONObject:
             "completion_params": {},
         },
         "pre_prompt": DEMO_PROMPT,
+        "dataset_configs": {
+            "retrieval_model": "multiple",
+            "top_k": 4,
+            "datasets": {"datasets": [{"dataset": {"enabled": True, "id": dataset_id}}]},
+        },
         "opening_statement": "Ask me what Slipway is.",
         "suggested_questions": ["What is Slipway?", "What happens when the client goes away?"],
     }
@@ -98,7 +130,7 @@ def banner(url: str, key: str, made: Demo | None) -> str:
         lines.append(f"  Password (shown once)       {made.password}")
     lines += [
         "",
-        "The demo app answers from its own context; the built-in model quotes and does not generate.",
+        "The demo app answers from our documentation; the built-in model quotes and does not generate.",
         "Stream an answer:",
         "",
         curl_line(url, key, "streaming"),

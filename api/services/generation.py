@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -24,7 +25,7 @@ from api.errors import AppError, AppUnavailable, BadRequest, Internal, NotFound
 from api.models.base import Base, new_id, utc_now
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
-from api.services import conversations, files, idempotency, limits, messages, providers, titles
+from api.services import app_knowledge, conversations, files, idempotency, limits, messages, providers, titles
 from api.services.recorder import Recorder
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,9 @@ def _launch(
 
     def drive() -> None:
         try:
-            _drive(_events(runtime, app, started, Deps(models=models, cancel=cancel)), log, recorder)
+            retrieve = partial(app_knowledge.consult, runtime, app, recorder.principal, models, cancel)
+            deps = Deps(models=models, cancel=cancel, retrieve=retrieve)
+            _drive(_events(runtime, app, started, deps), log, recorder)
         finally:
             forget()
             limits.free_slot(runtime, slot)

@@ -2,18 +2,19 @@
 
 The queue backend only wakes a worker with the row's id, so a lost or repeated
 wake-up loses and doubles nothing: whoever holds the lease runs the job, and a
-worker whose lease ran out can no longer write its end.
+worker whose lease was lost can no longer write. services/leases.py keeps a
+lease while its job runs.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from api.core.ports import JSONObject, JSONValue
+from api.core.ports import Cancel, JSONObject, JSONValue, Queue
 from api.logs import request_id
 from api.models.base import Base, new_id, utc_now
 from api.models.job import JobRow
@@ -21,7 +22,6 @@ from api.runtime import Runtime, on_commit
 
 INSERT_JOB = Base.metadata.tables["jobs"].insert()
 REQUEST_ID = "request_id"
-LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 5
 BACK_OFF = timedelta(seconds=2)
 
@@ -29,20 +29,61 @@ BACK_OFF = timedelta(seconds=2)
 class Job(StrEnum):
     """Every kind of background work, by name; tasks/registry.py says what each one calls."""
 
+    CRAWL_WEBSITE = "crawl_website"
+    FORGET_ENTRIES = "forget_entries"
+    INDEX_DOCUMENT = "index_document"
     NAME_CONVERSATION = "name_conversation"
     PURGE_APP = "purge_app"
     PURGE_CONVERSATION = "purge_conversation"
+    PURGE_DATASET = "purge_dataset"
+    PURGE_DOCUMENT = "purge_document"
+    REBUILD_DATASET = "rebuild_dataset"
+
+
+class LeaseLost(Exception):
+    """Another worker may have the job by now: what this one still does must not be stored."""
+
+
+class WorkerLost(Exception):
+    """The job's workers died again and again, so perhaps of the job itself."""
+
+
+class Postpone(Exception):
+    """Raised by a job that wants to be run again ``delay_s`` seconds later, without having failed."""
+
+    def __init__(self, delay_s: float, reason: str) -> None:
+        super().__init__(reason)
+        self.delay_s = delay_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to run one attempt of a job until its time is up."""
+    """The right to run one attempt of a job, for ``length_s`` seconds from when it was last extended.
+
+    ``cancel`` is set when the attempt must end early, with LeaseLost or, at a
+    shutdown, with Postpone as its failure. A job that takes long looks at it
+    between steps (:meth:`check`) and hands it to what waits.
+    """
 
     job_id: str
     tenant_id: str
     name: Job
+    queue: str
     payload: JSONObject
     attempt: int
+    failures: int = 0
+    length_s: float
+    cancel: Cancel = field(default_factory=Cancel, compare=False, repr=False)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the job fails for good when this attempt does."""
+        return self.failures + 1 >= MAX_ATTEMPTS
+
+    def check(self) -> None:
+        """Raise LeaseLost or Postpone where this attempt must end now."""
+        if self.cancel.failure is not None:
+            raise self.cancel.failure
 
 
 def enqueue_on_commit(
@@ -52,7 +93,7 @@ def enqueue_on_commit(
     payload: Mapping[str, JSONValue],
     *,
     tenant_id: str,
-    queue: str = "default",
+    queue: Queue = Queue.DEFAULT,
 ) -> None:
     """Write the job with the caller's transaction and wake a worker once that is committed."""
     job_id = new_id()
@@ -62,50 +103,98 @@ def enqueue_on_commit(
         "tenant_id": tenant_id,
         "created_at": now,
         "name": job.value,
-        "queue": queue,
+        "queue": queue.value,
         "payload": {**payload, REQUEST_ID: request_id.get()},
         "run_at": now,
         "attempt": 0,
+        "failures": 0,
     }
     session.execute(INSERT_JOB, row)
-    on_commit(session, lambda: runtime.queue.enqueue(job_id, queue=queue))
+    on_commit(session, lambda: runtime.queue.enqueue(job_id, queue=queue.value))
 
 
-def lease_job(session: Session, job_id: str) -> Lease | None:
-    """Take the job for one attempt; None when it is done, not yet due, failed for good or held by another."""
+def lease_job(session: Session, job_id: str, length_s: float) -> Lease | None:
+    """Take the job for one attempt; None when it is done, not yet due, failed for good or held by another.
+
+    A lease that ran out instead of being given back counts as a failure.
+    """
     now = utc_now()
     is_free = or_(JobRow.leased_until.is_(None), JobRow.leased_until < now)
     row = session.execute(
         update(JobRow)
         .where(JobRow.id == job_id, JobRow.failed_at.is_(None), JobRow.run_at <= now, is_free)
-        .values(leased_until=now + LEASE, attempt=JobRow.attempt + 1)
-        .returning(JobRow.tenant_id, JobRow.name, JobRow.payload, JobRow.attempt)
+        .values(
+            leased_until=now + timedelta(seconds=length_s),
+            attempt=JobRow.attempt + 1,
+            failures=JobRow.failures + case((JobRow.leased_until.is_(None), 0), else_=1),
+        )
+        .returning(
+            JobRow.tenant_id, JobRow.name, JobRow.queue, JobRow.payload, JobRow.attempt, JobRow.failures
+        )
     ).one_or_none()
     if row is None:
         return None
     return Lease(
-        job_id=job_id, tenant_id=row.tenant_id, name=Job(row.name), payload=row.payload, attempt=row.attempt
+        job_id=job_id,
+        tenant_id=row.tenant_id,
+        name=Job(row.name),
+        queue=row.queue,
+        payload=row.payload,
+        attempt=row.attempt,
+        failures=row.failures,
+        length_s=length_s,
     )
+
+
+def check_lease(session: Session, lease: Lease) -> None:
+    """Extend the lease, and hold the job's row until the transaction ends; raises LeaseLost.
+
+    Called first in each transaction in which a job writes, it fences off a worker
+    whose job another one took meanwhile.
+    """
+    until = utc_now() + timedelta(seconds=lease.length_s)
+    held = session.execute(
+        update(JobRow).where(_is_held_by(lease)).values(leased_until=until).returning(JobRow.id)
+    ).one_or_none()
+    if held is None:
+        raise LeaseLost(f"The lease of attempt {lease.attempt} of job {lease.job_id!r} is lost.")
 
 
 def finish_job(session: Session, lease: Lease) -> None:
     """Remove a job that is done, unless its lease was lost meanwhile."""
-    session.execute(delete(JobRow).where(JobRow.id == lease.job_id, JobRow.attempt == lease.attempt))
+    session.execute(delete(JobRow).where(_is_held_by(lease)))
 
 
 def fail_job(session: Session, lease: Lease, error: str) -> None:
     """Put a job that raised back for later, with growing pauses; the last attempt fails for good."""
     now = utc_now()
-    is_over = lease.attempt >= MAX_ATTEMPTS
+    failures = lease.failures + 1
     session.execute(
         update(JobRow)
-        .where(JobRow.id == lease.job_id, JobRow.attempt == lease.attempt)
+        .where(_is_held_by(lease))
         .values(
             leased_until=None,
+            failures=failures,
             last_error=error[:1000],
-            run_at=now + BACK_OFF * 2**lease.attempt,
-            failed_at=now if is_over else None,
+            run_at=now + BACK_OFF * 2**failures,
+            failed_at=now if lease.is_last else None,
         )
+    )
+
+
+def postpone_job(runtime: Runtime, session: Session, lease: Lease, postpone: Postpone) -> None:
+    """Give the job back, to be run again when it asked for; that is no failure."""
+    session.execute(
+        update(JobRow)
+        .where(_is_held_by(lease))
+        .values(
+            leased_until=None,
+            last_error=str(postpone)[:1000],
+            run_at=utc_now() + timedelta(seconds=postpone.delay_s),
+        )
+    )
+    on_commit(
+        session, lambda: runtime.queue.enqueue(lease.job_id, queue=lease.queue, delay_s=postpone.delay_s)
     )
 
 
@@ -126,3 +215,8 @@ def wake_due_jobs(runtime: Runtime, *, limit: int = 100) -> int:
     for job_id, queue in due:
         runtime.queue.enqueue(job_id, queue=queue)
     return len(due)
+
+
+def _is_held_by(lease: Lease) -> ColumnElement[bool]:
+    """Tell the row whose latest attempt is this lease's, and was not given back."""
+    return and_(JobRow.id == lease.job_id, JobRow.attempt == lease.attempt, JobRow.leased_until.is_not(None))

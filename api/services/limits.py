@@ -58,10 +58,17 @@ def app_ceilings(limits: Limits, app: AppSpec) -> tuple[Ceiling, ...]:
     """Return what one call of an app's API is counted against: the workspace's plan, then the app's own."""
     if not limits.are_rate_limits_on:
         return ()
-    plan = PLAN_WINDOWS.get(app.plan, limits.enterprise_windows)
     own = (Window(limit=app.api_rpm, seconds=MINUTE), Window(limit=app.api_rph, seconds=HOUR))
-    pairs = [*((f"tenant:{app.tenant_id}", w) for w in plan), *((f"app:{app.id}", w) for w in own)]
-    return tuple(Ceiling(key, window) for key, window in pairs if window.limit)
+    ceilings = tuple(Ceiling(f"app:{app.id}", window) for window in own if window.limit)
+    return workspace_ceilings(limits, app.tenant_id, app.plan) + ceilings
+
+
+def workspace_ceilings(limits: Limits, tenant_id: str, plan: str) -> tuple[Ceiling, ...]:
+    """Return what every public API call is counted against, whatever it is for: the workspace's plan."""
+    if not limits.are_rate_limits_on:
+        return ()
+    windows = PLAN_WINDOWS.get(plan, limits.enterprise_windows)
+    return tuple(Ceiling(f"tenant:{tenant_id}", window) for window in windows if window.limit)
 
 
 def account_ceilings(limits: Limits, principal: Principal) -> tuple[Ceiling, ...]:

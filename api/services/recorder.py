@@ -15,6 +15,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.core.events import ErrorOccurred, Event, MessageEnd, RunHeader, TextChunk, TextReplaced, to_json
+from api.core.ports import Queue
 from api.errors import Unavailable
 from api.models.base import Base, utc_now
 from api.principal import Principal
@@ -131,7 +132,7 @@ class Recorder:
                     Job.NAME_CONVERSATION,
                     {"message_id": header.message_id},
                     tenant_id=header.tenant_id,
-                    queue="titles",
+                    queue=Queue.TITLES,
                 )
         self.is_stored = True
 

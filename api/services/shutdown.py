@@ -2,8 +2,9 @@
 
 A run belongs to the server, so a process that is told to stop lets its runs go
 on for a while, whether or not anybody reads them, and fails those that are left
-so that each is stored and told. What must stay true: the process beats until
-its last run has ended, or others would take its runs for lost.
+so that each is stored and told. Its jobs have the same time; what is left of
+them is given back. What must stay true: the process beats until its last run
+has ended, or others would take its runs for lost.
 """
 
 import logging
@@ -17,13 +18,16 @@ from sqlalchemy import delete
 from api.errors import Unavailable
 from api.models.job import WorkerBeat
 from api.runtime import Runtime
+from api.services import leases
 
 logger = logging.getLogger(__name__)
 
+RESERVED_S = 5.0
+"""What is kept of the graceful time-out to tell the runs that are left, and to close."""
 TELL_S = 3.0
 """How long failed runs have to store and tell their end."""
 JOBS_S = 1.0
-"""How long background jobs have to end; one that is cut is run again by another process."""
+"""How long the worker has to end once its jobs have."""
 POLL_S = 0.1
 
 
@@ -38,17 +42,19 @@ class Shutdown:
         """Let the runs go on for ``patience_s`` seconds from now, or shorter where that was said before."""
         self._fail_at = min(self._fail_at, time.monotonic() + patience_s)
 
-    def end_runs(self, may_start_more: Callable[[], bool]) -> None:
-        """Wait until no run is left and none can start; fail those whose time is up.
+    def end_work(self, may_start_more: Callable[[], bool]) -> None:
+        """Take no more jobs; wait until none and no run is left or can start; end those whose time is up.
 
         Returns at the latest ``TELL_S`` seconds after that time, whatever is left.
         """
-        while self._runtime.live_runs or may_start_more():
+        self._runtime.queue.drain()
+        while self._runtime.live_runs or self._runtime.live_jobs or may_start_more():
             overdue_s = time.monotonic() - self._fail_at
             if overdue_s >= TELL_S:
                 break
             if overdue_s >= 0:
                 self._fail_runs()
+                leases.end_jobs(self._runtime)
             time.sleep(POLL_S)
         for task_id in list(self._runtime.live_runs):
             logger.error("run lost by the shutdown", extra={"task_id": task_id})
@@ -60,7 +66,7 @@ class Shutdown:
                 cancel.set(Unavailable("The server is shutting down; ask again."))
 
     def close(self) -> None:
-        """Stop the jobs, bring the channel's last events out, close idle connections and sign off.
+        """Stop the jobs, give back what is left, bring the channel's last events out, and sign off.
 
         Each step is taken whatever the others raise.
         """
@@ -71,6 +77,14 @@ class Shutdown:
             steps.callback(runtime.http.close)
             steps.callback(runtime.channel.stop)
             steps.callback(runtime.queue.stop, JOBS_S)
+            steps.callback(self._give_back_jobs)
+
+    def _give_back_jobs(self) -> None:
+        """Let others have the jobs at once; where the database is away, when their leases have run out."""
+        try:
+            leases.give_back(self._runtime)
+        except Unavailable:
+            logger.warning("could not give jobs back")
 
     def _sign_off(self) -> None:
         """Beat no more; where the database is away, others notice by the silence."""

@@ -9,17 +9,17 @@ import secrets
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec
 from api.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
-from api.models.account import Tenant
+from api.models.account import Tenant, TenantMember
 from api.models.app import APIToken, App, AppModelConfig
 from api.models.base import utc_now
-from api.principal import Principal
+from api.principal import ActorKind, Principal, Role
 from api.runtime import Runtime
 from api.services import app_specs, end_users, remembered
 from api.services.access import is_id
@@ -28,6 +28,7 @@ ALPHABET = string.ascii_letters + string.digits
 MAX_KEYS = 10
 SCOPES = ("chat", "completion", "workflow", "file", "audio", "dataset")
 DEFAULT_SCOPES = ("chat", "completion", "workflow")
+KeyKind = Literal["app", "dataset"]
 MODES_OF_SCOPE = {
     "chat": CHAT_MODES,
     "completion": frozenset({AppMode.COMPLETION}),
@@ -53,6 +54,15 @@ class KeyCaller:
         return end_users.to_principal(self.app.tenant_id, self.app.id, user)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeCaller:
+    """A caller with a dataset key: whose rights it has, and which key it is."""
+
+    key_id: str
+    principal: Principal
+    plan: str
+
+
 def hash_token(token: str) -> str:
     """Return what is stored of a key."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
@@ -65,10 +75,12 @@ def create_token(
     name: str,
     app_id: str | None,
     permissions: tuple[str, ...] = DEFAULT_SCOPES,
+    kind: KeyKind = "app",
 ) -> tuple[APIToken, str]:
     """Make an app key (or, without ``app_id``, a workspace key); return its row and the key itself.
 
-    The key is not stored and cannot be shown again. Raises TooManyKeys at the
+    One of kind ``dataset`` opens the datasets of the workspace. The key is not
+    stored and cannot be shown again. Raises TooManyKeys at the
     eleventh, however many ask at once.
     """
     # Makers of keys take turns at the workspace's row; nothing in it changes.
@@ -79,18 +91,18 @@ def create_token(
         .execution_options(synchronize_session=False)
     )
     held = select(func.count()).where(
-        APIToken.tenant_id == principal.tenant_id, APIToken.kind == "app", APIToken.app_id == app_id
+        APIToken.tenant_id == principal.tenant_id, APIToken.kind == kind, APIToken.app_id == app_id
     )
     if session.scalar(held) >= MAX_KEYS:  # type: ignore[operator]  # a count is never null
         raise TooManyKeys(f"Cannot create more than {MAX_KEYS} API keys for this resource type.")
-    token = "app-" + "".join(secrets.choice(ALPHABET) for _ in range(24))
+    token = f"{kind}-" + "".join(secrets.choice(ALPHABET) for _ in range(24))
     row = APIToken(
         tenant_id=principal.tenant_id,
         app_id=app_id,
-        kind="app",
+        kind=kind,
         name=name,
         token_hash=hash_token(token),
-        masked=f"app-…{token[-4:]}",
+        masked=f"{kind}-…{token[-4:]}",
         permissions=list(permissions),
         created_by=principal.id,
     )
@@ -99,9 +111,11 @@ def create_token(
     return row, token
 
 
-def load_tokens(session: Session, principal: Principal, app_id: str | None) -> list[APIToken]:
-    """Return the keys of an app (None: all app and workspace keys), newest first."""
-    query = select(APIToken).where(APIToken.tenant_id == principal.tenant_id, APIToken.kind == "app")
+def load_tokens(
+    session: Session, principal: Principal, app_id: str | None, kind: KeyKind = "app"
+) -> list[APIToken]:
+    """Return the keys of an app (None: all of the kind), newest first."""
+    query = select(APIToken).where(APIToken.tenant_id == principal.tenant_id, APIToken.kind == kind)
     if app_id is not None:
         query = query.where(APIToken.app_id == app_id)
     return list(session.scalars(query.order_by(APIToken.created_at.desc(), APIToken.id)))
@@ -159,6 +173,25 @@ def _caller_of_app(
     return record
 
 
+def authenticate_dataset(runtime: Runtime, token: str) -> KnowledgeCaller:
+    """Return the caller a dataset key stands for: it may do what its maker may do now; one statement.
+
+    Workspace keys of the scope ``dataset`` are dataset keys too. Raises
+    Unauthorized for any other key, Forbidden where the workspace is archived.
+    """
+    with runtime.reading() as session:
+        record = session.connection().execute(_KNOWLEDGE, {"token_hash": hash_token(token)}).one_or_none()
+    if record is None or not (record.kind == "dataset" or "dataset" in record.permissions):
+        raise Unauthorized("Access token is invalid")
+    if record.tenant_status != "normal":
+        raise Forbidden("The workspace's status is archived.")
+    runtime.used_keys[record.id] = utc_now()
+    role = Role.from_wire(record.role) if record.role else Role.NORMAL
+    maker = record.created_by or record.id
+    principal = Principal(tenant_id=record.tenant_id, kind=ActorKind.SERVICE, id=maker, role=role)
+    return KnowledgeCaller(key_id=record.id, principal=principal, plan=record.plan)
+
+
 def save_uses(runtime: Runtime) -> None:
     """Write down when the keys used since the last call were used; run twice a minute, off the requests."""
     uses = {key_id: runtime.used_keys.pop(key_id) for key_id in list(runtime.used_keys)}
@@ -191,6 +224,25 @@ def _caller_query(app_condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]
         .where(APIToken.kind == "app", APIToken.token_hash == bindparam("token_hash"))
     )
 
+
+_KNOWLEDGE = (
+    select(
+        APIToken.id,
+        APIToken.tenant_id,
+        APIToken.kind,
+        APIToken.permissions,
+        APIToken.created_by,
+        Tenant.status.label("tenant_status"),
+        Tenant.plan,
+        TenantMember.role,
+    )
+    .join(Tenant, Tenant.id == APIToken.tenant_id)
+    .outerjoin(
+        TenantMember,
+        and_(TenantMember.tenant_id == APIToken.tenant_id, TenantMember.account_id == APIToken.created_by),
+    )
+    .where(APIToken.app_id.is_(None), APIToken.token_hash == bindparam("token_hash"))
+)
 
 # Built once, and run past the ORM: every public call runs one of these.
 _CALLER = _caller_query(App.id == APIToken.app_id)

@@ -5,6 +5,8 @@ without bytes cannot be. What must stay true: the storage key is made here and
 holds nothing a client wrote.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
@@ -57,13 +59,26 @@ def create_upload(
     Raises FilenameMissing, InvalidRequest, FileExtensionBlocked or Unsupported
     for what is wrong with it, and Unavailable where it cannot be stored.
     """
+    row = to_row(principal, sent)
+    runtime.storage.put(row.storage_key, sent.content)
+    kept = _keep(runtime, principal, row, claim)
+    return to_stored(kept)
+
+
+def to_stored(row: UploadFile) -> StoredFile:
+    """Return what is shown of an upload."""
+    return StoredFile(**{name: getattr(row, name) for name in StoredFile.__dataclass_fields__})
+
+
+def to_row(principal: Principal, sent: IncomingFile) -> UploadFile:
+    """Return the row of a file that is about to be stored; raises what ``create_upload`` does."""
     name = file_kinds.accept_name(sent.name)
     if not sent.size_bytes:
         raise InvalidRequest("The file is empty.", field="file", fault="too_short")
     file_kinds.check_content(name, sent.content.read(file_kinds.HEAD_BYTES))
     sent.content.seek(0)
     now = utc_now()
-    row = UploadFile(
+    return UploadFile(
         id=new_id(),
         created_at=now,
         tenant_id=principal.tenant_id,
@@ -78,9 +93,17 @@ def create_upload(
         created_by=principal.id,
         created_by_role=principal.kind.value,
     )
-    runtime.storage.put(row.storage_key, sent.content)
-    kept = _keep(runtime, principal, row, claim)
-    return StoredFile(**{name: getattr(kept, name) for name in StoredFile.__dataclass_fields__})
+
+
+@contextmanager
+def storing(runtime: Runtime, row: UploadFile, content: BinaryIO) -> Iterator[None]:
+    """Store the bytes of a row that the block writes; they go again where it raises."""
+    runtime.storage.put(row.storage_key, content)
+    try:
+        yield
+    except BaseException:
+        runtime.storage.delete(row.storage_key)
+        raise
 
 
 def _keep(

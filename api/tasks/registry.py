@@ -9,20 +9,28 @@ from collections.abc import Callable
 
 from api.logs import request_id
 from api.runtime import Runtime
-from api.services import jobs
-from api.services.jobs import Job, Lease
+from api.services import jobs, leases
+from api.services.jobs import MAX_ATTEMPTS, Job, Lease, LeaseLost, Postpone, WorkerLost
 
 logger = logging.getLogger(__name__)
 
 Task = Callable[[Runtime, Lease], None]
+GiveUp = Callable[[Runtime, Lease, Exception], None]
 TASKS: dict[Job, Task] = {}
+GIVE_UPS: dict[Job, GiveUp] = {}
 
 
-def task(job: Job) -> Callable[[Task], Task]:
-    """Register the function that runs a job; it must bear being run twice."""
+def task(job: Job, *, give_up: GiveUp | None = None) -> Callable[[Task], Task]:
+    """Register the function that runs a job; it must bear being run twice.
+
+    ``give_up`` is called with the last error of a job that now fails for good, to
+    tell whoever waits for it; it too must bear being run twice.
+    """
 
     def register(function: Task) -> Task:
         TASKS[job] = function
+        if give_up is not None:
+            GIVE_UPS[job] = give_up
         return function
 
     return register
@@ -31,16 +39,50 @@ def task(job: Job) -> Callable[[Task], Task]:
 def run_job(runtime: Runtime, job_id: str) -> None:
     """Lease the job and run it; nothing happens when it is done or held by another worker."""
     with runtime.transaction() as session:
-        lease = jobs.lease_job(session, job_id)
+        lease = jobs.lease_job(session, job_id, runtime.limits.job_lease_s)
     if lease is None:
         return
     request_id.set(str(lease.payload.get(jobs.REQUEST_ID) or job_id))
+    with leases.keep_lease(runtime, lease):
+        error = _attempt(runtime, lease)
+        _conclude(runtime, lease, error)
+
+
+def _attempt(runtime: Runtime, lease: Lease) -> Exception | None:
+    """Run the job; return how it failed, or why it was ended early."""
+    if lease.failures >= MAX_ATTEMPTS:
+        return WorkerLost(f"{lease.failures} attempts failed, the last because its worker died.")
     try:
         TASKS[lease.name](runtime, lease)
     except Exception as exc:
-        logger.exception("job failed", extra={"job_id": job_id, "job": lease.name.value})
-        with runtime.transaction() as session:
-            jobs.fail_job(session, lease, f"{type(exc).__name__}: {exc}")
-        return
+        if isinstance(exc, Postpone | LeaseLost) or lease.cancel.failure is not None:
+            return lease.cancel.failure or exc
+        logger.exception("job failed", extra={"job_id": lease.job_id, "job": lease.name.value})
+        return exc
+    return None
+
+
+def _conclude(runtime: Runtime, lease: Lease, error: Exception | None) -> None:
+    """Write how the attempt ended; one whose lease was lost writes nothing."""
+    if error is not None and not isinstance(error, LeaseLost | Postpone):
+        _give_up_if_last(runtime, lease, error)
     with runtime.transaction() as session:
-        jobs.finish_job(session, lease)
+        match error:
+            case None:
+                jobs.finish_job(session, lease)
+            case LeaseLost():
+                pass
+            case Postpone():
+                jobs.postpone_job(runtime, session, lease, error)
+            case _:
+                jobs.fail_job(session, lease, f"{type(error).__name__}: {error}")
+
+
+def _give_up_if_last(runtime: Runtime, lease: Lease, error: Exception) -> None:
+    """Before the job is marked: a worker that dies in between leaves it to another."""
+    if not lease.is_last or lease.name not in GIVE_UPS:
+        return
+    try:
+        GIVE_UPS[lease.name](runtime, lease, error)
+    except Exception:
+        logger.exception("giving up failed", extra={"job_id": lease.job_id, "job": lease.name.value})

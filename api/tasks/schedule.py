@@ -1,17 +1,39 @@
 """What is done again and again, and how often."""
 
 from collections.abc import Callable
+from functools import partial
 
+from api.core.ports import Tick
 from api.runtime import Runtime
-from api.services import app_purge, files, idempotency, jobs, runs, tokens, warm_up
+from api.services import app_purge, files, idempotency, jobs, runs, stored_embeddings, tokens, warm_up
 
-SCHEDULE: tuple[tuple[float, Callable[[Runtime], object]], ...] = (
+Call = Callable[[Runtime], object]
+
+OWN: tuple[tuple[float, Call], ...] = (
     (5.0, runs.beat),
     (3600.0, warm_up.warm_up),
-    (10.0, jobs.wake_due_jobs),
     (30.0, tokens.save_uses),
+)
+"""Seconds between two calls, and what each serving process does for itself."""
+SHARED: tuple[tuple[float, Call], ...] = (
+    (10.0, jobs.wake_due_jobs),
     (3600.0, idempotency.forget_old),
     (3600.0, files.purge_unattached),
     (3600.0, app_purge.sweep_deleted_apps),
+    (86_400.0, stored_embeddings.purge_unused),
 )
-"""Seconds between two calls, and what is called. Each must bear being called by several processes."""
+"""The same for what beat has some worker do; each must bear being done by several at once."""
+
+
+def to_ticks(runtime: Runtime) -> list[Tick]:
+    """Return the schedule as the queue takes it."""
+    return [
+        Tick(
+            name=call.__qualname__,
+            every_s=every_s,
+            call=partial(call, runtime),
+            is_shared=is_shared,
+        )
+        for is_shared, entries in ((False, OWN), (True, SHARED))
+        for every_s, call in entries
+    ]

@@ -1,0 +1,281 @@
+"""What indexing reads and writes of documents, segments and vectors: one short transaction for each step.
+
+Every write is fenced: it is made only while the job holds its lease and the
+document is still there in the version the job began with. Otherwise Gone is
+raised, and what was not written is as if it had never been made.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from api.core.indexing_runner import Embedded, NewSegment, Unembedded
+from api.core.model_runtime.types import ModelRef
+from api.core.rag.chunk import TextEntry, VectorEntry
+from api.core.text.process_rule import AUTOMATIC, DocForm, ProcessRule
+from api.models.base import Base, utc_now
+from api.models.dataset import Dataset, ProcessRuleRow
+from api.models.document import ChildChunk, Document, Segment
+from api.models.types import insert_for
+from api.runtime import Runtime
+from api.services import stored_embeddings
+from api.services.jobs import Lease, Postpone, check_lease
+
+SEGMENTS = Base.metadata.tables["segments"]
+CHILD_CHUNKS = Base.metadata.tables["child_chunks"]
+IN_PROGRESS = ("waiting", "parsing", "cleaning", "splitting", "indexing")
+
+
+class Gone(Exception):
+    """The document was deleted, replaced or paused while it was indexed: the job has nothing left to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A document to index, as it stood when the job looked."""
+
+    tenant_id: str
+    dataset_id: str
+    document_id: str
+    version: int
+    status: str
+    is_split: bool
+    passages_done: int
+    segments_made: int
+    source: Mapping[str, Any]
+    name: str
+    doc_form: DocForm
+    language: str
+    created_by: str | None
+    rule: ProcessRule
+    collection: str
+    embedding: ModelRef | None
+
+
+def load_work(session: Session, tenant_id: str, document_id: str) -> Work | None:
+    """Return what there is to do for a document; None where it or its dataset is gone."""
+    row = session.execute(
+        select(Document, Dataset, ProcessRuleRow)
+        .join(Dataset, Dataset.id == Document.dataset_id)
+        .outerjoin(ProcessRuleRow, ProcessRuleRow.id == Document.process_rule_id)
+        .where(Document.tenant_id == tenant_id, Document.id == document_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    document, dataset, rule = row
+    made = session.scalar(
+        select(func.count())
+        .select_from(Segment)
+        .where(Segment.document_id == document.id, Segment.version == document.version)
+    )
+    return Work(
+        tenant_id=tenant_id,
+        dataset_id=dataset.id,
+        document_id=document.id,
+        version=document.version,
+        status=document.indexing_status,
+        is_split=document.splitting_completed_at is not None,
+        passages_done=document.passages_done,
+        segments_made=made or 0,
+        source=document.source,
+        name=document.name,
+        doc_form=DocForm(document.doc_form),
+        language=document.doc_language,
+        created_by=document.created_by,
+        rule=AUTOMATIC if rule is None else ProcessRule.from_json({"mode": rule.mode, "rules": rule.rules}),
+        collection=dataset.collection_id,
+        embedding=embedding_of(dataset),
+    )
+
+
+def embedding_of(dataset: Dataset) -> ModelRef | None:
+    """Return the model a dataset is embedded with; None where words alone find its segments."""
+    if dataset.indexing_technique != "high_quality" or not dataset.embedding_model:
+        return None
+    return ModelRef(str(dataset.embedding_provider), dataset.embedding_model)
+
+
+@contextmanager
+def fenced(runtime: Runtime, lease: Lease, work: Work, **values: object) -> Iterator[Session]:
+    """Yield a session in which the document has the given values; raises LeaseLost or Gone.
+
+    A document somebody paused becomes so here.
+    """
+    with runtime.transaction() as session:
+        check_lease(session, lease)
+        is_same = (
+            Document.tenant_id == work.tenant_id,
+            Document.id == work.document_id,
+            Document.version == work.version,
+        )
+        now = utc_now()
+        changed = session.execute(
+            update(Document)
+            .where(*is_same, Document.is_paused.is_(False))
+            .values({"updated_at": now, **values})
+            .returning(Document.id)
+            .execution_options(synchronize_session=False)
+        ).one_or_none()
+        if changed is not None:
+            yield session
+            return
+        session.execute(
+            update(Document)
+            .where(*is_same, Document.is_paused.is_(True), Document.indexing_status.in_(IN_PROGRESS))
+            .values(indexing_status="paused", paused_at=func.coalesce(Document.paused_at, now))
+            .execution_options(synchronize_session=False)
+        )
+    raise Gone
+
+
+def write_segments(session: Session, work: Work, segments: Sequence[NewSegment]) -> None:
+    """Write new segments with their children; those that are there already stay."""
+    now = utc_now()
+    shared = {
+        "tenant_id": work.tenant_id,
+        "dataset_id": work.dataset_id,
+        "document_id": work.document_id,
+        "created_at": now,
+        "updated_at": now,
+        "created_by": work.created_by,
+    }
+    rows = [
+        {
+            **shared,
+            "id": segment.id,
+            "version": work.version,
+            "position": segment.position,
+            "content": segment.text,
+            "answer": segment.answer,
+            "word_count": len(segment.text) + len(segment.answer or ""),
+            "tokens": segment.tokens,
+            "hash": segment.hash,
+            "hit_count": 0,
+            "status": "waiting",
+            "enabled": True,
+        }
+        for segment in segments
+    ]
+    children = [
+        {
+            **shared,
+            "id": child.id,
+            "segment_id": segment.id,
+            "position": child.position,
+            "content": child.text,
+            "word_count": len(child.text),
+            "hash": child.hash,
+            "type": "automatic",
+        }
+        for segment in segments
+        for child in segment.children
+    ]
+    for table, values in ((SEGMENTS, rows), (CHILD_CHUNKS, children)):
+        if values:
+            session.execute(insert_for(session)(table).on_conflict_do_nothing(), values)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The next segments to index: their rows as (id, hash, text for words), and the texts to embed."""
+
+    segments: Sequence[tuple[str, str, str]]
+    texts: Sequence[Unembedded]
+
+
+def load_pending(session: Session, work: Work, limit: int) -> Pending:
+    """Return the next segments not yet indexed, at most ``limit``, in order of position."""
+    rows = session.execute(
+        select(Segment.id, Segment.hash, Segment.content, Segment.answer)
+        .where(
+            Segment.tenant_id == work.tenant_id,
+            Segment.document_id == work.document_id,
+            Segment.version == work.version,
+            Segment.status != "completed",
+        )
+        .order_by(Segment.position, Segment.id)
+        .limit(limit)
+    ).all()
+    segments = [(row.id, row.hash, f"{row.content}\n{row.answer or ''}".rstrip()) for row in rows]
+    if work.doc_form is not DocForm.HIERARCHICAL or work.embedding is None:
+        texts = [Unembedded(id=row.id, segment_id=row.id, text=row.content, hash=row.hash) for row in rows]
+        return Pending(segments, texts)
+    children = session.execute(
+        select(ChildChunk.id, ChildChunk.segment_id, ChildChunk.content, ChildChunk.hash)
+        .where(ChildChunk.segment_id.in_([row.id for row in rows]))
+        .order_by(ChildChunk.segment_id, ChildChunk.position)
+    ).all()
+    return Pending(
+        segments,
+        [
+            Unembedded(id=child.id, segment_id=child.segment_id, text=child.content, hash=child.hash)
+            for child in children
+        ],
+    )
+
+
+def write_index(runtime: Runtime, lease: Lease, work: Work, pending: Pending, embedded: Embedded) -> None:
+    """Put some segments into the stores and mark them completed, if they still are what was embedded."""
+    entries = [
+        VectorEntry(
+            id=text.id,
+            segment_id=text.segment_id,
+            document_id=work.document_id,
+            vector=embedded.vectors[text.id],
+        )
+        for text in embedded.texts
+        if text.id in embedded.vectors
+    ]
+    if entries and not runtime.vectors.joins_unit:
+        runtime.vectors.upsert(work.collection, entries)
+    with fenced(runtime, lease, work) as session:
+        _check_collection(session, work)
+        if entries and runtime.vectors.joins_unit:
+            runtime.vectors.upsert(work.collection, entries, unit=session)
+        words = [
+            TextEntry(id=segment_id, segment_id=segment_id, document_id=work.document_id, text=text)
+            for segment_id, _, text in pending.segments
+        ]
+        runtime.keywords.upsert(work.collection, words, unit=session)
+        done = _mark_completed(session, pending)
+        session.execute(
+            update(Document)
+            .where(Document.id == work.document_id)
+            .values(completed_segments=Document.completed_segments + done)
+            .execution_options(synchronize_session=False)
+        )
+        if work.embedding is not None and embedded.made:
+            stored_embeddings.keep(session, work.tenant_id, work.embedding, embedded.made)
+
+
+def _check_collection(session: Session, work: Work) -> None:
+    """Raise Gone where the dataset was deleted meanwhile, Postpone where it has another collection now.
+
+    Until this transaction ends, it keeps the one it has.
+    """
+    current = session.scalar(
+        select(Dataset.collection_id).where(Dataset.id == work.dataset_id).with_for_update(read=True)
+    )
+    if current is None:
+        raise Gone
+    if current != work.collection:
+        raise Postpone(0.0, "The dataset was rebuilt meanwhile.")
+
+
+def _mark_completed(session: Session, pending: Pending) -> int:
+    """Mark segments whose text is still the one indexed; others were edited and are taken again."""
+    now = utc_now()
+    table = SEGMENTS
+    done = 0
+    for segment_id, digest, _ in pending.segments:
+        result: Any = session.execute(
+            table.update()
+            .where(table.c.id == segment_id, table.c.hash == digest, table.c.status != "completed")
+            .values(status="completed", indexing_at=now, completed_at=now, error=None)
+        )
+        done += result.rowcount
+    return done

@@ -1,0 +1,175 @@
+"""Builds a dataset's collection aside, with another technique or model, and swaps it in when it is complete.
+
+Until the swap the dataset is searched as before. What is indexed meanwhile goes
+into the old collection and is taken over in another pass; the swap waits for
+those that write at that moment, and is given up for one more pass where they
+brought something.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.core.indexing_runner import Unembedded, embed_texts
+from api.core.model_runtime.runtime import ModelRuntime
+from api.core.model_runtime.types import ModelRef
+from api.core.rag.chunk import TextEntry, VectorEntry
+from api.models.base import utc_now
+from api.models.dataset import Dataset
+from api.models.document import ChildChunk, Document, Segment
+from api.runtime import Runtime
+from api.services import index_jobs, stored_embeddings
+from api.services.jobs import Lease, check_lease
+
+SEGMENTS_PER_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the dataset is to become."""
+
+    dataset_id: str
+    collection: str
+    technique: str | None
+    embedding: ModelRef | None
+
+
+def rebuild_dataset(runtime: Runtime, lease: Lease) -> None:
+    """Fill the collection the job names, and have the dataset use it; repeated, it does the rest."""
+    target = _to_target(lease)
+    models = index_jobs.make_models(runtime, lease.tenant_id)
+    since: datetime | None = None
+    while True:
+        began = utc_now()
+        for batch in _batches(runtime, lease.tenant_id, target, since):
+            lease.check()
+            _copy(runtime, lease, target, models, batch)
+        since = began
+        if _swap(runtime, lease, target, since):
+            return
+
+
+def _to_target(lease: Lease) -> Target:
+    payload = lease.payload
+    technique = payload["indexing_technique"]
+    provider, model = payload["embedding_provider"], payload["embedding_model"]
+    is_embedded = technique == "high_quality" and provider and model
+    return Target(
+        dataset_id=str(payload["dataset_id"]),
+        collection=str(payload["collection_id"]),
+        technique=None if technique is None else str(technique),
+        embedding=ModelRef(str(provider), str(model)) if is_embedded else None,
+    )
+
+
+def _batches(
+    runtime: Runtime, tenant_id: str, target: Target, since: datetime | None
+) -> Iterator[Sequence[Segment]]:
+    """Yield the indexed segments of the dataset, or those indexed since an instant."""
+    query = select(Segment).join(Document, Document.id == Segment.document_id)
+    query = query.where(
+        Segment.tenant_id == tenant_id,
+        Segment.dataset_id == target.dataset_id,
+        Segment.version == Document.version,
+        Segment.status == "completed",
+    )
+    if since is not None:
+        query = query.where(Segment.completed_at >= since)
+    last = ""
+    while True:
+        with runtime.reading() as session:
+            page = query.order_by(Segment.id).limit(SEGMENTS_PER_BATCH)
+            found = session.scalars(page.where(Segment.id > last) if last else page).all()
+        if not found:
+            return
+        yield found
+        last = found[-1].id
+
+
+def _copy(
+    runtime: Runtime, lease: Lease, target: Target, models: ModelRuntime, segments: Sequence[Segment]
+) -> None:
+    """Put some segments into the new collection; each text is embedded only if that was never done."""
+    document_of = {segment.id: segment.document_id for segment in segments}
+    vectors: list[VectorEntry] = []
+    if target.embedding is not None:
+        with runtime.reading() as session:
+            texts = _texts(session, segments)
+        embedding = index_jobs.make_embedding(
+            runtime, models, lease.tenant_id, target.embedding, lease.cancel
+        )
+        embedded = embed_texts(embedding, texts)
+        vectors = [
+            VectorEntry(
+                id=text.id,
+                segment_id=text.segment_id,
+                document_id=document_of[text.segment_id],
+                vector=embedded.vectors[text.id],
+            )
+            for text in texts
+        ]
+        if vectors and not runtime.vectors.joins_unit:
+            runtime.vectors.upsert(target.collection, vectors)
+    words = [
+        TextEntry(
+            id=segment.id,
+            segment_id=segment.id,
+            document_id=segment.document_id,
+            text=f"{segment.content}\n{segment.answer or ''}".rstrip(),
+        )
+        for segment in segments
+    ]
+    with runtime.transaction() as session:
+        check_lease(session, lease)
+        runtime.keywords.upsert(target.collection, words, unit=session)
+        if vectors and runtime.vectors.joins_unit:
+            runtime.vectors.upsert(target.collection, vectors, unit=session)
+        if target.embedding is not None and embedded.made:
+            stored_embeddings.keep(session, lease.tenant_id, target.embedding, embedded.made)
+
+
+def _texts(session: Session, segments: Sequence[Segment]) -> list[Unembedded]:
+    """Return what is embedded of segments: their children where they have some, else themselves."""
+    ids = [segment.id for segment in segments]
+    children = session.scalars(select(ChildChunk).where(ChildChunk.segment_id.in_(ids))).all()
+    parents = {child.segment_id for child in children}
+    texts = [Unembedded(id=c.id, segment_id=c.segment_id, text=c.content, hash=c.hash) for c in children]
+    return texts + [
+        Unembedded(id=segment.id, segment_id=segment.id, text=segment.content, hash=segment.hash)
+        for segment in segments
+        if segment.id not in parents
+    ]
+
+
+def _swap(runtime: Runtime, lease: Lease, target: Target, since: datetime) -> bool:
+    """Have the dataset use the new collection; False where more was indexed since the last pass began."""
+    with runtime.transaction() as session:
+        check_lease(session, lease)
+        dataset = session.scalars(
+            select(Dataset)
+            .where(Dataset.tenant_id == lease.tenant_id, Dataset.id == target.dataset_id)
+            .with_for_update()
+        ).one_or_none()
+        if dataset is None or dataset.collection_id == target.collection:
+            return True
+        is_behind = select(Segment.id).where(
+            Segment.dataset_id == dataset.id, Segment.status == "completed", Segment.completed_at >= since
+        )
+        if session.scalar(is_behind.limit(1)) is not None:
+            return False
+        old = dataset.collection_id
+        dataset.collection_id, dataset.next_collection_id = target.collection, None
+        dataset.indexing_technique = target.technique
+        if target.embedding is not None:
+            dataset.embedding_provider = target.embedding.provider
+            dataset.embedding_model = target.embedding.model
+        session.flush()
+        runtime.keywords.drop(old, unit=session)
+        if runtime.vectors.joins_unit:
+            runtime.vectors.drop(old, unit=session)
+    if not runtime.vectors.joins_unit:
+        runtime.vectors.drop(old)
+    return True

@@ -1,0 +1,267 @@
+"""Searches datasets: for the console's retrieval test, and for the answers of apps.
+
+The stores propose and the rows dispose (passages.py). No connection is held
+while a model or a store is waited for. Every search is kept in the log of its
+datasets, and counts as a hit of what it returned.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from api.core.model_runtime.runtime import ModelRuntime
+from api.core.ports import Cancel, JSONObject
+from api.core.rag.metadata_filter import MetadataFilter, Stored
+from api.core.rag.passage import Found, Source
+from api.core.rag.retrieval_model import RetrievalModel, load_retrieval_model
+from api.core.rag.retrieval_service import Point, retrieve, retrieve_plotted
+from api.core.rag.search import Deps
+from api.errors import InvalidRequest
+from api.models.account import Tenant
+from api.models.base import Base, new_id, utc_now
+from api.models.dataset import Dataset, MetadataField
+from api.models.document import Document, Segment
+from api.principal import Principal
+from api.runtime import Runtime
+from api.services import providers
+from api.services.access import access_dataset
+from api.services.index_rows import embedding_of
+from api.services.passages import LivePassages
+
+INSERT_QUERY = Base.metadata.tables["dataset_queries"].insert()
+DEFAULT_TOP_K = 4
+
+
+class DatasetNotInitialized(InvalidRequest):
+    """The dataset has nothing that could be searched yet."""
+
+    code = "dataset_not_initialized"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One segment a search found, with its rows; ``point`` is its place in the picture of the search."""
+
+    found: Found
+    segment: Segment
+    document: Document
+    point: Point | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HitTest:
+    """What a test of retrieval found, best first."""
+
+    query: str
+    point: Point | None
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """A dataset as a search needs it."""
+
+    id: str
+    name: str
+    source: Source
+    retrieval_model: RetrievalModel
+
+
+def hit_test(
+    runtime: Runtime, principal: Principal, dataset_id: str, query: str, raw: JSONObject | None
+) -> HitTest:
+    """Search one dataset as its settings say, or as ``raw`` does (the wire's retrieval_model).
+
+    Raises NotFound or Forbidden for the dataset, DatasetNotInitialized before
+    its first document, InvalidRequest naming a bad setting, or what the models
+    and stores raise.
+    """
+    asked = None if raw is None else load_retrieval_model(raw)
+    with runtime.reading() as session:
+        dataset = access_dataset(session, principal, dataset_id)
+        if dataset.indexing_technique is None:
+            raise DatasetNotInitialized(
+                "The dataset is still being initialized or indexing. Please wait a moment."
+            )
+        searched = to_searched(dataset)
+        models = _models(runtime, session, principal.tenant_id)
+        settings = asked or searched.retrieval_model
+        documents = None
+        if settings.metadata_filtering_conditions is not None:
+            documents = filter_documents(
+                session, principal.tenant_id, dataset.id, settings.metadata_filtering_conditions
+            )
+    source = _within(searched.source, documents)
+    deps = _deps(runtime, principal.tenant_id, models, [dataset.id], Cancel(runtime.limits.run_timeout_s))
+    plot = retrieve_plotted(query, source, settings, deps)
+    records = load_records(runtime, principal.tenant_id, plot.found, plot.points)
+    note_search(
+        runtime, principal, [dataset.id], query, [record.found for record in records], source="hit_testing"
+    )
+    return HitTest(query=query, point=plot.query, records=records)
+
+
+def search(
+    runtime: Runtime,
+    models: ModelRuntime,
+    searched: Sequence[Searched],
+    query: str,
+    settings: RetrievalModel,
+    cancel: Cancel,
+) -> list[Found]:
+    """Search several datasets of one workspace together, for an app whose configuration names them."""
+    if not searched:
+        return []
+    tenant_id = searched[0].source.tenant_id
+    deps = _deps(runtime, tenant_id, models, [one.id for one in searched], cancel)
+    return retrieve(query, [one.source for one in searched], settings, deps)
+
+
+def to_searched(dataset: Dataset) -> Searched:
+    """Return what a search needs of a dataset."""
+    embedding = embedding_of(dataset)
+    settings = load_retrieval_model(
+        dataset.retrieval_model or {"search_method": "semantic_search", "top_k": DEFAULT_TOP_K}
+    )
+    return Searched(
+        id=dataset.id,
+        name=dataset.name,
+        retrieval_model=settings,
+        source=Source(
+            tenant_id=dataset.tenant_id,
+            collection=dataset.collection_id,
+            embedding=embedding,
+            search_method=settings.search_method,
+        ),
+    )
+
+
+def load_searched(session: Session, tenant_id: str, ids: Sequence[str]) -> list[Searched]:
+    """Return those of a workspace's datasets that can be searched; one statement."""
+    found = session.scalars(
+        select(Dataset).where(
+            Dataset.tenant_id == tenant_id, Dataset.id.in_(ids), Dataset.indexing_technique.is_not(None)
+        )
+    )
+    return [to_searched(dataset) for dataset in found]
+
+
+def filter_documents(
+    session: Session, tenant_id: str, dataset_id: str, chosen: MetadataFilter
+) -> frozenset[str]:
+    """Return the documents of a dataset whose metadata meet some conditions, which name fields by name."""
+    names = {
+        row.id: row.name
+        for row in session.execute(
+            select(MetadataField.id, MetadataField.name).where(
+                MetadataField.tenant_id == tenant_id, MetadataField.dataset_id == dataset_id
+            )
+        )
+    }
+    rows = session.execute(
+        select(Document.id, Document.name, Document.doc_metadata).where(
+            Document.tenant_id == tenant_id, Document.dataset_id == dataset_id
+        )
+    )
+    return frozenset(row.id for row in rows if chosen.matches(_named(row.name, row.doc_metadata, names)))
+
+
+def _named(
+    document_name: str, values: Mapping[str, Stored] | None, names: Mapping[str, str]
+) -> dict[str, Stored]:
+    """Return a document's metadata by the names of the fields, its own name among them."""
+    known = {names[key]: value for key, value in (values or {}).items() if key in names}
+    return {"document_name": document_name, **known}
+
+
+def note_search(
+    runtime: Runtime,
+    principal: Principal,
+    dataset_ids: Sequence[str],
+    query: str,
+    found: Sequence[Found],
+    *,
+    source: str,
+    app_id: str | None = None,
+) -> None:
+    """Keep a search in the log of its datasets, and count it where it hit."""
+    segments = [one.passage.segment_id for one in found]
+    documents = {one.passage.document_id for one in found}
+    row = {
+        "tenant_id": principal.tenant_id,
+        "content": query,
+        "source": source,
+        "source_app_id": app_id,
+        "created_by_role": principal.kind.value,
+        "created_by": principal.id,
+    }
+    now = utc_now()
+    with runtime.transaction() as session:
+        session.execute(
+            INSERT_QUERY,
+            [
+                {**row, "id": new_id(), "created_at": now, "dataset_id": dataset_id}
+                for dataset_id in dataset_ids
+            ],
+        )
+        for table, ids in ((Segment, segments), (Document, documents)):
+            if ids:
+                session.execute(
+                    update(table)
+                    .where(table.tenant_id == principal.tenant_id, table.id.in_(sorted(ids)))
+                    .values(hit_count=table.hit_count + 1, updated_at=table.updated_at)
+                    .execution_options(synchronize_session=False)
+                )
+
+
+def load_records(
+    runtime: Runtime, tenant_id: str, found: Sequence[Found], points: Mapping[str, Point] | None = None
+) -> list[Record]:
+    """Return what was found together with its rows; what went meanwhile is left out."""
+    ids = [one.passage.segment_id for one in found]
+    with runtime.reading() as session:
+        rows = session.execute(
+            select(Segment, Document)
+            .join(Document, Document.id == Segment.document_id)
+            .where(Segment.tenant_id == tenant_id, Segment.id.in_(ids))
+        )
+        by_id = {segment.id: (segment, document) for segment, document in rows}
+    return [
+        Record(
+            found=one,
+            segment=by_id[one.passage.segment_id][0],
+            document=by_id[one.passage.segment_id][1],
+            point=(points or {}).get(one.passage.segment_id),
+        )
+        for one in found
+        if one.passage.segment_id in by_id
+    ]
+
+
+def _within(source: Source, documents: frozenset[str] | None) -> Source:
+    return Source(
+        tenant_id=source.tenant_id,
+        collection=source.collection,
+        embedding=source.embedding,
+        search_method=None,  # a test of retrieval says itself how to search
+        documents=documents,
+    )
+
+
+def _deps(
+    runtime: Runtime, tenant_id: str, models: ModelRuntime, dataset_ids: Sequence[str], cancel: Cancel
+) -> Deps:
+    return Deps(
+        models=models,
+        vectors=runtime.vectors,
+        keywords=runtime.keywords,
+        reader=LivePassages(runtime, tenant_id, dataset_ids),
+        cancel=cancel,
+    )
+
+
+def _models(runtime: Runtime, session: Session, tenant_id: str) -> ModelRuntime:
+    version = session.scalar(select(Tenant.providers_version).where(Tenant.id == tenant_id))
+    return providers.model_runtime(runtime, tenant_id, version or 0)

@@ -1,0 +1,36 @@
+"""Jobs that index documents, and that remove what was indexed."""
+
+from api.runtime import Runtime
+from api.services import dataset_purge, index_jobs, rebuild_jobs
+from api.services.jobs import Job, Lease
+from api.tasks.registry import task
+
+
+@task(Job.INDEX_DOCUMENT, give_up=index_jobs.give_up_document)
+def index_document(runtime: Runtime, lease: Lease) -> None:
+    """Index what is not yet indexed of a document."""
+    index_jobs.index_document(runtime, lease)
+
+
+@task(Job.FORGET_ENTRIES)
+def forget_entries(runtime: Runtime, lease: Lease) -> None:
+    """Remove entries from a store that takes no part in transactions."""
+    index_jobs.forget_entries(runtime, lease)
+
+
+@task(Job.PURGE_DOCUMENT)
+def purge_document(runtime: Runtime, lease: Lease) -> None:
+    """Remove what a deleted document left."""
+    index_jobs.purge_document(runtime, lease)
+
+
+@task(Job.PURGE_DATASET)
+def purge_dataset(runtime: Runtime, lease: Lease) -> None:
+    """Remove what a deleted dataset left."""
+    dataset_purge.purge_dataset(runtime, lease)
+
+
+@task(Job.REBUILD_DATASET)
+def rebuild_dataset(runtime: Runtime, lease: Lease) -> None:
+    """Build a dataset's index aside in another way, and swap it in."""
+    rebuild_jobs.rebuild_dataset(runtime, lease)
