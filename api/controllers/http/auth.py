@@ -78,6 +78,27 @@ def _check_csrf(req: Request, principal: Principal) -> None:
     sessions.check_csrf(runtime(), sent, principal.id)
 
 
+def knowledge(*, may_edit: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Guard a knowledge method of the console: open to every member, and with ``may_edit`` to those who edit.
+
+    Editors and above edit, and dataset operators, who open nothing else; which
+    datasets, their own permissions say. The method gets the Principal.
+    """
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
+            principal = signed_in().principal
+            if may_edit and principal.role is Role.NORMAL:
+                raise Forbidden(EDITOR_NEEDED)
+            limits.count_account(principal)
+            return method(self, principal, *args, **kwargs)
+
+        return guarded(Guard("console", "dataset_operator" if may_edit else "member"), wrapper)
+
+    return decorate
+
+
 def console(role: Role = Role.NORMAL) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Guard a method for console members of at least ``role``; it gets their Principal."""
 
@@ -117,6 +138,21 @@ def app_key(scope: str | None = None) -> Callable[[Callable[..., Any]], Callable
             return method(self, caller, *args, **kwargs)
 
         return guarded(Guard("key", scope or "app"), wrapper)
+
+    return decorate
+
+
+def dataset_key() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Guard a method for dataset keys; it gets the Principal whose rights the key has."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
+            caller = tokens.authenticate_dataset(runtime(), _key_of(request))
+            limits.count_workspace(caller.principal.tenant_id, caller.plan)
+            return method(self, caller.principal, *args, **kwargs)
+
+        return guarded(Guard("key", "dataset"), wrapper)
 
     return decorate
 

@@ -71,6 +71,11 @@ def count_app(app: AppSpec) -> None:
     _count(limits.app_ceilings(runtime().limits, app))
 
 
+def count_workspace(tenant_id: str, plan: str) -> None:
+    """Count one public API call that is for no app; raises RateLimited over a ceiling of the plan."""
+    _count(limits.workspace_ceilings(runtime().limits, tenant_id, plan))
+
+
 def count_account(principal: Principal) -> None:
     """Count one console call; raises RateLimited over the account's ceiling."""
     _count(limits.account_ceilings(runtime().limits, principal))

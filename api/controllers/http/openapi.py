@@ -65,12 +65,16 @@ def _operation(said: dict[str, Any], produces: list[str]) -> dict[str, Any]:
 
 def _parameter(said: dict[str, Any]) -> dict[str, Any]:
     own = {k: v for k, v in said.items() if k in ("name", "in", "description", "required")}
-    return own | {"schema": _schema_of(said)}
+    schema = _schema_of(said)
+    schema.pop("collectionFormat", None)  # repeated parameters are what OpenAPI 3 takes a list for
+    return own | {"schema": schema}
 
 
 def _schema_of(said: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a parameter or header that describes its value."""
-    schema = {k: v for k, v in said.items() if k not in ("name", "in", "description", "required")}
+    # A repeated parameter is what OpenAPI 3 takes an array in a query for, so its collectionFormat goes.
+    about = ("name", "in", "description", "required", "collectionFormat")
+    schema = {k: v for k, v in said.items() if k not in about}
     return {"type": "string", "format": "binary"} if schema.get("type") == "file" else schema
 
 

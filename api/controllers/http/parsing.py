@@ -58,7 +58,7 @@ class Field(Argument):
 
     def _named(self, error: InvalidRequest) -> InvalidRequest:
         """Return a fault in words that name the field."""
-        if error.fault == "required":
+        if error.fault == "required" and error.field is None:
             return self._missing()
         message = error.message.replace("The value", f"Parameter {self.name!r}", 1)
         return InvalidRequest(message, field=error.field or self.name, fault=error.fault)

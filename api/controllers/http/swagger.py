@@ -146,6 +146,7 @@ class _Description(Swagger):
         path = super().serialize_resource(ns, resource, url, *args, **kwargs)
         for method, operation in (path or {}).items():
             if method != "parameters":
+                _name_apart(operation, url)
                 guard: Guard = getattr(resource, method).guard
                 _tell_guard(operation, guard)
                 _tell_errors(operation, guard, has_path_parameter="parameters" in path)
@@ -191,6 +192,12 @@ def _with_nulls(model: Model, definition: dict[str, Any]) -> dict[str, Any]:
             plain = {"allOf": said["anyOf"][:1]} if "anyOf" in said else said
             properties[name] = {**plain, "x-nullable": True}
     return {**definition, "properties": properties}
+
+
+def _name_apart(operation: dict[str, Any], url: str) -> None:
+    """Give the operation of a route's second spelling, with ``_`` in its last word, a name of its own."""
+    if "_" in url.rpartition("/")[2].partition("<")[0]:
+        operation["operationId"] += "_underscored"
 
 
 def _tell_guard(operation: dict[str, Any], guard: Guard) -> None:

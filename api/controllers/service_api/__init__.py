@@ -8,9 +8,37 @@ from flask import Blueprint
 
 from api import __version__
 from api.controllers.http.swagger import AUTHORIZATIONS
-from api.controllers.service_api import chat, completion, conversations, files, info, messages, spec
+from api.controllers.service_api import (
+    chat,
+    completion,
+    conversations,
+    datasets,
+    documents,
+    files,
+    info,
+    messages,
+    metadata,
+    retrieval,
+    segments,
+    spec,
+    tags,
+)
 
-NAMESPACES = (chat.ns, completion.ns, conversations.ns, messages.ns, files.ns, info.ns, spec.ns)
+NAMESPACES = (
+    chat.ns,
+    completion.ns,
+    conversations.ns,
+    messages.ns,
+    files.ns,
+    info.ns,
+    datasets.ns,
+    documents.ns,
+    retrieval.ns,
+    segments.ns,
+    tags.ns,
+    metadata.ns,
+    spec.ns,
+)
 
 
 def create_blueprint(dialect: str, mount: str) -> Blueprint:

@@ -1,0 +1,52 @@
+"""What indexing would make of documents, shown before it is done."""
+
+from flask import Response
+from flask_restx import Namespace, Resource
+
+from api.controllers.http.auth import knowledge
+from api.controllers.http.door import render, runtime
+from api.controllers.http.parsing import parse
+from api.controllers.schemas.index_estimate import ESTIMATE, ESTIMATE_OF, EstimateIn, render_estimate
+from api.principal import Principal
+from api.services import index_estimates
+
+ns = Namespace("index-estimates", path="/", description="What indexing would make of documents")
+ns.add_model(ESTIMATE.name, ESTIMATE)
+
+
+@ns.route("/datasets/indexing-estimate")
+class UploadsEstimate(Resource):
+    """What uploads would become."""
+
+    @ns.expect(ESTIMATE_OF)
+    @ns.response(200, "How many segments, and the first of them.", ESTIMATE)
+    @knowledge(may_edit=True)
+    def post(self, principal: Principal) -> Response:
+        """Estimate what documents of the caller's uploads would become."""
+        asked = parse(ESTIMATE_OF, EstimateIn)
+        estimate = index_estimates.estimate_uploads(runtime(), principal, asked.file_ids, asked.settings)
+        return render(render_estimate(estimate))
+
+
+@ns.route("/datasets/<string:dataset_id>/documents/<string:document_id>/indexing-estimate")
+class DocumentEstimate(Resource):
+    """What a document becomes."""
+
+    @ns.response(200, "How many segments, and the first of them.", ESTIMATE)
+    @knowledge()
+    def get(self, principal: Principal, dataset_id: str, document_id: str) -> Response:
+        """Estimate what a document becomes by its rule."""
+        estimate = index_estimates.estimate_document(runtime(), principal, dataset_id, document_id)
+        return render(render_estimate(estimate))
+
+
+@ns.route("/datasets/<string:dataset_id>/batch/<string:batch>/indexing-estimate")
+class BatchEstimate(Resource):
+    """What documents become that came in together."""
+
+    @ns.response(200, "How many segments, and the first of them.", ESTIMATE)
+    @knowledge()
+    def get(self, principal: Principal, dataset_id: str, batch: str) -> Response:
+        """Estimate what the documents of a batch become by their rules."""
+        estimate = index_estimates.estimate_batch(runtime(), principal, dataset_id, batch)
+        return render(render_estimate(estimate))

@@ -1,0 +1,99 @@
+"""External knowledge APIs on the wire."""
+
+from dataclasses import dataclass
+
+from flask_restx import Model, fields
+
+from api.controllers.http.parsing import Object, Text, json_field, parser, query_field
+from api.controllers.schemas.dataset import NAME
+from api.controllers.schemas.fields import PageIn, page_fields, to_unix
+from api.core.ports import JSONObject
+from api.errors import InvalidRequest
+from api.services.external_apis import MASK, ExternalAPIView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalListIn(PageIn):
+    """Which external APIs to list."""
+
+    keyword: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsIn:
+    """Where an external API answers, and the key it knows us by."""
+
+    endpoint: str
+    api_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalAPIIn:
+    """An external API."""
+
+    name: str
+    settings: SettingsIn
+    description: str | None = None
+
+
+def _settings(value: object) -> SettingsIn:
+    said = Object()(value)
+    found = {}
+    for key in ("endpoint", "api_key"):
+        text = said.get(key)
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidRequest(f"The value needs {key!r}, a text", fault="required")
+        found[key] = text.strip()
+    return SettingsIn(endpoint=found["endpoint"], api_key=found["api_key"])
+
+
+_settings.__schema__ = {  # type: ignore[attr-defined]  # read by restx
+    "type": "object",
+    "properties": {"endpoint": {"type": "string"}, "api_key": {"type": "string"}},
+}
+
+EXTERNAL_LIST = parser(*page_fields(), query_field("keyword", Text(), help="Part of the name."))
+EXTERNAL_API = parser(
+    json_field("name", NAME, required=True, help="1 to 40 characters."),
+    json_field("description", Text(max_length=400), nullable=True),
+    json_field("settings", _settings, required=True, help="endpoint, api_key."),
+)
+EXTERNAL_API_MODEL = Model(
+    "ExternalKnowledgeAPI",
+    {
+        "id": fields.String,
+        "tenant_id": fields.String,
+        "name": fields.String,
+        "description": fields.String,
+        "settings": fields.Raw,
+        "dataset_bindings": fields.List(fields.Raw),
+        "created_by": fields.String,
+        "created_at": fields.Integer,
+    },
+)
+EXTERNAL_PAGE_MODEL = Model(
+    "ExternalKnowledgeAPIs",
+    {
+        "data": fields.List(fields.Nested(EXTERNAL_API_MODEL)),
+        "total": fields.Integer,
+        "page": fields.Integer,
+        "limit": fields.Integer,
+        "has_more": fields.Boolean,
+    },
+)
+EXTERNAL_USE_MODEL = Model("ExternalUse", {"is_using": fields.Boolean, "count": fields.Integer})
+
+
+def render_external_api(view: ExternalAPIView) -> JSONObject:
+    """Return an external API; its key is masked."""
+    row = view.api
+    return {
+        "id": row.id,
+        "tenant_id": row.tenant_id,
+        "name": row.name,
+        "description": row.description,
+        "settings": {"endpoint": row.endpoint, "api_key": MASK},
+        "dataset_bindings": [{"id": each.id, "name": each.name} for each in view.bindings],
+        "created_by": row.created_by,
+        "created_at": to_unix(row.created_at),
+    }

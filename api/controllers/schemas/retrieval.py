@@ -1,0 +1,180 @@
+"""Searches of a dataset on the wire: what is asked, and the segments found."""
+
+from dataclasses import dataclass
+
+from flask_restx import Model, fields
+
+from api.controllers.http.parsing import Object, Text, json_field, parser
+from api.controllers.schemas.fields import to_unix
+from api.core.ports import JSONObject
+from api.core.rag.retrieval_service import Point
+from api.services.retrieval import HitTest, Record
+
+MAX_QUERY_CHARS = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrieveIn:
+    """A search; without ``retrieval_model`` as the dataset says."""
+
+    query: str
+    retrieval_model: JSONObject | None = None
+
+
+RETRIEVE = parser(
+    json_field(
+        "query",
+        Text(min_length=1, max_length=MAX_QUERY_CHARS, needs_content=True),
+        required=True,
+        help="What to look for.",
+    ),
+    json_field(
+        "retrieval_model", Object(), nullable=True, help="How to search; the dataset's own way when absent."
+    ),
+)
+
+FOUND_DOCUMENT_MODEL = Model(
+    "FoundDocument",
+    {
+        "id": fields.String,
+        "data_source_type": fields.String,
+        "name": fields.String,
+        "doc_type": fields.String(nullable=True),
+        "doc_metadata": fields.Raw(nullable=True),
+    },
+)
+FOUND_SEGMENT_MODEL = Model(
+    "FoundSegment",
+    {
+        "id": fields.String,
+        "position": fields.Integer(description="From 1 within the document."),
+        "document_id": fields.String,
+        "content": fields.String,
+        "sign_content": fields.String,
+        "answer": fields.String(nullable=True),
+        "word_count": fields.Integer,
+        "tokens": fields.Integer,
+        "keywords": fields.List(fields.String),
+        "index_node_id": fields.String,
+        "index_node_hash": fields.String,
+        "hit_count": fields.Integer,
+        "enabled": fields.Boolean,
+        "disabled_at": fields.Integer(nullable=True),
+        "disabled_by": fields.String(nullable=True),
+        "status": fields.String,
+        "created_by": fields.String(nullable=True),
+        "created_at": fields.Integer,
+        "updated_at": fields.Integer,
+        "updated_by": fields.String(nullable=True),
+        "indexing_at": fields.Integer(nullable=True),
+        "completed_at": fields.Integer(nullable=True),
+        "error": fields.String(nullable=True),
+        "stopped_at": fields.Integer(nullable=True),
+        "document": fields.Nested(FOUND_DOCUMENT_MODEL),
+    },
+)
+FOUND_CHILD_MODEL = Model(
+    "FoundChildChunk",
+    {"id": fields.String, "content": fields.String, "position": fields.Integer, "score": fields.Float},
+)
+RECORD_MODEL = Model(
+    "RetrievalRecord",
+    {
+        "segment": fields.Nested(FOUND_SEGMENT_MODEL),
+        "child_chunks": fields.List(fields.Nested(FOUND_CHILD_MODEL)),
+        "score": fields.Float(description="0 to 1, higher is nearer."),
+        "tsne_position": fields.Raw(nullable=True, description="{x, y}, each -1 to 1."),
+        "files": fields.List(fields.Raw),
+        "summary": fields.String(nullable=True),
+    },
+)
+ASKED_MODEL = Model(
+    "RetrievalQuery",
+    {
+        "content": fields.String,
+        "tsne_position": fields.Raw(nullable=True, description="{x, y}, each -1 to 1."),
+    },
+)
+HIT_TEST_MODEL = Model(
+    "Retrieval",
+    {"query": fields.Nested(ASKED_MODEL), "records": fields.List(fields.Nested(RECORD_MODEL))},
+)
+MODELS = (
+    FOUND_DOCUMENT_MODEL,
+    FOUND_SEGMENT_MODEL,
+    FOUND_CHILD_MODEL,
+    RECORD_MODEL,
+    ASKED_MODEL,
+    HIT_TEST_MODEL,
+)
+
+
+def render_hit_test(test: HitTest) -> JSONObject:
+    """Return what a search found, best first."""
+    return {
+        "query": {"content": test.query, "tsne_position": _render_point(test.point)},
+        "records": [_render_record(record) for record in test.records],
+    }
+
+
+def _render_record(record: Record) -> JSONObject:
+    document = record.document
+    return {
+        "segment": _render_segment(record)
+        | {
+            "document": {
+                "id": document.id,
+                "data_source_type": document.data_source_type,
+                "name": document.name,
+                "doc_type": document.doc_type,
+                "doc_metadata": document.doc_metadata,
+            }
+        },
+        "child_chunks": [
+            {
+                "id": child.chunk.id,
+                "content": child.chunk.text,
+                "position": child.chunk.position,
+                "score": child.score,
+            }
+            for child in record.found.children
+        ],
+        "score": record.found.score,
+        "tsne_position": _render_point(record.point),
+        "files": [],
+        "summary": None,
+    }
+
+
+def _render_segment(record: Record) -> JSONObject:
+    segment = record.segment
+    return {
+        "id": segment.id,
+        "position": segment.position,
+        "document_id": segment.document_id,
+        "content": segment.content,
+        "sign_content": segment.content,
+        "answer": segment.answer,
+        "word_count": segment.word_count,
+        "tokens": segment.tokens,
+        "keywords": list(segment.keywords or ()),
+        "index_node_id": segment.id,
+        "index_node_hash": segment.hash,
+        "hit_count": segment.hit_count,
+        "enabled": segment.enabled,
+        "disabled_at": to_unix(segment.disabled_at),
+        "disabled_by": segment.disabled_by,
+        "status": segment.status,
+        "created_by": segment.created_by,
+        "created_at": to_unix(segment.created_at),
+        "updated_at": to_unix(segment.updated_at),
+        "updated_by": segment.updated_by,
+        "indexing_at": to_unix(segment.indexing_at),
+        "completed_at": to_unix(segment.completed_at),
+        "error": segment.error,
+        "stopped_at": None,
+    }
+
+
+def _render_point(point: Point | None) -> JSONObject | None:
+    return None if point is None else {"x": point[0], "y": point[1]}
