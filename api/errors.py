@@ -14,6 +14,10 @@ Leaves that a single service raises live beside that service.
     │   ├── QuotaExceeded provider_quota_exceeded
     │   ├── ModelUnavailable model_currently_not_support
     │   └── CompletionFailed completion_request_error
+    ├── SourceFailure 400 source_failed       where documents or passages come from stands in the way
+    │   ├── CrawlFailed crawl_failed
+    │   ├── NotionFailed notion_failed
+    │   └── ExternalKnowledgeFailed external_knowledge_failed
     ├── Unauthorized 401 unauthorized
     ├── Forbidden 403 access_denied
     ├── NotFound 404 not_found
@@ -131,6 +135,31 @@ class CompletionFailed(ProviderFailure):
     """The call to the model failed; the message is the provider's, scrubbed of secrets."""
 
     code = "completion_request_error"
+
+
+class SourceFailure(AppError):
+    """Something that documents or passages come from stands in the way; leaves say what."""
+
+    code = "source_failed"
+    http_status = 400
+
+
+class CrawlFailed(SourceFailure):
+    """A website cannot be read, or does not want to be."""
+
+    code = "crawl_failed"
+
+
+class NotionFailed(SourceFailure):
+    """Notion refuses, does not answer, or holds more than is read at once."""
+
+    code = "notion_failed"
+
+
+class ExternalKnowledgeFailed(SourceFailure):
+    """An external knowledge API refuses, does not answer, or answers in another shape."""
+
+    code = "external_knowledge_failed"
 
 
 class Unauthorized(AppError):

@@ -27,8 +27,11 @@ from api.settings import Settings
 from api.tasks.registry import run_job
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
 
+pytest_plugins = ("tests.vector_stores",)
+
 DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
+RABBITMQ_URL = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 SECRET = SecretStr("a-secret-of-the-tests-0123456789-abcdef")
 
 
@@ -61,6 +64,14 @@ def redis_url() -> str:
     if not answers(REDIS_URL):
         pytest.skip(f"no Redis answers at {urlsplit(REDIS_URL).netloc}")
     return REDIS_URL
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> str:
+    """A RabbitMQ that answers."""
+    if not answers(RABBITMQ_URL):
+        pytest.skip(f"no RabbitMQ answers at {urlsplit(RABBITMQ_URL).hostname}")
+    return RABBITMQ_URL
 
 
 def make_settings(data_dir: Path, **values: object) -> Settings:

@@ -112,6 +112,13 @@ def make_key(runtime: Runtime, owner: Owner, app_id: str | None, *permissions: s
     return key
 
 
+def make_dataset_key(runtime: Runtime, owner: Owner) -> str:
+    """Make a dataset key with the rights of a member; return it in clear."""
+    with runtime.transaction() as session:
+        _, key = tokens.create_token(session, owner.principal, name="test", app_id=None, kind="dataset")
+    return key
+
+
 def make_chat_app(runtime: Runtime, owner: Owner, *, mode: str = "chat", **config: object) -> ChatApp:
     """Make an app with a key; ``config`` overrides keys of its configuration (the model included)."""
     app_id = make_app(runtime, owner, mode=mode)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from api.app_factory import create_app
+from api.app_factory import create_app, create_worker
 from api.settings import Settings, SettingsError, load_settings
 from tests.conftest import make_settings
 
@@ -24,6 +24,19 @@ from tests.conftest import make_settings
         ("RATE_LIMITS=maybe", "RATE_LIMITS: "),
         ("REDIS_URL=foo", "REDIS_URL must have the form redis://host:port/number."),
         ("REDIS_URL=redis://host:port/0", "REDIS_URL must have the form redis://host:port/number."),
+        ("QUEUE=celery", "QUEUE=celery needs BROKER_URL or REDIS_URL."),
+        (
+            "BROKER_URL=redis://h/0",
+            "BROKER_URL needs QUEUE=celery, because QUEUE=in_process has no broker.",
+        ),
+        ("QUEUE=celery\nBROKER_URL=kafka://h", "BROKER_URL must begin with redis:// or amqp://."),
+        (
+            "QUEUE=celery\nBROKER_URL=amqp://h",
+            "QUEUE=celery needs CHANNEL=redis, because workers share no memory.",
+        ),
+        ("VECTORS=pgvector", "VECTORS=pgvector needs a PostgreSQL as DATABASE_URL."),
+        ("VECTORS=weaviate", "VECTORS=weaviate needs WEAVIATE_URL."),
+        ("WEAVIATE_URL=weaviate:8080", "WEAVIATE_URL must have the form http://host:port."),
         ("OWNER_EMAIL=bad", "OWNER_EMAIL=bad is not an e-mail address."),
     ],
 )
@@ -51,6 +64,7 @@ def test_lists_are_comma_separated(tmp_path: Path) -> None:
     ("values", "sentence"),
     [
         ({"storage": "nowhere"}, "STORAGE=nowhere names no known backend."),
+        ({"vectors": "nowhere"}, "VECTORS=nowhere names no known backend."),
         ({"egress_allow": "nonsense"}, "^EGRESS_ALLOW: 'nonsense' is neither"),
         (
             {"database_url": "postgresql://u:secret@host:port/x"},
@@ -64,6 +78,21 @@ def test_program_refuses_what_it_cannot_use(tmp_path: Path, values: dict[str, ob
         create_app(make_settings(tmp_path, **values))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"vectors": "local"},
+        {"vectors": "weaviate", "weaviate_url": "http://127.0.0.1:1", "weaviate_api_key": "key"},
+        {"vectors": "pgvector", "database_url": "postgresql://nobody@127.0.0.1:1/none"},
+    ],
+)
+def test_program_is_made_while_the_store_of_vectors_is_away(
+    tmp_path: Path, values: dict[str, object]
+) -> None:
+    runtime = create_app(make_settings(tmp_path, **values)).extensions["runtime"]
+    assert runtime.vectors.__module__ == f"api.backends.vectors.{values['vectors']}"
+
+
 def test_two_installations_make_different_secrets_and_keep_them(tmp_path: Path) -> None:
     first = create_app(make_settings(tmp_path / "a", secret_key=None)).extensions["runtime"].vault
     again = create_app(make_settings(tmp_path / "a", secret_key=None)).extensions["runtime"].vault
@@ -75,3 +104,8 @@ def test_two_installations_make_different_secrets_and_keep_them(tmp_path: Path) 
 
 def test_first_ping_comes_well_within_ten_seconds() -> None:
     assert Settings.model_fields["ping_interval_s"].default <= 9.0
+
+
+def test_worker_without_a_broker_says_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="set QUEUE=celery"):
+        create_worker(make_settings(tmp_path))

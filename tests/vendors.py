@@ -24,6 +24,8 @@ class Wire(Protocol):
     def error(self, message: str) -> Frame: ...
     def nothing(self) -> Frame: ...
     def quota(self) -> Reply: ...
+    def vectors(self, *vectors: list[float]) -> Reply: ...
+    def ranking(self, *scores: tuple[object, float]) -> Reply: ...
 
 
 class OpenAIWire:
@@ -52,6 +54,17 @@ class OpenAIWire:
         error = {"message": "You exceeded your current quota.", "type": "insufficient_quota"}
         return Reply.of_json({"error": {**error, "code": "insufficient_quota"}}, 429)
 
+    def vectors(self, *vectors: list[float]) -> Reply:
+        """Return embeddings out of order, which only their index tells; five tokens."""
+        rows = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(vectors)]
+        return Reply.of_json(
+            {"object": "list", "data": rows[::-1], "usage": {"prompt_tokens": 5, "total_tokens": 5}}
+        )
+
+    def ranking(self, *scores: tuple[object, float]) -> Reply:
+        rows = [{"index": index, "relevance_score": score} for index, score in scores]
+        return Reply.of_json({"id": "r", "results": rows, "usage": {"total_tokens": 5}})
+
     def _frame(self, delta: Frame, finish: str | None = None) -> Frame:
         return {
             "object": "chat.completion.chunk",
@@ -61,6 +74,26 @@ class OpenAIWire:
     def _end(self, finish: str) -> list[Frame]:
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
         return [self._frame({}, finish), {"object": "chat.completion.chunk", "choices": [], "usage": usage}]
+
+
+class CohereWire(OpenAIWire):
+    def error(self, message: str) -> Frame:
+        return {"id": "e", "message": message}
+
+    def quota(self) -> Reply:
+        return Reply.of_json({"message": "Your trial is used up."}, 402)
+
+    def vectors(self, *vectors: list[float]) -> Reply:
+        meta = {"billed_units": {"input_tokens": 5}}
+        return Reply.of_json({"id": "e", "embeddings": {"float": vectors}, "meta": meta})
+
+
+class JinaWire(OpenAIWire):
+    def error(self, message: str) -> Frame:
+        return {"detail": message}
+
+    def quota(self) -> Reply:
+        return Reply.of_json({"detail": "Account balance not enough to run this query."}, 402)
 
 
 class AnthropicWire:
@@ -86,6 +119,12 @@ class AnthropicWire:
         return Reply.of_json(
             {"type": "error", "error": {"type": "billing_error", "message": "No credit."}}, 403
         )
+
+    def vectors(self, *vectors: list[float]) -> Reply:
+        raise NotImplementedError
+
+    def ranking(self, *scores: tuple[object, float]) -> Reply:
+        raise NotImplementedError
 
     def _block(self, block: Frame, deltas: Sequence[Frame]) -> list[Frame]:
         usage = {"input_tokens": 4, "cache_read_input_tokens": 3, "output_tokens": 1}
@@ -148,4 +187,6 @@ HARNESSES = {
             "vision_support": "support",
         },
     ),
+    "cohere": Harness("rerank-v3.5", CohereWire(), lambda url: {"api_key": SECRET, "base_url": f"{url}/v2/"}),
+    "jina": Harness("jina-reranker-v3", JinaWire(), lambda url: {"api_key": SECRET, "base_url": url}),
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 MAKEFILE = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
 CLI = (Path(__file__).parents[2] / "api" / "cli.py").read_text(encoding="utf-8")
-VERBS = ("run", "test", "dev", "check", "fmt", "bench", "migrate", "env")
+VERBS = ("run", "test", "dev", "check", "fmt", "bench", "worker", "beat", "migrate", "env")
 
 
 def test_makefile_has_every_promised_verb() -> None:

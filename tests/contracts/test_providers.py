@@ -5,6 +5,7 @@ vendor's wire; a new one gets a line in tests/vendors.py.
 """
 
 import contextlib
+import functools
 import json
 import logging
 import math
@@ -12,7 +13,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from xml.etree import ElementTree as ET
@@ -20,7 +21,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from api.core.egress import EgressPolicy
-from api.core.http import HTTPClient, Timeouts
+from api.core.http import Cancelled, HTTPClient, Timeouts
 from api.core.model_runtime import providers
 from api.core.model_runtime.provider import (
     PROVIDERS,
@@ -28,6 +29,7 @@ from api.core.model_runtime.provider import (
     EmbeddingModel,
     Provider,
     ProviderContext,
+    RerankModel,
     RetryableFailure,
 )
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel, fold
@@ -42,6 +44,7 @@ from api.core.model_runtime.types import (
     ModelRef,
     ModelType,
     Role,
+    Score,
     TextPart,
     TokenCount,
     ToolCall,
@@ -57,8 +60,17 @@ TOOL = ToolSpec(
     name="weather", description="Tells the weather.", parameters={"type": "object", "properties": {}}
 )
 LOCAL = sorted(id_ for id_, harness in HARNESSES.items() if harness.wire is None)
+MALFORMED = [
+    Reply.of_json({"data": "none", "embeddings": "none", "results": "none"}),
+    Reply.of_json({}),
+    Reply.of_json(7),
+    Reply.of_json({"data": [7], "embeddings": {"float": 7}, "results": [7]}),
+    Reply(body=b"{"),
+]
 REMOTE = sorted(set(HARNESSES) - set(LOCAL))
+CHATTERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], ChatModel)]
 EMBEDDERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], EmbeddingModel)]
+RERANKERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], RerankModel)]
 
 
 @dataclass
@@ -92,12 +104,25 @@ class Bench:
         model = self.harness.model
         return runtime.chat("t", ModelRef(self.provider.schema.id, model), make_request(model), Cancel(5))
 
-    def embed(self, *replies: Reply, texts: list[str]) -> list[list[float]]:
+    def embed(self, *replies: Reply, texts: list[str], cancel: Cancel | None = None) -> list[list[float]]:
         assert isinstance(self.provider, EmbeddingModel)
         self.server.then(*replies)
-        found = self.provider.embed("text-embedding-3-small", texts, EmbedKind.PASSAGE, Cancel(30))
+        found = self.provider.embed("an-embedding-model", texts, EmbedKind.PASSAGE, cancel or Cancel(30))
         assert found.tokens == TokenCount(prompt_tokens=5)
         return [list(vector) for vector in found.vectors]
+
+    def rerank(
+        self, *replies: Reply, texts: list[str], top_n: int = 2, cancel: Cancel | None = None
+    ) -> list[Score]:
+        assert isinstance(self.provider, RerankModel)
+        self.server.then(*replies)
+        return self.provider.rerank("a-rerank-model", "which?", texts, top_n, cancel or Cancel(30))
+
+    def act(self, *replies: Reply, cancel: Cancel | None = None) -> object:
+        """Call the provider for whatever it can do."""
+        if isinstance(self.provider, ChatModel):
+            return self.chat(*replies, cancel=cancel)
+        return self.embed(*replies, texts=["a"], cancel=cancel)
 
 
 def make_request(model: str, tools: tuple[ToolSpec, ...] = ()) -> ChatRequest:
@@ -122,6 +147,12 @@ def make_bench(provider_id: str) -> Iterator[Bench]:
 
 
 @pytest.fixture(params=REMOTE)
+def remote_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with make_bench(request.param) as made:
+        yield made
+
+
+@pytest.fixture(params=CHATTERS)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with make_bench(request.param) as made:
         yield made
@@ -129,6 +160,12 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 @pytest.fixture(params=EMBEDDERS)
 def embedding_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with make_bench(request.param) as made:
+        yield made
+
+
+@pytest.fixture(params=RERANKERS)
+def rerank_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with make_bench(request.param) as made:
         yield made
 
@@ -206,7 +243,7 @@ def test_model_schema_agrees_with_the_listed_models(provider_id: str) -> None:
                 assert provider.model_schema(model.model) == model
         found = provider.model_schema(harness.model)
         assert found is not None
-        assert found.type is ModelType.LLM
+        assert found.type in provider.schema.model_types
         unknown = provider.model_schema("a-model-of-tomorrow")
         assert (unknown is not None) == provider.schema.is_customizable
 
@@ -406,53 +443,54 @@ def test_chat_cancelled_ends_quietly_and_hangs_up(bench: Bench, has_begun: bool)
 # Credentials and secrets
 
 
-def test_check_credentials_accepted_key_passes(bench: Bench) -> None:
-    bench.server.then(Reply.of_json({"object": "list", "data": []}))
-    bench.provider.check_credentials()
-    assert bench.server.seen[0].method == "GET"
+def test_check_credentials_accepted_key_passes(remote_bench: Bench) -> None:
+    remote_bench.server.then(Reply.of_json({"object": "list", "data": []}))
+    remote_bench.provider.check_credentials()
+    assert len(remote_bench.server.seen) == 1
+    assert SECRET in str(remote_bench.server.seen[0].headers)
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500])
-def test_check_credentials_refused_key_is_an_invalid_request(bench: Bench, status: int) -> None:
-    bench.server.then(Reply.of_json(bench.wire.error(f"bad key {SECRET}"), status))
+def test_check_credentials_refused_key_is_an_invalid_request(remote_bench: Bench, status: int) -> None:
+    remote_bench.server.then(Reply.of_json(remote_bench.wire.error(f"bad key {SECRET}"), status))
     with pytest.raises(InvalidRequest, match=r"bad key \*\*\*"):
-        bench.provider.check_credentials()
-    assert len(bench.server.seen) == 1
+        remote_bench.provider.check_credentials()
+    assert len(remote_bench.server.seen) == 1
 
 
-def test_check_credentials_server_out_of_reach_is_an_invalid_request(bench: Bench) -> None:
+def test_check_credentials_server_out_of_reach_is_an_invalid_request(remote_bench: Bench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    context = replace(bench.context, credentials=bench.harness.credentials(url))
+    context = replace(remote_bench.context, credentials=remote_bench.harness.credentials(url))
     with pytest.raises(InvalidRequest, match="No connection"):
-        type(bench.provider)(context).check_credentials()
+        type(remote_bench.provider)(context).check_credentials()
 
 
 @pytest.mark.parametrize("key", [f"{SECRET}\nX-Evil: 1", f"{SECRET}é€", f"{SECRET}\x00"])
-def test_key_with_characters_http_forbids_is_an_invalid_request(bench: Bench, key: str) -> None:
-    credentials = bench.harness.credentials(bench.server.url)
+def test_key_with_characters_http_forbids_is_an_invalid_request(remote_bench: Bench, key: str) -> None:
+    credentials = remote_bench.harness.credentials(remote_bench.server.url)
     filled = {name: value.replace(SECRET, key) for name, value in credentials.items()}
-    context = replace(bench.context, credentials=filled)
-    provider = type(bench.provider)(context)
-    assert isinstance(provider, ChatModel)
-    for act in (provider.check_credentials, lambda: list(provider.chat(make_request("m"), Cancel(30)))):
+    context = replace(remote_bench.context, credentials=filled)
+    provider = type(remote_bench.provider)(context)
+    acting = replace(remote_bench, provider=provider)
+    for act in (provider.check_credentials, acting.act):
         with pytest.raises(InvalidRequest) as refused:
             act()
         assert SECRET not in tell_all(refused.value, context, provider)
-    assert bench.server.seen == []
+    assert remote_bench.server.seen == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
 def test_failure_quoting_the_key_is_scrubbed_everywhere(
-    bench: Bench, status: int, caplog: pytest.LogCaptureFixture
+    remote_bench: Bench, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     words = f"Incorrect API key {SECRET} in 'Authorization: Bearer {SECRET}'. " + "x" * 900
     with pytest.raises((CompletionFailed, ModelUnavailable, RetryableFailure)) as failed:
-        bench.chat(Reply.of_json(bench.wire.error(words), status))
+        remote_bench.act(Reply.of_json(remote_bench.wire.error(words), status))
     error = failed.value.cause if isinstance(failed.value, RetryableFailure) else failed.value
-    assert SECRET not in tell_all(failed.value, bench.context, bench.provider) + tell_all(
-        error, bench.context, bench.provider
+    assert SECRET not in tell_all(failed.value, remote_bench.context, remote_bench.provider) + tell_all(
+        error, remote_bench.context, remote_bench.provider
     )
     assert "Incorrect API key ***" in str(error)
     assert len(str(error)) <= 500
@@ -469,34 +507,99 @@ def test_failure_in_the_stream_quoting_the_key_is_scrubbed(bench: Bench) -> None
 # Embeddings
 
 
-def vectors_reply(*vectors: tuple[int, list[float]]) -> Reply:
-    rows = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in vectors]
-    return Reply.of_json({"object": "list", "data": rows, "usage": {"prompt_tokens": 5, "total_tokens": 5}})
-
-
 def test_embed_vectors_come_in_order_and_of_unit_length(embedding_bench: Bench) -> None:
-    found = embedding_bench.embed(vectors_reply((1, [0.0, 2.0]), (0, [3.0, 4.0])), texts=["a", "b"])
+    reply = embedding_bench.wire.vectors([3.0, 4.0], [0.0, 2.0])
+    found = embedding_bench.embed(reply, texts=["a", "b"])
     assert found == [[pytest.approx(0.6), pytest.approx(0.8)], [0.0, 1.0]]
     assert all(math.hypot(*vector) == pytest.approx(1.0) for vector in found)
-    assert embedding_bench.server.seen[0].json["input"] == ["a", "b"]
+    seen = embedding_bench.server.seen[0]
+    assert ["a", "b"] in seen.json.values()
+    assert "an-embedding-model" in seen.target + str(seen.json.get("model"))
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        vectors_reply((0, [1.0])),
-        vectors_reply((0, [1.0]), (1, [0.0])),
-        vectors_reply((0, [1.0]), (1, [])),
-        Reply.of_json({"data": "none"}),
-        Reply.of_json([]),
-        Reply(body=b"{"),
-    ],
-)
-def test_embed_malformed_answer_fails(embedding_bench: Bench, reply: Reply) -> None:
+@pytest.mark.parametrize("vectors", [([1.0],), ([1.0], [0.0]), ([1.0], []), ([1.0], ["x"])])
+def test_embed_wrong_vectors_fail(embedding_bench: Bench, vectors: tuple[list[float], ...]) -> None:
     with pytest.raises(CompletionFailed):
+        embedding_bench.embed(embedding_bench.wire.vectors(*vectors), texts=["a", "b"])
+
+
+@pytest.mark.parametrize("reply", MALFORMED)
+def test_embed_malformed_answer_fails(embedding_bench: Bench, reply: Reply) -> None:
+    with pytest.raises(CompletionFailed, match="malformed"):
         embedding_bench.embed(reply, texts=["a", "b"])
 
 
-def test_embed_passing_fault_is_retryable(embedding_bench: Bench) -> None:
-    with pytest.raises(RetryableFailure):
-        embedding_bench.embed(Reply.of_json(embedding_bench.wire.error("busy"), 503), texts=["a"])
+# Reranking
+
+
+def test_rerank_scores_come_best_first(rerank_bench: Bench) -> None:
+    reply = rerank_bench.wire.ranking((2, 0.25), (0, 0.75))
+    assert rerank_bench.rerank(reply, texts=["a", "b", "c"]) == [Score(0, 0.75), Score(2, 0.25)]
+    sent = rerank_bench.server.seen[0].json
+    assert (sent["model"], sent["query"], sent["top_n"]) == ("a-rerank-model", "which?", 2)
+    assert sent["documents"] == ["a", "b", "c"]
+    assert SECRET in rerank_bench.server.seen[0].headers["authorization"]
+
+
+def test_rerank_never_asks_for_more_than_there_is(rerank_bench: Bench) -> None:
+    rerank_bench.rerank(rerank_bench.wire.ranking((0, 0.5)), texts=["a"], top_n=9)
+    assert rerank_bench.server.seen[0].json["top_n"] == 1
+
+
+@pytest.mark.parametrize("place", [-1, 2, "0", None, True])
+def test_rerank_text_that_was_not_sent_fails(rerank_bench: Bench, place: object) -> None:
+    with pytest.raises(CompletionFailed, match="malformed"):
+        rerank_bench.rerank(rerank_bench.wire.ranking((place, 0.5)), texts=["a", "b"])
+
+
+@pytest.mark.parametrize("reply", MALFORMED)
+def test_rerank_malformed_answer_fails(rerank_bench: Bench, reply: Reply) -> None:
+    with pytest.raises(CompletionFailed, match="malformed"):
+        rerank_bench.rerank(reply, texts=["a", "b"])
+
+
+# Faults of calls that answer at once
+
+
+Call = Callable[..., object]
+
+
+@pytest.fixture(
+    params=[*((id_, "embed") for id_ in EMBEDDERS), *((id_, "rerank") for id_ in RERANKERS)], ids=str
+)
+def single(request: pytest.FixtureRequest) -> Iterator[tuple[Bench, Call]]:
+    """A provider, and one of its calls that do not stream."""
+    provider_id, name = request.param
+    with make_bench(provider_id) as made:
+        yield made, functools.partial(getattr(made, name), texts=["a"])
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_single_call_passing_fault_is_retryable(single: tuple[Bench, Call], status: int) -> None:
+    bench, call = single
+    with pytest.raises(RetryableFailure) as failed:
+        call(Reply.of_json(bench.wire.error("busy"), status, {"Retry-After": "7"}))
+    assert failed.value.retry_after_s == 7
+    assert str(failed.value.cause) == "busy"
+
+
+def test_single_call_refusals_are_told_for_what_they_are(single: tuple[Bench, Call]) -> None:
+    bench, call = single
+    with pytest.raises(CompletionFailed, match=r"^bad key \*\*\*$") as failed:
+        call(Reply.of_json(bench.wire.error(f"bad key {SECRET}"), 401))
+    assert SECRET not in tell_all(failed.value, bench.context, bench.provider)
+    with pytest.raises(ModelUnavailable, match="no such model"):
+        call(Reply.of_json(bench.wire.error("no such model"), 404))
+    with pytest.raises(QuotaExceeded):
+        call(bench.wire.quota())
+
+
+def test_single_call_cancelled_hangs_up(single: tuple[Bench, Call]) -> None:
+    bench, call = single
+    cancel = Cancel(30)
+    threading.Timer(0.1, cancel.set).start()
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        call(Reply(steps=[Step.HANG]), cancel=cancel)
+    assert time.monotonic() - started < 0.4
+    assert bench.server.wait_for_hangup(0.3)

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +14,11 @@ from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV30SpecValidator
 from werkzeug.test import TestResponse
 
+from tests import factories
 from tests.conftest import make_house, make_settings, stop_house
+from tests.controllers.dataset_calls import call_datasets
 from tests.factories import ChatApp, make_chat_app, make_owner
+from tests.knowledge import add_document, make_dataset, make_dataset_key, put_to_sleep, set_document
 
 MOUNTS = {"/api": "seed", "/v1": "dify"}
 PAGES = ("/api/docs", "/v1/docs", "/console/api/spec")
@@ -279,6 +282,84 @@ def converse(caller: Caller, completion: Caller) -> dict[str, TestResponse]:
     }
 
 
+def use_segments(caller: Caller) -> dict[str, TestResponse]:
+    """Call every route of segments once, with a dataset key."""
+    runtime = caller.client.application.extensions["runtime"]
+    owner = caller.app.owner
+    headers = make_dataset_key(runtime, owner)
+    asleep = put_to_sleep(caller.client.application)
+    dataset = make_dataset(runtime, owner)
+    form = {"doc_form": "hierarchical_model"}
+    document = add_document(caller.client, owner, dataset, **form)["id"]
+    set_document(runtime, document, indexing_status="completed")
+    here, at = "/datasets/{dataset_id}/documents/{document_id}/segments", f"/datasets/{dataset}/documents"
+    answers = {}
+
+    def call(route: str, path: str, **options: Any) -> TestResponse:
+        method, _, shown = route.partition(" ")
+        name = f"{method} {here}{shown}"
+        url = f"{caller.mount}{at}/{document}/segments{path}"
+        answers[name] = caller.client.open(url, method=method, headers=headers, **options)
+        return answers[name]
+
+    text = {"content": "One text."}
+    segment = body(call("POST ", "", json={"segments": [text]}))["data"][0]["id"]
+    call("GET ", "")
+    call("GET /{segment_id}", f"/{segment}")
+    call("POST /{segment_id}", f"/{segment}", json={"segment": text})
+    children = f"/{segment}/child_chunks"
+    chunk = body(call("POST /{segment_id}/child_chunks", children, json=text))["data"]["id"]
+    call("GET /{segment_id}/child_chunks", children)
+    call("PATCH /{segment_id}/child_chunks/{chunk_id}", f"{children}/{chunk}", json=text)
+    call("DELETE /{segment_id}/child_chunks/{chunk_id}", f"{children}/{chunk}")
+    call("DELETE /{segment_id}", f"/{segment}")
+    caller.client.application.extensions["runtime"] = asleep
+    return answers
+
+
+def use_documents(caller: Caller) -> dict[str, TestResponse]:
+    """Call every route of documents once, with a dataset key."""
+    runtime = caller.client.application.extensions["runtime"]
+    owner = caller.app.owner
+    headers = make_dataset_key(runtime, owner)
+    asleep = put_to_sleep(caller.client.application)
+    dataset = make_dataset(runtime, owner)
+    at = f"/datasets/{dataset}"
+    answers = {}
+
+    def call(route: str, path: str, **options: Any) -> TestResponse:
+        method = route.partition(" ")[0]
+        answers[route] = caller.client.open(caller.mount + path, method=method, headers=headers, **options)
+        return answers[route]
+
+    text = {"name": "Note", "text": "One text.", "indexing_technique": "economy"}
+    here, one = "/datasets/{dataset_id}", "/datasets/{dataset_id}/documents/{document_id}"
+    for spelling in ("create-by-text", "create_by_text"):
+        made = body(call(f"POST {here}/document/{spelling}", f"{at}/document/{spelling}", json=text))
+    for spelling in ("create-by-file", "create_by_file"):
+        form = {"file": (io.BytesIO(b"hello"), "a.txt")}
+        call(f"POST {here}/document/{spelling}", f"{at}/document/{spelling}", data=form)
+    document = f"{at}/documents/{made['document']['id']}"
+    for spelling in ("update-by-text", "update_by_text"):
+        call(f"POST {one}/{spelling}", f"{document}/{spelling}", json={"name": "x"})
+    for spelling in ("update-by-file", "update_by_file"):
+        form = {"file": (io.BytesIO(b"hello"), "a.txt")}
+        batch = body(call(f"POST {one}/{spelling}", f"{document}/{spelling}", data=form))["batch"]
+    call(f"PATCH {one}", document, data={"name": "y"}, content_type=FORM_TYPE)
+    call(f"GET {here}/documents", f"{at}/documents")
+    call(f"GET {one}", document)
+    call(f"GET {here}/documents/{{batch}}/indexing-status", f"{at}/documents/{batch}/indexing-status")
+    call(f"GET {one}/download", f"{document}/download")
+    call(f"GET {one}/upload-file", f"{document}/upload-file")
+    for name in ("retrieve", "hit-testing"):
+        call(f"POST {here}/{name}", f"{at}/{name}", json={"query": "text"})
+    ids = {"document_ids": [made["document"]["id"]]}
+    call(f"PATCH {here}/documents/status/{{action}}", f"{at}/documents/status/enable", json=ids)
+    call(f"DELETE {one}", document)
+    caller.client.application.extensions["runtime"] = asleep
+    return answers
+
+
 @pytest.fixture(scope="module", params=list(MOUNTS))
 def callers(request: pytest.FixtureRequest, embedded: Flask) -> tuple[Caller, Caller]:
     """Callers of a chat app and of a completion app, on each mount."""
@@ -292,7 +373,15 @@ def callers(request: pytest.FixtureRequest, embedded: Flask) -> tuple[Caller, Ca
 
 
 def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller]) -> None:
-    answers = converse(*callers)
+    chat, _ = callers
+    key = factories.make_dataset_key(chat.client.application.extensions["runtime"], chat.app.owner)
+    knowledge = Caller(chat.client, replace(chat.app, key=key), chat.mount)
+    answers = {
+        **converse(*callers),
+        **call_datasets(knowledge.call),
+        **use_documents(chat),
+        **use_segments(chat),
+    }
     spec = callers[0].spec
     assert set(answers) == set(dict(operations(spec)))
     for name, answer in answers.items():

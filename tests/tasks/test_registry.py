@@ -127,12 +127,12 @@ def test_job_of_a_dead_worker_is_taken_over_and_the_old_lease_is_void(
     job_id = make_job(runtime, owner)
     change(runtime, job_id, run_at=utc_now() - timedelta(seconds=1))
     with runtime.transaction() as session:
-        stale = jobs.lease_job(session, job_id)
-        again = jobs.lease_job(session, job_id)
+        stale = jobs.lease_job(session, job_id, 60.0)
+        again = jobs.lease_job(session, job_id, 60.0)
     assert stale is not None
     change(runtime, job_id, leased_until=utc_now() - timedelta(seconds=1))
     with runtime.transaction() as session:
-        taken = jobs.lease_job(session, job_id)
+        taken = jobs.lease_job(session, job_id, 60.0)
         jobs.finish_job(session, stale)
 
     assert again is None

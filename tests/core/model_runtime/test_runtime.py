@@ -23,6 +23,7 @@ from api.core.model_runtime.types import (
     ModelType,
     ProviderSchema,
     Role,
+    Score,
     TokenCount,
     ToolCall,
 )
@@ -79,11 +80,20 @@ class FakeProvider(SilentProvider):
     attempts: ClassVar[list[list[ChatChunk | Act]]] = []
     batches: ClassVar[list[list[str]]] = []
     closed: ClassVar[list[bool]] = []
+    gate: ClassVar[threading.Barrier | None] = None
+    parallel_calls: ClassVar[int] = 1
 
     def model_schema(self, model: str) -> ModelSchema | None:
         if model != "known":
             return None
-        return ModelSchema(model=model, type=ModelType.LLM, label=model, context_tokens=9, max_chunks=2)
+        return ModelSchema(
+            model=model,
+            type=ModelType.LLM,
+            label=model,
+            context_tokens=9,
+            max_chunks=2,
+            parallel_calls=self.parallel_calls,
+        )
 
     def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
         try:
@@ -93,9 +103,16 @@ class FakeProvider(SilentProvider):
 
     def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:
         self.batches.append(list(texts))
+        if self.gate is not None:
+            self.gate.wait(5)
         if self.attempts:
             list(self._play())
         return Embeddings([[float(len(text))] for text in texts], TokenCount(prompt_tokens=len(texts)))
+
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
+        self.batches.append([query, *texts])
+        list(self._play())
+        return [Score(index, 1.0) for index in range(top_n)]
 
     def _play(self) -> Iterator[ChatChunk]:
         for step in self.attempts.pop(0):
@@ -333,6 +350,59 @@ def test_embed_cancelled_while_waiting_raises_cancelled() -> None:
         embed(make_runtime(), ["a"], cancel)
 
 
+def test_embed_batches_run_side_by_side_as_far_as_the_model_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeProvider, "parallel_calls", 2)
+    monkeypatch.setattr(FakeProvider, "gate", threading.Barrier(2))
+    texts = ["a" * length for length in range(1, 9)]
+    found = embed(make_runtime(), texts)
+    assert found.vectors == [[float(length)] for length in range(1, 9)]
+    assert found.tokens == TokenCount(prompt_tokens=8)
+    assert sorted(text for batch in FakeProvider.batches for text in batch) == texts
+
+
+def test_embed_failed_batch_ends_those_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeProvider, "parallel_calls", 2)
+    FakeProvider.attempts = [[fail(CompletionFailed("no"))] for _ in range(20)]
+    with pytest.raises(CompletionFailed, match="no"):
+        embed(make_runtime(), [str(number) for number in range(40)])
+    assert len(FakeProvider.batches) < 20
+
+
+def test_embed_quota_is_reported_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeProvider, "parallel_calls", 2)
+    FakeProvider.attempts = [[fail(QuotaExceeded("none left"))] for _ in range(2)]
+    reports: list[bool] = []
+    with pytest.raises(QuotaExceeded):
+        embed(make_runtime(reports), ["a", "b", "c"])
+    assert reports == [False]
+
+
+# Reranking
+
+
+def rerank(runtime: ModelRuntime, texts: list[str]) -> list[Score]:
+    return runtime.rerank("tenant", REF, "q", texts, top_n=1, cancel=Cancel(10))
+
+
+def test_rerank_passing_fault_is_tried_again() -> None:
+    FakeProvider.attempts = [[busy()], []]
+    assert rerank(make_runtime(), ["a", "b"]) == [Score(0, 1.0)]
+    assert FakeProvider.batches == [["q", "a", "b"]] * 2
+
+
+def test_rerank_no_texts_calls_nobody() -> None:
+    assert rerank(make_runtime(), []) == []
+    assert FakeProvider.batches == []
+
+
+def test_rerank_quota_used_up_is_reported() -> None:
+    FakeProvider.attempts = [[fail(QuotaExceeded("none left"))]]
+    reports: list[bool] = []
+    with pytest.raises(QuotaExceeded):
+        rerank(make_runtime(reports), ["a"])
+    assert reports == [False]
+
+
 # Look-ups
 
 
@@ -353,6 +423,8 @@ def test_provider_without_the_capability_is_unavailable() -> None:
         list(make_runtime().chat("tenant", silent, REQUEST, Cancel(1)))
     with pytest.raises(ModelUnavailable, match="embedding"):
         make_runtime().embed("tenant", silent, ["a"], EmbedKind.QUERY, Cancel(1))
+    with pytest.raises(ModelUnavailable, match="rerank"):
+        make_runtime().rerank("tenant", silent, "q", ["a"], top_n=1, cancel=Cancel(1))
 
 
 def test_resolved_model_and_context_keep_credentials_out_of_their_repr() -> None:

@@ -15,6 +15,7 @@ from api.core.model_runtime.provider import (
     EmbeddingModel,
     Provider,
     ProviderContext,
+    RerankModel,
     RetryableFailure,
 )
 from api.core.model_runtime.runtime import Answer, fold
@@ -26,6 +27,7 @@ from api.core.model_runtime.types import (
     Message,
     ModelType,
     Role,
+    Score,
     TextPart,
     TokenCount,
     ToolCall,
@@ -334,3 +336,99 @@ def test_anthropic_unknown_model_is_described_carefully(claude: Provider) -> Non
     schema = claude.model_schema("claude-of-tomorrow")
     assert schema is not None
     assert (schema.context_tokens, schema.price.input) == (200_000, FREE.input)
+
+
+# Rerankers
+
+
+def rerank(provider: Provider, texts: list[str], top_n: int = 2) -> list[Score]:
+    assert isinstance(provider, RerankModel)
+    return provider.rerank("m", "q", texts, top_n, Cancel(30))
+
+
+def ranking(*scores: float, name: str = "relevance_score") -> list[dict[str, object]]:
+    return [{"index": index, name: score} for index, score in enumerate(scores)]
+
+
+def test_compatible_reranks_below_its_root(vendor: Vendor) -> None:
+    vendor.server.then(Reply.of_json({"results": ranking(0.1, 0.9)}))
+    rerank(vendor.make("openai_api_compatible", {"endpoint_url": "URL"}), ["a", "b"])
+    assert vendor.seen.target == "/v1/rerank"
+
+
+def test_compatible_tei_wire_has_its_own_path_body_and_answer(vendor: Vendor) -> None:
+    vendor.server.then(Reply.of_json(ranking(0.1, 0.9, 0.5, name="score")))
+    provider = vendor.make("openai_api_compatible", {"endpoint_url": "URL/v1", "rerank_format": "tei"})
+    assert rerank(provider, ["a", "b", "c"]) == [Score(1, 0.9), Score(2, 0.5)]
+    assert vendor.seen.target == "/rerank"
+    assert vendor.seen.json == {"query": "q", "texts": ["a", "b", "c"], "truncate": True}
+
+
+def test_rerank_rows_under_data_are_understood(vendor: Vendor) -> None:
+    vendor.server.then(Reply.of_json({"data": ranking(0.25, 0.5)}))
+    found = rerank(vendor.make("openai_api_compatible", {"endpoint_url": "URL"}), ["a", "b"])
+    assert found == [Score(1, 0.5), Score(0, 0.25)]
+
+
+def test_rerank_bare_logits_become_scores_in_the_same_order(vendor: Vendor) -> None:
+    vendor.server.then(Reply.of_json({"results": ranking(-3.0, 1e9, 0.0, -1e9)}))
+    found = rerank(vendor.make("openai_api_compatible", {"endpoint_url": "URL"}), ["a", "b", "c", "d"], 4)
+    assert [score.index for score in found] == [1, 2, 0, 3]
+    assert [score.score for score in found] == pytest.approx([1.0, 0.5, 0.0474, 0.0], abs=1e-4)
+
+
+@pytest.mark.parametrize("score", ["NaN", '"NaN"', '"inf"', '"high"', "null"])
+def test_rerank_score_that_is_no_number_fails(vendor: Vendor, score: str) -> None:
+    body = f'{{"results": [{{"index": 0, "relevance_score": {score}}}]}}'
+    vendor.server.then(Reply(body=body.encode()))
+    with pytest.raises(CompletionFailed, match="malformed"):
+        rerank(vendor.make("cohere", {"api_key": SECRET, "base_url": "URL"}), ["a"])
+
+
+def test_cohere_root_is_found_whatever_version_it_is_given_with(vendor: Vendor) -> None:
+    vendor.server.then(Reply.of_json({"results": ranking(0.5)}))
+    for base in ("URL", "URL/", "URL/v1", "URL/v2/"):
+        rerank(vendor.make("cohere", {"api_key": SECRET, "base_url": base}), ["a"])
+        assert vendor.seen.target == "/v2/rerank"
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "model", "key", "words"),
+    [
+        ("cohere", "embed-v4.0", "input_type", ["search_query", "search_document"]),
+        ("jina", "jina-embeddings-v3", "task", ["retrieval.query", "retrieval.passage"]),
+        ("jina", "jina-embeddings-v2-base-zh", "task", [None, None]),
+    ],
+)
+def test_embedding_tells_the_side_of_the_search(
+    vendor: Vendor, provider_id: str, model: str, key: str, words: list[str | None]
+) -> None:
+    rows = [{"index": 0, "embedding": [1.0]}]
+    vendor.server.then(Reply.of_json({"data": rows, "embeddings": {"float": [[1.0]]}}))
+    provider = vendor.make(provider_id, {"api_key": SECRET, "base_url": "URL"})
+    assert isinstance(provider, EmbeddingModel)
+    told = []
+    for kind in (EmbedKind.QUERY, EmbedKind.PASSAGE):
+        provider.embed(model, ["a"], kind, Cancel(30))
+        told.append(vendor.seen.json.get(key))
+    assert told == words
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "model", "kind"),
+    [
+        ("cohere", "rerank-v9", ModelType.RERANK),
+        ("cohere", "embed-v9", ModelType.TEXT_EMBEDDING),
+        ("jina", "jina-reranker-v9", ModelType.RERANK),
+        ("jina", "jina-embeddings-v9", ModelType.TEXT_EMBEDDING),
+        ("openai_api_compatible", "BGE-Reranker-v2-m3", ModelType.RERANK),
+        ("openai_api_compatible", "nomic-embed-text", ModelType.TEXT_EMBEDDING),
+        ("openai_api_compatible", "llama", ModelType.LLM),
+    ],
+)
+def test_model_of_an_unknown_name_is_guessed_by_it(
+    vendor: Vendor, provider_id: str, model: str, kind: ModelType
+) -> None:
+    found = vendor.make(provider_id, {"api_key": SECRET, "endpoint_url": "URL"}).model_schema(model)
+    assert found is not None
+    assert (found.type, found.max_chunks > 0) == (kind, kind is not ModelType.RERANK or "BGE" in model)

@@ -2,26 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.core.text.bm25 import rank, terms
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("What is the capital of France?", ["capital", "france"]),
-        ("Refunds, POLICIES and Acme's boxes", ["refund", "policy", "acme", "boxe"]),
-        ("glass status this", ["glass", "status"]),
-        ("the cat’s e-mail_address", ["cat", "e", "mail", "address"]),
-        ("公司的总部在哪里？", ["公司", "总部"]),
-        ("机器人 R2 载重", ["机器", "器人", "r2", "载重"]),
-        ("ＡＢＣ", ["abc"]),
-        ("東京タワー", ["東京", "京タ", "タワ", "ワー"]),
-        ("海", ["海"]),
-        ("?!", []),
-    ],
-)
-def test_terms_known_text_gives_its_meaningful_words(text: str, words: list[str]) -> None:
-    assert list(terms(text)) == words
+from api.core.text.bm25 import rank
 
 
 def test_rank_rare_shared_word_beats_common_one() -> None:

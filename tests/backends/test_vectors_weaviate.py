@@ -1,0 +1,52 @@
+"""Vectors in Weaviate: a server that is away, comes back, or refuses."""
+
+import socket
+import time
+
+import pytest
+
+from api.backends.offload import Backend as Offload
+from api.backends.vectors import weaviate
+from api.errors import Unavailable
+from tests.vector_stores import serving_double
+from tests.vectors import UNDELETABLE, make_entries, make_entry, make_vector, new_id
+
+
+def test_server_that_restarts_is_found_again() -> None:
+    entries, collection = make_entries(2), new_id()
+    with serving_double() as (url, grpc_port):
+        store = weaviate.Backend(url, grpc_port, None, Offload())
+        store.upsert(collection, entries)
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="Weaviate"):
+        store.search([collection], make_vector("query"), top_k=1)
+    assert time.monotonic() - started < 3
+    with serving_double(int(url.rpartition(":")[2]), grpc_port):
+        store.upsert(collection, entries)
+        assert len(store.search([collection], make_vector("query"), top_k=5)) == 2
+    store.close()
+
+
+def test_server_out_of_reach_is_unavailable_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    store = weaviate.Backend(f"http://127.0.0.1:{port}", port, None, Offload())
+    started = time.monotonic()
+    for call in (
+        lambda: store.upsert(new_id(), make_entries(1)),
+        lambda: store.search([new_id()], make_vector("query"), top_k=1),
+        lambda: store.delete(new_id(), ids=[new_id()]),
+        lambda: list(store.ids(new_id())),
+    ):
+        with pytest.raises(Unavailable, match="Weaviate, the store of vectors, is not available"):
+            call()
+    assert time.monotonic() - started < 5
+
+
+def test_deletion_the_server_fails_is_an_error() -> None:
+    with serving_double() as address:
+        store, collection = weaviate.Backend(*address, None, Offload()), new_id()
+        store.upsert(collection, [*make_entries(3), make_entry(1, UNDELETABLE)])
+        with pytest.raises(Unavailable, match="could not delete 1 of 1"):
+            store.delete(collection, document_id=UNDELETABLE)
+        store.close()

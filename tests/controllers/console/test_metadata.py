@@ -1,0 +1,146 @@
+"""Metadata fields of datasets and values of documents, over HTTP."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api.models.document import Document
+from api.principal import Role
+from api.runtime import Runtime
+from tests.controllers.console.test_datasets import DATASETS, UNKNOWN_ID, add_document, made
+from tests.factories import Owner, make_member, make_owner
+
+
+def make_field(client: FlaskClient, caller: Owner, dataset_id: str, name: str, kind: str = "string") -> Any:
+    url = f"{DATASETS}/{dataset_id}/metadata"
+    return client.post(url, json={"name": name, "type": kind}, headers=caller.headers)
+
+
+def set_values(client: FlaskClient, caller: Owner, dataset_id: str, *operations: object) -> Any:
+    url = f"{DATASETS}/{dataset_id}/documents/metadata"
+    return client.post(url, json={"operation_data": operations}, headers=caller.headers)
+
+
+def values_of(runtime: Runtime, document_id: str) -> Any:
+    with runtime.reading() as session:
+        return session.get_one(Document, document_id).doc_metadata
+
+
+def test_values_are_kept_by_field_and_counted(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
+    dataset_id = made(client, owner)["id"]
+    kinds = {"author": "string", "year": "number", "seen": "time"}
+    ids = {
+        name: make_field(client, owner, dataset_id, name, kind).get_json()["id"]
+        for name, kind in kinds.items()
+    }
+    document_id = add_document(runtime, owner, dataset_id)
+    given = {"author": "Ann", "year": "1999", "seen": "1970-01-02T00:00:00Z"}
+    entries = [{"id": ids[name], "name": name, "value": value} for name, value in given.items()]
+
+    whole = set_values(client, owner, dataset_id, {"document_id": document_id, "metadata_list": entries})
+    stored = values_of(runtime, document_id)
+    more = [{"id": ids["author"], "value": "Bo"}, {"id": ids["year"], "value": None}]
+    part = {"document_id": document_id, "metadata_list": more, "partial_update": True}
+    set_values(client, owner, dataset_id, part)
+    listed = client.get(f"{DATASETS}/{dataset_id}/metadata", headers=owner.headers).get_json()
+
+    assert whole.get_json() == {"result": "success"}
+    assert stored == {ids["author"]: "Ann", ids["year"]: 1999, ids["seen"]: 86400}
+    assert values_of(runtime, document_id) == {ids["author"]: "Bo", ids["seen"]: 86400}
+    counts = {field["name"]: field["count"] for field in listed["doc_metadata"]}
+    assert counts == {"author": 1, "year": 0, "seen": 1}
+    shown = client.get(f"{DATASETS}/{dataset_id}", headers=owner.headers).get_json()["doc_metadata"]
+    assert [field["name"] for field in shown] == ["author", "seen", "year"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("string", 5),
+        ("string", "x" * 5001),
+        ("number", "many"),
+        ("number", True),
+        ("time", "soon"),
+        ("time", []),
+    ],
+)
+def test_value_of_another_type_changes_nothing(
+    client: FlaskClient, owner: Owner, runtime: Runtime, kind: str, value: object
+) -> None:
+    dataset_id = made(client, owner)["id"]
+    good, bad = (make_field(client, owner, dataset_id, name, kind).get_json()["id"] for name in ("a", "b"))
+    fine: object = "1" if kind != "time" else 1
+    first, second = (add_document(runtime, owner, dataset_id) for _ in range(2))
+
+    answer = set_values(
+        client,
+        owner,
+        dataset_id,
+        {"document_id": first, "metadata_list": [{"id": good, "value": fine}]},
+        {"document_id": second, "metadata_list": [{"id": bad, "value": value}]},
+    )
+
+    assert (answer.status_code, answer.get_json()["details"]["field"]) == (400, "operation_data")
+    assert (values_of(runtime, first), values_of(runtime, second)) == (None, None)
+
+
+def test_unknown_field_and_document_are_refused(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
+    dataset_id = made(client, owner)["id"]
+    document_id = add_document(runtime, owner, dataset_id)
+
+    field = {"document_id": document_id, "metadata_list": [{"id": UNKNOWN_ID, "value": "x"}]}
+    assert set_values(client, owner, dataset_id, field).status_code == 400
+    assert set_values(client, owner, dataset_id, {"document_id": UNKNOWN_ID}).status_code == 404
+
+
+def test_name_can_be_had_once_a_dataset_however_many_ask(house: Flask, owner: Owner) -> None:
+    dataset_id = made(house.test_client(), owner)["id"]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(lambda _: make_field(house.test_client(), owner, dataset_id, "year"), range(4))
+        statuses = Counter(answer.status_code for answer in answers)
+
+    built_in = make_field(house.test_client(), owner, dataset_id, "uploader")
+    assert statuses == {201: 1, 400: 3}
+    assert built_in.get_json()["details"] == {"field": "name", "type": "duplicate"}
+
+
+def test_field_is_renamed_and_deleted(client: FlaskClient, owner: Owner) -> None:
+    dataset_id = made(client, owner)["id"]
+    field = make_field(client, owner, dataset_id, "year").get_json()
+    url = f"{DATASETS}/{dataset_id}/metadata/{field['id']}"
+
+    renamed = client.patch(url, json={"name": "age"}, headers=owner.headers)
+    first, again = (client.delete(url, headers=owner.headers).status_code for _ in range(2))
+
+    assert renamed.get_json() == {**field, "name": "age"}
+    assert (first, again) == (204, 404)
+
+
+def test_built_in_fields_are_switched(client: FlaskClient, owner: Owner) -> None:
+    dataset_id = made(client, owner)["id"]
+    shown = []
+
+    for switch in ("enable", "disable"):
+        client.post(f"{DATASETS}/{dataset_id}/metadata/built-in/{switch}", headers=owner.headers)
+        found = client.get(f"{DATASETS}/{dataset_id}/metadata", headers=owner.headers).get_json()
+        shown.append(found["built_in_field_enabled"])
+
+    assert shown == [True, False]
+
+
+def test_fields_are_for_editors_of_their_workspace(
+    client: FlaskClient, owner: Owner, runtime: Runtime
+) -> None:
+    dataset_id = made(client, owner, permission="all_team_members")["id"]
+
+    normal = make_field(client, make_member(runtime, owner, Role.NORMAL), dataset_id, "year")
+    foreign = make_field(client, make_owner(runtime), dataset_id, "year")
+    bad = make_field(client, owner, dataset_id, "year", "color")
+
+    assert (normal.status_code, foreign.status_code, bad.status_code) == (403, 404, 400)
+    assert bad.get_json()["details"] == {"field": "type", "type": "invalid_choice"}

@@ -1,0 +1,55 @@
+"""Datasets over the public API, with a dataset key."""
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.controllers.schemas.dataset import DATASET_MODEL
+from api.principal import Role
+from api.runtime import Runtime
+from tests.factories import Owner, make_dataset_key, make_key, make_member, make_owner
+
+
+def key_of(runtime: Runtime, member: Owner) -> dict[str, str]:
+    return {"Authorization": f"Bearer {make_dataset_key(runtime, member)}"}
+
+
+@pytest.mark.parametrize("mount", ["/v1", "/api"])
+def test_dataset_lives_through_the_public_api(
+    client: FlaskClient, owner: Owner, runtime: Runtime, mount: str
+) -> None:
+    headers = key_of(runtime, owner)
+
+    made = client.post(f"{mount}/datasets", json={"name": "Birds"}, headers=headers)
+    url = f"{mount}/datasets/{made.get_json()['id']}"
+    again = client.post(f"{mount}/datasets", json={"name": "Birds"}, headers=headers)
+    changed = client.patch(url, json={"name": "Ice"}, headers=headers)
+    listed = client.get(f"{mount}/datasets", headers=headers)
+    shown = client.get(url, headers=headers)
+    deleted = client.delete(url, headers=headers)
+
+    assert (made.status_code, set(made.get_json())) == (200, set(DATASET_MODEL))
+    assert made.get_json()["created_by"] == owner.account_id
+    assert (again.status_code, again.get_json()["code"]) == (409, "dataset_name_duplicate")
+    assert (changed.status_code, changed.get_json()["name"]) == (200, "Ice")
+    assert listed.get_json()["data"] == [shown.get_json()]
+    assert (deleted.status_code, deleted.data) == (204, b"")
+    assert client.get(url, headers=headers).status_code == 404
+
+
+def test_key_has_the_rights_of_its_maker(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
+    other, normal = make_member(runtime, owner, Role.EDITOR), make_member(runtime, owner, Role.NORMAL)
+    mine = client.post("/v1/datasets", json={"name": "Mine"}, headers=key_of(runtime, owner)).get_json()
+
+    hidden = client.get(f"/v1/datasets/{mine['id']}", headers=key_of(runtime, other))
+    refused = client.post("/v1/datasets", json={"name": "New"}, headers=key_of(runtime, normal))
+    foreign = client.get(f"/v1/datasets/{mine['id']}", headers=key_of(runtime, make_owner(runtime)))
+
+    assert (hidden.status_code, refused.status_code, foreign.status_code) == (403, 403, 404)
+
+
+def test_app_key_opens_no_dataset(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
+    key = make_key(runtime, owner, None, "chat")
+
+    answer = client.get("/v1/datasets", headers={"Authorization": f"Bearer {key}"})
+
+    assert answer.status_code == 401

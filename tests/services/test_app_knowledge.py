@@ -1,0 +1,90 @@
+"""An app that answers from a dataset: cited passages in its answer, none of what is dead or foreign."""
+
+from typing import Any
+
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from api.models.dataset import AppDataset
+from api.models.document import DatasetQuery, Document
+from api.principal import Role
+from api.runtime import Runtime
+from tests.factories import BUILTIN, ChatApp, Owner, make_chat_app, make_member, make_owner
+from tests.services.test_indexing import idle, make_document, work
+
+__all__ = ["idle"]
+
+TEXT = "The harbour master of Lindau counts ninety ships every evening.\n\nBread is baked at four."
+
+
+def make_knowing_app(runtime: Runtime, owner: Owner, dataset_id: str, **configs: Any) -> ChatApp:
+    datasets = {"datasets": [{"dataset": {"enabled": True, "id": dataset_id}}]}
+    return make_chat_app(
+        runtime, owner, dataset_configs={"retrieval_model": "multiple", "datasets": datasets, **configs}
+    )
+
+
+def ask(client: FlaskClient, app: ChatApp, query: str) -> dict[str, Any]:
+    body = {"query": query, "user": "u", "inputs": {}, "auto_generate_name": False}
+    answer = client.post("/api/chat-messages", headers=app.headers, json=body)
+    assert answer.status_code == 200, answer.get_json()
+    told: dict[str, Any] = answer.get_json()
+    return told
+
+
+def test_chat_answers_from_its_dataset_and_cites_it(client: FlaskClient, idle: Runtime, owner: Owner) -> None:
+    made = make_document(idle, owner, TEXT)
+    work(idle, owner)
+    app = make_knowing_app(idle, owner, made.dataset_id, top_k=1)
+
+    told = ask(client, app, "How many ships does the harbour master of Lindau count?")
+
+    assert "ninety ships" in told["answer"]
+    (cited,) = told["metadata"]["retriever_resources"]
+    assert (cited["document_id"], cited["document_name"], cited["position"]) == (made.id, "harbours.txt", 1)
+    assert "ninety ships" in cited["content"]
+    assert 0 < cited["score"] <= 1
+    history = client.get(
+        f"/api/messages?user=u&conversation_id={told['conversation_id']}", headers=app.headers
+    ).get_json()
+    assert history["data"][0]["retriever_resources"] == [cited]
+    with idle.reading() as session:
+        logged = session.scalars(select(DatasetQuery).where(DatasetQuery.dataset_id == made.dataset_id)).one()
+        assert (logged.source, logged.source_app_id) == ("app", app.id)
+        assert session.get_one(Document, made.id).hit_count == 1
+
+
+def test_chat_does_not_cite_a_disabled_document(client: FlaskClient, idle: Runtime, owner: Owner) -> None:
+    made = make_document(idle, owner, TEXT)
+    work(idle, owner)
+    app = make_knowing_app(idle, owner, made.dataset_id)
+    with idle.transaction() as session:
+        session.execute(update(Document).where(Document.id == made.id).values(enabled=False))
+
+    assert (
+        ask(client, app, "How many ships does the harbour master count?")["metadata"]["retriever_resources"]
+        == []
+    )
+
+
+def test_config_names_only_datasets_its_editor_may_use(
+    client: FlaskClient, idle: Runtime, owner: Owner
+) -> None:
+    own = make_document(idle, owner, TEXT)
+    foreign = make_document(idle, make_owner(idle), TEXT)
+    app = make_chat_app(idle, owner)
+    editor = make_member(idle, owner, Role.EDITOR)
+
+    def save(member: Owner, dataset_id: str) -> int:
+        datasets = {"datasets": [{"dataset": {"enabled": True, "id": dataset_id}}]}
+        body = {"model": BUILTIN, "dataset_configs": {"datasets": datasets}}
+        path = f"/console/api/apps/{app.id}/model-config"
+        return client.post(path, headers=member.headers, json=body).status_code
+
+    assert save(owner, foreign.dataset_id) == 400
+    assert save(editor, own.dataset_id) == 400  # only_me, and not the editor's
+    assert save(owner, own.dataset_id) == 200
+    with idle.reading() as session:
+        assert session.scalars(select(AppDataset.dataset_id).where(AppDataset.app_id == app.id)).all() == [
+            own.dataset_id
+        ]

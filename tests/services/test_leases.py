@@ -1,0 +1,227 @@
+"""A lease lives as long as its worker, and one that was lost writes nothing."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from api.core.ports import Tick
+from api.models.base import new_id, utc_now
+from api.models.job import JobRow
+from api.runtime import Runtime
+from api.services import jobs, leases
+from api.services.jobs import Job, Lease, LeaseLost, Postpone
+from api.tasks.registry import GIVE_UPS, TASKS, run_job
+from tests.factories import Owner
+
+
+class RecordingQueue:
+    """Wakes nobody, and remembers whom it should have."""
+
+    def __init__(self) -> None:
+        self.woken: list[tuple[str, float]] = []
+
+    def enqueue(self, job_id: str, *, queue: str, delay_s: float = 0.0) -> None:
+        assert queue == "default"
+        self.woken.append((job_id, delay_s))
+
+    def start(self, run: Callable[[str], None], ticks: list[Tick]) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def stop(self, timeout_s: float) -> bool:
+        return True
+
+
+@pytest.fixture
+def queue(runtime: Runtime) -> Iterator[RecordingQueue]:
+    """A queue in the place of the runtime's, so that only the test runs jobs."""
+    made, kept = RecordingQueue(), runtime.queue
+    object.__setattr__(runtime, "queue", made)
+    yield made
+    object.__setattr__(runtime, "queue", kept)
+
+
+@pytest.fixture
+def job_id(runtime: Runtime, owner: Owner, queue: RecordingQueue) -> str:
+    """A job that is due."""
+    with runtime.transaction() as session:
+        jobs.enqueue_on_commit(runtime, session, Job.NAME_CONVERSATION, {}, tenant_id=owner.tenant_id)
+    made = queue.woken.pop()[0]
+    assert not queue.woken
+    return made
+
+
+def lease(runtime: Runtime, job_id: str, length_s: float = 60.0) -> Lease:
+    with runtime.transaction() as session:
+        taken = jobs.lease_job(session, job_id, length_s)
+    assert taken is not None
+    return taken
+
+
+def row_of(runtime: Runtime, job_id: str) -> JobRow | None:
+    with runtime.transaction() as session:
+        return session.scalars(select(JobRow).where(JobRow.id == job_id)).one_or_none()
+
+
+def leased_until(runtime: Runtime, job_id: str) -> datetime:
+    row = row_of(runtime, job_id)
+    assert row is not None
+    assert row.leased_until is not None
+    return row.leased_until
+
+
+def expire(runtime: Runtime, job_id: str) -> None:
+    with runtime.transaction() as session:
+        past = utc_now() - timedelta(seconds=1)
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(leased_until=past))
+
+
+def wait_for(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_lease_is_extended_while_its_job_runs(runtime: Runtime, job_id: str) -> None:
+    mine = lease(runtime, job_id, length_s=0.3)
+    first = leased_until(runtime, job_id)
+
+    with leases.keep_lease(runtime, mine):
+        assert list(runtime.live_jobs) == [(job_id, 1)]
+        wait_for(lambda: leased_until(runtime, job_id) > first)
+
+    assert not mine.cancel.is_set()
+    assert runtime.live_jobs == {}
+
+
+def test_worker_that_lost_its_lease_is_told_and_cannot_write(runtime: Runtime, job_id: str) -> None:
+    stale = lease(runtime, job_id, length_s=0.3)
+    expire(runtime, job_id)
+    mine = lease(runtime, job_id)
+
+    with leases.keep_lease(runtime, stale):
+        wait_for(stale.cancel.is_set)
+    with pytest.raises(LeaseLost), runtime.transaction() as session:
+        jobs.check_lease(session, stale)
+    with pytest.raises(LeaseLost):
+        stale.check()
+    with runtime.transaction() as session:
+        jobs.finish_job(session, stale)
+        jobs.fail_job(session, stale, "too late")
+        jobs.postpone_job(runtime, session, stale, Postpone(5.0, "too late"))
+
+    left = row_of(runtime, job_id)
+    assert left is not None
+    assert (left.attempt, left.last_error) == (mine.attempt, None)
+    assert left.leased_until is not None
+
+
+def test_lease_that_ran_out_but_was_not_taken_can_be_extended(runtime: Runtime, job_id: str) -> None:
+    mine = lease(runtime, job_id)
+    expire(runtime, job_id)
+
+    with runtime.transaction() as session:
+        jobs.check_lease(session, mine)
+
+    assert leased_until(runtime, job_id) > utc_now()
+
+
+def test_job_that_postpones_itself_runs_later_without_having_failed(
+    runtime: Runtime, job_id: str, queue: RecordingQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def postpone(_runtime: Runtime, _lease: Lease) -> None:
+        raise Postpone(30.0, "The store is away.")
+
+    monkeypatch.setitem(TASKS, Job.NAME_CONVERSATION, postpone)
+    run_job(runtime, job_id)
+
+    left = row_of(runtime, job_id)
+    assert left is not None
+    assert (left.failures, left.leased_until, left.last_error) == (0, None, "The store is away.")
+    assert left.run_at > utc_now() + timedelta(seconds=20)
+    assert queue.woken == [(job_id, 30.0)]
+
+
+def test_shutdown_has_a_willing_job_go_on_elsewhere(
+    runtime: Runtime, job_id: str, queue: RecordingQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(_runtime: Runtime, lease: Lease) -> None:
+        closed = threading.Event()
+        lease.cancel.on_cancel(closed.set)
+        assert closed.wait(10)
+        raise ConnectionError("closed under my hands")
+
+    monkeypatch.setitem(TASKS, Job.NAME_CONVERSATION, work)
+    worker = threading.Thread(target=run_job, args=(runtime, job_id))
+    worker.start()
+    wait_for(lambda: bool(runtime.live_jobs))
+    leases.end_jobs(runtime)
+    worker.join(10)
+
+    left = row_of(runtime, job_id)
+    assert left is not None
+    assert (left.failures, left.leased_until) == (0, None)
+    assert queue.woken == [(job_id, 0.0)]
+
+
+def test_shutdown_gives_an_unwilling_job_back_and_fences_it_off(
+    runtime: Runtime, job_id: str, queue: RecordingQueue
+) -> None:
+    stubborn = lease(runtime, job_id)
+    with leases.keep_lease(runtime, stubborn):
+        leases.give_back(runtime)
+        with pytest.raises(LeaseLost), runtime.transaction() as session:
+            jobs.check_lease(session, stubborn)
+
+    assert queue.woken == [(job_id, 0.0)]
+    assert lease(runtime, job_id).failures == 0
+
+
+def test_job_whose_workers_keep_dying_is_given_up_and_told(
+    runtime: Runtime, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Exception] = []
+    monkeypatch.setitem(TASKS, Job.NAME_CONVERSATION, lambda *_: pytest.fail("must not run again"))
+    monkeypatch.setitem(GIVE_UPS, Job.NAME_CONVERSATION, lambda _runtime, _lease, error: told.append(error))
+    for _ in range(jobs.MAX_ATTEMPTS):
+        lease(runtime, job_id)
+        expire(runtime, job_id)
+
+    run_job(runtime, job_id)
+
+    left = row_of(runtime, job_id)
+    assert left is not None
+    assert left.failed_at is not None
+    assert [type(error).__name__ for error in told] == ["WorkerLost"]
+
+
+def test_job_that_fails_for_good_is_told_once(
+    runtime: Runtime, job_id: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    def fail(_runtime: Runtime, _lease: Lease) -> None:
+        raise RuntimeError("no luck")
+
+    monkeypatch.setitem(TASKS, Job.NAME_CONVERSATION, fail)
+    monkeypatch.setitem(
+        GIVE_UPS, Job.NAME_CONVERSATION, lambda _runtime, _lease, error: told.append(str(error))
+    )
+    for _ in range(jobs.MAX_ATTEMPTS + 2):
+        with runtime.transaction() as session:
+            past = utc_now() - timedelta(seconds=1)
+            session.execute(update(JobRow).where(JobRow.id == job_id).values(run_at=past))
+        run_job(runtime, job_id)
+
+    assert told == ["no luck"]
+    assert caplog.text.count("job failed") == jobs.MAX_ATTEMPTS
+
+
+def test_unknown_job_cannot_be_leased(runtime: Runtime) -> None:
+    with runtime.transaction() as session:
+        assert jobs.lease_job(session, new_id(), 60.0) is None
