@@ -166,11 +166,13 @@ def access_metadata_field(
     return row
 
 
-def access_tag(session: Session, principal: Principal, tag_id: str) -> Tag:
-    """Return a tag of the caller's workspace; raises NotFound."""
+def access_tag(session: Session, principal: Principal, tag_id: str, kind: str | None = None) -> Tag:
+    """Return a tag of the caller's workspace, with ``kind`` only one of that type; raises NotFound."""
     row = None
     if is_id(tag_id):
         query = select(Tag).where(Tag.tenant_id == principal.tenant_id, Tag.id == tag_id.lower())
+        if kind is not None:
+            query = query.where(Tag.type == kind)
         row = session.scalars(query).one_or_none()
     if row is None:
         raise NotFound("Tag not found.")

@@ -22,10 +22,11 @@ from api.models.app import App, AppModelConfig, Site
 from api.models.conversation import Message
 from api.principal import Principal, Role
 from api.runtime import Runtime, on_commit
-from api.services import app_configs, files, providers, sites
+from api.services import app_configs, files, providers, sites, tags
 from api.services.access import AppNotFound, access_app, is_id
 from api.services.constraints import is_duplicate
 from api.services.jobs import Job, enqueue_on_commit
+from api.services.tags import Label
 
 logger = logging.getLogger(__name__)
 
@@ -49,15 +50,20 @@ class AppView:
     config: AppModelConfig | None
     author: str | None
     icon_url: str | None
+    tags: Sequence[Label]
     site: Site | None = None
     site_icon_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppFilter:
-    """Which apps to list; ``name`` is part of the name, whatever its case. No modes: none fits."""
+    """Which apps to list, of those with all of ``tag_ids``. No modes: none fits.
+
+    ``name`` is part of the name, whatever its case.
+    """
 
     name: str = ""
+    tag_ids: Sequence[str] = ()
     modes: frozenset[str] = frozenset(AppMode)
     is_created_by_me: bool = False
 
@@ -89,11 +95,18 @@ def load_apps(
         matches.append(App.name.icontains(chosen.name, autoescape=True))
     if chosen.is_created_by_me:
         matches.append(App.created_by == principal.id)
+    if chosen.tag_ids:
+        matches.append(tags.has_tags(principal, App.id, chosen.tag_ids))
     values = {"tenant_id": principal.tenant_id, "offset": (page - 1) * limit, "limit": limit}
-    found = session.execute(_PAGE.where(*matches) if matches else _PAGE, values)
+    found = session.execute(_PAGE.where(*matches) if matches else _PAGE, values).all()
+    labels = tags.load_labels(session, principal.tenant_id, [app.id for app, *_ in found])
     views = [
         AppView(
-            app=app, config=config if config.id else None, author=author, icon_url=_icon_url(runtime, app)
+            app=app,
+            config=config if config.id else None,
+            author=author,
+            icon_url=_icon_url(runtime, app),
+            tags=labels.get(app.id, ()),
         )
         for app, config, author in found
     ]
@@ -102,7 +115,7 @@ def load_apps(
 
 
 def get_app(runtime: Runtime, session: Session, principal: Principal, app_id: str) -> AppView:
-    """Return an app of the caller's workspace with its site; one statement. Raises AppNotFound."""
+    """Return an app of the caller's workspace with its site; two statements. Raises AppNotFound."""
     found = None
     if is_id(app_id):
         mine = and_(App.tenant_id == principal.tenant_id, App.id == app_id.lower())
@@ -115,6 +128,7 @@ def get_app(runtime: Runtime, session: Session, principal: Principal, app_id: st
         config=config,
         author=author,
         icon_url=_icon_url(runtime, app),
+        tags=tags.load_labels(session, principal.tenant_id, [app.id]).get(app.id, ()),
         site=site,
         site_icon_url=_icon_url(runtime, site),
     )
@@ -228,6 +242,7 @@ def delete_app(runtime: Runtime, session: Session, principal: Principal, app_id:
     deleted = session.execute(delete(App).where(App.id == app.id).returning(App.id)).one_or_none()
     if deleted is None:
         raise AppNotFound("App not found.")
+    tags.forget_target(session, app.tenant_id, app.id)
     running = session.scalars(
         select(Message.task_id).where(
             Message.tenant_id == app.tenant_id, Message.app_id == app.id, Message.status == "running"

@@ -2,17 +2,22 @@
 
 Every step may be cut off and repeated, also by two workers at once. Documents
 go first: from then on no indexing job can write (index_rows.py), so what is
-removed after them stays removed.
+removed after them stays removed. A search that was going when its dataset was
+deleted may still write itself down; ``sweep_deleted_datasets`` finds that.
 """
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session
 
+from api.core.ports import JSONObject
+from api.models.dataset import Dataset
 from api.models.document import ChildChunk, DatasetQuery, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
-from api.services.jobs import Lease
+from api.services.jobs import Job, Lease, enqueue_on_commit
 
 ROWS_PER_BATCH = 500
+DATASETS_PER_SWEEP = 100
 
 Purged = type[ChildChunk] | type[Segment] | type[DatasetQuery]
 
@@ -31,6 +36,16 @@ def purge_dataset(runtime: Runtime, lease: Lease) -> None:
     for collection in collections:
         runtime.vectors.drop(str(collection))
         runtime.keywords.drop(str(collection))
+
+
+def sweep_deleted_datasets(runtime: Runtime) -> int:
+    """Order a purge for datasets that are gone but have rows left; return how many were found."""
+    with runtime.transaction() as session:
+        found = {pair for table in (Document, *TABLES) for pair in _orphans(session, table)}
+        for tenant_id, dataset_id in found:
+            payload: JSONObject = {"dataset_id": dataset_id, "collection_ids": []}
+            enqueue_on_commit(runtime, session, Job.PURGE_DATASET, payload, tenant_id=tenant_id)
+    return len(found)
 
 
 def _purge_documents(runtime: Runtime, tenant_id: str, dataset_id: str) -> bool:
@@ -63,3 +78,10 @@ def _purge_rows(runtime: Runtime, table: Purged, tenant_id: str, dataset_id: str
         if ids:
             session.execute(delete(table).where(table.id.in_(ids)))
     return bool(ids)
+
+
+def _orphans(session: Session, table: Purged | type[Document]) -> list[tuple[str, str]]:
+    """Return workspace and id of datasets that are gone but have rows in a table."""
+    is_gone = ~exists().where(Dataset.id == table.dataset_id)
+    query = select(table.tenant_id, table.dataset_id).where(is_gone).distinct()
+    return [(row.tenant_id, row.dataset_id) for row in session.execute(query.limit(DATASETS_PER_SWEEP))]

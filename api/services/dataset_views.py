@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.core.model_runtime.provider import PROVIDERS
 from api.core.model_runtime.types import ModelType
+from api.core.rag.external_settings import load_external_model
 from api.core.rag.retrieval_model import load_retrieval_model
 from api.models.account import Account
 from api.models.dataset import (
@@ -28,15 +29,7 @@ from api.services import files, providers
 from api.services.access import access_dataset, is_id, may_use
 from api.services.provider_snapshot import Snapshot, load_snapshot
 from api.services.providers import Status
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label:
-    """A tag or a metadata field: its id, name and type."""
-
-    id: str
-    name: str
-    type: str
+from api.services.tags import Label, has_tags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +45,7 @@ class DocumentCounts:
 class DatasetView:
     """A dataset with what is told of it.
 
-    ``retrieval_model`` is complete; ``embedding_provider`` is the long id;
+    The two models of retrieval are complete; ``embedding_provider`` is the long id;
     ``icon_url`` is signed and set for uploaded icons; ``members`` are those
     named where the permission is ``partial_members``.
     """
@@ -64,6 +57,7 @@ class DatasetView:
     is_embedding_available: bool
     embedding_provider: str | None
     retrieval_model: dict[str, Any]
+    external_retrieval_model: dict[str, Any] | None
     icon_url: str | None
     external_api_name: str | None
     external_api_endpoint: str | None
@@ -136,17 +130,7 @@ def _matches(principal: Principal, chosen: DatasetFilter) -> list[ColumnElement[
     if chosen.ids:
         matches.append(Dataset.id.in_([one.lower() for one in chosen.ids if is_id(one)]))
     if chosen.tag_ids:
-        wanted = {one.lower() for one in chosen.tag_ids}
-        bound = (
-            select(TagBinding.target_id)
-            .where(
-                TagBinding.tenant_id == principal.tenant_id,
-                TagBinding.tag_id.in_([one for one in wanted if is_id(one)]),
-            )
-            .group_by(TagBinding.target_id)
-            .having(func.count() == len(wanted))
-        )
-        matches.append(Dataset.id.in_(bound))
+        matches.append(has_tags(principal, Dataset.id, chosen.tag_ids))
     return matches
 
 
@@ -168,6 +152,7 @@ def _to_views(
             is_embedding_available=_is_embedding_available(known, row.Dataset),
             embedding_provider=_long_id(row.Dataset.embedding_provider),
             retrieval_model=load_retrieval_model(row.Dataset.retrieval_model).to_wire(),
+            external_retrieval_model=_external_model(row.Dataset),
             icon_url=_icon_url(runtime, row.Dataset),
             external_api_name=row.api_name,
             external_api_endpoint=row.api_endpoint,
@@ -230,6 +215,13 @@ def _is_embedding_available(known: Snapshot, dataset: Dataset) -> bool:
         return False
     status = providers.status_of(known, cls.schema, dataset.embedding_model, ModelType.TEXT_EMBEDDING)
     return status is Status.ACTIVE
+
+
+def _external_model(dataset: Dataset) -> dict[str, Any] | None:
+    """Return how the service of a dataset is asked; None where we keep the dataset ourselves."""
+    if dataset.provider != "external":
+        return None
+    return load_external_model(dataset.external_retrieval_model).to_wire()
 
 
 def _long_id(provider: str | None) -> str | None:

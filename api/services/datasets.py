@@ -15,13 +15,14 @@ from sqlalchemy.orm import Session
 from api.core.model_runtime.provider import short_id
 from api.core.model_runtime.types import ModelRef, ModelType
 from api.core.ports import JSONObject
+from api.core.rag.external_settings import load_external_model
 from api.core.rag.retrieval_model import load_retrieval_model
 from api.errors import Conflict, Forbidden, InvalidRequest, NotFound, ProviderNotConfigured
 from api.models.account import TenantMember
-from api.models.dataset import AppDataset, Dataset, DatasetMember, TagBinding
+from api.models.dataset import AppDataset, Dataset, DatasetMember
 from api.principal import Principal, Role
 from api.runtime import Runtime
-from api.services import files, providers, rebuilds
+from api.services import files, providers, rebuilds, tags
 from api.services.access import access_dataset, access_external_api, check_may_edit
 from api.services.constraints import is_duplicate
 from api.services.jobs import Job, enqueue_on_commit
@@ -120,22 +121,20 @@ def delete_dataset(runtime: Runtime, session: Session, principal: Principal, dat
     """
     check_may_edit(principal)
     dataset = access_dataset(session, principal, dataset_id)
-    is_used = exists().where(AppDataset.dataset_id == dataset.id)
+    here = (Dataset.tenant_id == principal.tenant_id, Dataset.id == dataset.id)
+    # An app about to use the dataset is waited for here where rows are locked, at the deletion elsewhere.
+    session.execute(select(Dataset.id).where(*here).with_for_update())
     deleted = session.execute(
         delete(Dataset)
-        .where(Dataset.tenant_id == principal.tenant_id, Dataset.id == dataset.id, ~is_used)
+        .where(*here, ~exists().where(AppDataset.dataset_id == dataset.id))
         .returning(Dataset.collection_id, Dataset.next_collection_id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if deleted is None:
-        if is_in_use(session, principal, dataset_id):
+        if is_in_use(session, principal, dataset.id):
             raise DatasetInUse("The dataset is used by an app; remove it from the app first.")
         raise NotFound("Dataset not found.")
-    session.execute(
-        delete(TagBinding).where(
-            TagBinding.tenant_id == principal.tenant_id, TagBinding.target_id == dataset.id
-        )
-    )
+    tags.forget_target(session, principal.tenant_id, dataset.id)
     payload: JSONObject = {"dataset_id": dataset.id, "collection_ids": [one for one in deleted if one]}
     enqueue_on_commit(runtime, session, Job.PURGE_DATASET, payload, tenant_id=principal.tenant_id)
 
@@ -163,9 +162,10 @@ def _set_plain(session: Session, principal: Principal, dataset: Dataset, wanted:
         dataset.retrieval_model = load_retrieval_model(wanted["retrieval_model"]).to_wire()
     if wanted.get("icon_info") is not None:
         dataset.icon_info = _check_icon(session, principal, dict(wanted["icon_info"] or {}))
-    for key in ("external_retrieval_model", "summary_index_setting"):
-        if key in wanted:
-            setattr(dataset, key, wanted[key])
+    if wanted.get("external_retrieval_model") is not None:
+        dataset.external_retrieval_model = load_external_model(wanted["external_retrieval_model"]).to_wire()
+    if "summary_index_setting" in wanted:
+        dataset.summary_index_setting = wanted["summary_index_setting"]
     if dataset.provider != "external":
         return
     api_id, knowledge_id = wanted.get("external_knowledge_api_id"), wanted.get("external_knowledge_id")

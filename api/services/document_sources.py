@@ -26,7 +26,7 @@ from api.models.file import UploadFile
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import document_settings, file_kinds, idempotency, indexing, uploads
-from api.services.access import FileNotFound, access_document, access_file
+from api.services.access import FileNotFound, access_document, access_file, is_id
 from api.services.document_settings import DocumentSettings
 from api.services.documents import DocumentView, check_mutable, get_view, open_dataset, to_views
 from api.services.files import ATTACHABLE
@@ -290,12 +290,13 @@ def _to_upload(principal: Principal, sent: IncomingFile) -> UploadFile:
 
 def _take_turn(session: Session, principal: Principal, dataset_id: str) -> Dataset:
     """Return the dataset, its row held, so that those who add documents follow one another."""
-    session.execute(
-        update(Dataset)
-        .where(Dataset.tenant_id == principal.tenant_id, Dataset.id == dataset_id.lower())
-        .values(updated_at=utc_now())
-        .execution_options(synchronize_session=False)
-    )
+    if is_id(dataset_id):
+        session.execute(
+            update(Dataset)
+            .where(Dataset.tenant_id == principal.tenant_id, Dataset.id == dataset_id.lower())
+            .values(updated_at=utc_now())
+            .execution_options(synchronize_session=False)
+        )
     dataset = open_dataset(session, principal, dataset_id, may_edit=True)
     session.refresh(dataset)
     return dataset

@@ -32,6 +32,10 @@ BUILT_IN: Mapping[str, FieldType] = {
     "source": "string",
 }
 MAX_VALUE_CHARS = 5000
+MAX_EXACT = 2**53
+"""Up to here every whole number is the same on every client."""
+MAX_SECONDS = 253_402_300_799
+"""The end of the year 9999."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +187,9 @@ def _check_value(kind: str, value: JSONValue) -> JSONValue:
             raise _fault(f"A value of the type string is a text of at most {MAX_VALUE_CHARS} characters")
         return value
     read = to_number(value) if kind == "number" else to_seconds(value)
-    if read is None:
+    if read is None or (kind == "time" and abs(read) > MAX_SECONDS):
         raise _fault(f"{str(value)[:64]!r} is not a {kind}")
-    return int(read) if read.is_integer() else read
+    return int(read) if read.is_integer() and abs(read) <= MAX_EXACT else read
 
 
 def _fault(message: str) -> InvalidRequest:

@@ -1,12 +1,13 @@
 """Tags of a workspace, by which apps and datasets are sorted, and what they are on."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, bindparam, delete, func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.errors import Duplicate, NotFound
 from api.models.base import Base, new_id, utc_now
@@ -18,6 +19,15 @@ from api.services.constraints import is_duplicate
 
 BINDINGS = Base.metadata.tables["tag_bindings"]
 TagType = Literal["app", "knowledge"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A tag or a metadata field: its id, name and type."""
+
+    id: str
+    name: str
+    type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,45 @@ def load_tags_of(session: Session, principal: Principal, dataset_id: str) -> Seq
     ).all()
 
 
+# Built once, as the list of apps it is read for.
+_LABELS = (
+    select(TagBinding.target_id, Tag.id, Tag.name, Tag.type)
+    .join(Tag, Tag.id == TagBinding.tag_id)
+    .where(
+        TagBinding.tenant_id == bindparam("tenant_id"),
+        TagBinding.target_id.in_(bindparam("targets", expanding=True)),
+    )
+    .order_by(Tag.name, Tag.id)
+)
+
+
+def load_labels(session: Session, tenant_id: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[Label]]:
+    """Return the tags on many things, by name; one statement, and none for no things."""
+    found: defaultdict[str, list[Label]] = defaultdict(list)
+    if target_ids:
+        rows = session.execute(_LABELS, {"tenant_id": tenant_id, "targets": target_ids})
+        for target_id, tag_id, name, kind in rows:
+            found[target_id].append(Label(id=tag_id, name=name, type=kind))
+    return found
+
+
+def has_tags(
+    principal: Principal, target: InstrumentedAttribute[str], tag_ids: Sequence[str]
+) -> ColumnElement[bool]:
+    """Return the condition that all of some tags are on what a column names."""
+    wanted = {tag_id.lower() for tag_id in tag_ids}
+    bound = (
+        select(TagBinding.target_id)
+        .where(
+            TagBinding.tenant_id == principal.tenant_id,
+            TagBinding.tag_id.in_([each for each in wanted if is_id(each)]),
+        )
+        .group_by(TagBinding.target_id)
+        .having(func.count() == len(wanted))
+    )
+    return target.in_(bound)
+
+
 def create_tag(session: Session, principal: Principal, *, name: str, kind: TagType) -> TagView:
     """Make a tag; raises Forbidden, or Duplicate where the type has one of the name."""
     check_may_edit(principal)
@@ -66,21 +115,30 @@ def create_tag(session: Session, principal: Principal, *, name: str, kind: TagTy
     return TagView(tag=tag, binding_count=0)
 
 
-def rename_tag(session: Session, principal: Principal, tag_id: str, name: str) -> TagView:
-    """Give a tag another name; raises Forbidden, NotFound, Duplicate."""
+def rename_tag(
+    session: Session, principal: Principal, tag_id: str, name: str, *, kind: TagType | None = None
+) -> TagView:
+    """Give a tag (with ``kind`` only one of that type) another name; Forbidden, NotFound, Duplicate."""
     check_may_edit(principal)
-    tag = access_tag(session, principal, tag_id)
+    tag = access_tag(session, principal, tag_id, kind)
     tag.name = name
     _flush_name(session)
     count = session.scalar(select(func.count()).select_from(TagBinding).where(TagBinding.tag_id == tag.id))
     return TagView(tag=tag, binding_count=count or 0)
 
 
-def delete_tag(session: Session, principal: Principal, tag_id: str) -> None:
-    """Delete a tag and take it off everything; raises Forbidden, NotFound."""
+def delete_tag(session: Session, principal: Principal, tag_id: str, *, kind: TagType | None = None) -> None:
+    """Delete a tag (with ``kind`` only one of that type), taking it off everything; Forbidden, NotFound."""
     check_may_edit(principal)
-    session.delete(access_tag(session, principal, tag_id))
+    session.delete(access_tag(session, principal, tag_id, kind))
     session.flush()
+
+
+def forget_target(session: Session, tenant_id: str, target_id: str) -> None:
+    """Take all tags off an app or dataset that is being deleted."""
+    session.execute(
+        delete(TagBinding).where(TagBinding.tenant_id == tenant_id, TagBinding.target_id == target_id)
+    )
 
 
 def bind_tags(

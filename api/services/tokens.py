@@ -121,15 +121,17 @@ def load_tokens(
     return list(session.scalars(query.order_by(APIToken.created_at.desc(), APIToken.id)))
 
 
-def delete_token(session: Session, principal: Principal, key_id: str, *, app_id: str | None) -> None:
-    """Revoke a key of an app (None: any key) at once, on every process; raises NotFound."""
+def delete_token(
+    session: Session, principal: Principal, key_id: str, *, app_id: str | None, kind: KeyKind | None = None
+) -> None:
+    """Revoke a key of an app and kind (None: any) at once, on every process; raises NotFound."""
     row = None
     if is_id(key_id):
         query = select(APIToken).where(
             APIToken.tenant_id == principal.tenant_id, APIToken.id == key_id.lower()
         )
         row = session.scalars(query).one_or_none()
-    if row is None or app_id not in (None, row.app_id):
+    if row is None or app_id not in (None, row.app_id) or kind not in (None, row.kind):
         raise NotFound("API key not found.")
     session.delete(row)
 

@@ -5,7 +5,17 @@ from functools import partial
 
 from api.core.ports import Tick
 from api.runtime import Runtime
-from api.services import app_purge, files, idempotency, jobs, runs, stored_embeddings, tokens, warm_up
+from api.services import (
+    app_purge,
+    dataset_purge,
+    files,
+    idempotency,
+    jobs,
+    runs,
+    stored_embeddings,
+    tokens,
+    warm_up,
+)
 
 Call = Callable[[Runtime], object]
 
@@ -20,6 +30,7 @@ SHARED: tuple[tuple[float, Call], ...] = (
     (3600.0, idempotency.forget_old),
     (3600.0, files.purge_unattached),
     (3600.0, app_purge.sweep_deleted_apps),
+    (86_400.0, dataset_purge.sweep_deleted_datasets),
     (86_400.0, stored_embeddings.purge_unused),
 )
 """The same for what beat has some worker do; each must bear being done by several at once."""

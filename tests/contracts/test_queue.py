@@ -101,10 +101,10 @@ def test_queue_delayed_job_runs_after_its_delay_and_after_those_due_now(queue: A
     recorder, (late, soon) = Recorder(), make_ids(2)
     queue.start(recorder.run, ())
     started = time.monotonic()
-    queue.enqueue(late, queue="default", delay_s=0.15)
+    queue.enqueue(late, queue="default", delay_s=1.0)
     queue.enqueue(soon, queue="default")
     recorder.wait_for(lambda ran: ran == [soon, late])
-    assert time.monotonic() - started >= 0.15
+    assert time.monotonic() - started >= 0.9  # brokers go by another clock
 
 
 def test_queue_job_enqueued_while_it_runs_runs_again(queue: Any) -> None:

@@ -113,3 +113,24 @@ def test_purge_removes_rows_files_and_index_of_its_dataset_alone(
     assert [list(runtime.keywords.ids(each)) != [] for each in (collection, other)] == [False, True]
     assert [runtime.storage.exists(key) for key in files] == [False] * 5
     assert runtime.storage.exists(other_files[0])
+
+
+def test_sweep_orders_a_purge_for_rows_without_a_dataset(
+    runtime: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime.queue, "enqueue", lambda *_args, **_options: None)
+    kept, *_ = make_filled(runtime, owner, "kept", 1)
+    late = DatasetQuery(content="q", source="app", created_by_role="account", created_by=new_id())
+    late.tenant_id, late.dataset_id = owner.tenant_id, new_id()
+    gone = late.dataset_id
+    with runtime.transaction() as session:
+        session.add(late)
+
+    dataset_purge.sweep_deleted_datasets(runtime)
+
+    with runtime.reading() as session:
+        rows = session.scalars(
+            select(JobRow).where(JobRow.tenant_id == owner.tenant_id, JobRow.name == Job.PURGE_DATASET)
+        ).all()
+    assert [row.payload["dataset_id"] for row in rows] == [gone]
+    assert kept != gone

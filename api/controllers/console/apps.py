@@ -43,9 +43,8 @@ class Apps(Resource):
     def get(self, session: Session, principal: Principal) -> Response:
         """List apps, newest first."""
         asked = parse(APP_LIST, AppListIn)
-        chosen = apps.AppFilter(name=asked.name, modes=asked.modes, is_created_by_me=asked.is_created_by_me)
         views, total = apps.load_apps(
-            runtime(), session, principal, chosen, page=asked.page, limit=asked.limit
+            runtime(), session, principal, asked.chosen, page=asked.page, limit=asked.limit
         )
         address = base_url()
         return render_tagged(render_page([render_app(view, address) for view in views], total, asked))

@@ -65,7 +65,7 @@ class DatasetKey(Resource):
     @transactional
     def delete(self, session: Session, principal: Principal, key_id: str) -> Response:
         """Revoke a dataset key."""
-        tokens.delete_token(session, principal, key_id, app_id=None)
+        tokens.delete_token(session, principal, key_id, app_id=None, kind="dataset")
         return Response(status=204)
 
 

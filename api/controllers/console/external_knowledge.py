@@ -10,20 +10,25 @@ from api.controllers.schemas.dataset import DATASET_MODEL, NEW_DATASET, NewDatas
 from api.controllers.schemas.external_api import (
     EXTERNAL_API,
     EXTERNAL_API_MODEL,
+    EXTERNAL_FOUND_MODEL,
     EXTERNAL_LIST,
     EXTERNAL_PAGE_MODEL,
+    EXTERNAL_SEARCH,
     EXTERNAL_USE_MODEL,
+    MODELS,
     ExternalAPIIn,
     ExternalListIn,
+    ExternalSearchIn,
     render_external_api,
+    render_found,
 )
 from api.controllers.schemas.fields import render_page
 from api.principal import Principal
 from api.runtime import Session
-from api.services import dataset_views, datasets, external_apis
+from api.services import dataset_views, datasets, external_apis, external_search
 
 ns = Namespace("external_knowledge", path="/", description="Knowledge that other services keep")
-for model in (EXTERNAL_API_MODEL, EXTERNAL_PAGE_MODEL, EXTERNAL_USE_MODEL):
+for model in MODELS:
     ns.add_model(model.name, model)
 
 
@@ -125,3 +130,19 @@ class ExternalDatasets(Resource):
         made = datasets.create_dataset(runtime(), session, principal, wanted, "external")
         view = dataset_views.get_dataset(runtime(), session, principal, made.id)
         return render(render_dataset(view, base_url()), 201)
+
+
+@ns.route("/datasets/<dataset_id>/external-hit-testing")
+class ExternalHitTesting(Resource):
+    """What the service of an external dataset finds for a query."""
+
+    @ns.expect(EXTERNAL_SEARCH)
+    @ns.response(200, "What it finds, best first.", EXTERNAL_FOUND_MODEL)
+    @knowledge()
+    def post(self, principal: Principal, dataset_id: str) -> Response:
+        """Search an external dataset, as it is set up or as the request says."""
+        asked = parse(EXTERNAL_SEARCH, ExternalSearchIn)
+        found = external_search.hit_test_external(
+            runtime(), principal, dataset_id, asked.query, asked.external_retrieval_model
+        )
+        return render(render_found(asked.query, found))

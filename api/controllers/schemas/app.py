@@ -1,14 +1,15 @@
 """Apps on the wire: what the console sends of one, and the shapes it is shown in."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Boolean, Choice, Integer, Text, json_field, parser, query_field
-from api.controllers.schemas.fields import PageIn, page_fields, to_unix
+from api.controllers.schemas.fields import PageIn, page_fields, split_commas, to_unix
 from api.core.ports import JSONObject
-from api.services.apps import AppView
+from api.services.apps import AppFilter, AppView
 
 MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
 NAME = Text(min_length=1, max_length=40, is_trimmed=True)
@@ -24,6 +25,17 @@ class AppListIn(PageIn):
     name: str = ""
     mode: str = "all"
     is_created_by_me: bool = False
+    tag_ids: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def chosen(self) -> AppFilter:
+        """What is asked for, without the page."""
+        return AppFilter(
+            name=self.name,
+            modes=self.modes,
+            is_created_by_me=self.is_created_by_me,
+            tag_ids=split_commas(self.tag_ids),
+        )
 
     @property
     def modes(self) -> frozenset[str]:
@@ -68,6 +80,7 @@ APP_LIST = parser(
     query_field("name", Text(), help="Part of the name, whatever its case."),
     query_field("mode", Choice((*MODES, "all", "channel")), help="all when absent."),
     query_field("is_created_by_me", Boolean(is_text=True), help="Only apps the caller made."),
+    query_field("tag_ids", Text(), action="append", help="Only apps with all of these tags."),
 )
 APP = parser(
     json_field("name", NAME, required=True, help="1 to 40 characters, unique in the workspace."),
@@ -160,7 +173,7 @@ def render_app(view: AppView, base_url: str) -> JSONObject:
         "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
         "model_config": _render_config(view),
         "workflow": None,
-        "tags": [],
+        "tags": [{"id": tag.id, "name": tag.name, "type": tag.type} for tag in view.tags],
         "tracing": None,
         "access_mode": "public",
         "author_name": view.author,

@@ -18,17 +18,23 @@ from api.controllers.http.parsing import (
     parser,
     query_field,
 )
-from api.controllers.schemas.fields import PageIn, page_fields, to_unix
+from api.controllers.schemas.fields import (
+    PageIn,
+    capped_page_fields,
+    page_fields,
+    split_commas,
+    to_unix,
+)
 from api.core.ports import JSONObject
-from api.services.dataset_views import DatasetFilter, DatasetView, Label
+from api.services.dataset_views import DatasetFilter, DatasetView
 from api.services.datasets import DatasetChanges
+from api.services.tags import Label
 
 PERMISSIONS = ("only_me", "all_team_members", "partial_members")
 TECHNIQUES = ("high_quality", "economy")
 NAME = Text(min_length=1, max_length=40, is_trimmed=True)
 SHORT = Text(max_length=255)
 NO_ICON: JSONObject = {"icon_type": "emoji", "icon": "📙", "icon_background": "#FFF4ED"}
-EXTERNAL_DEFAULTS: JSONObject = {"top_k": 4, "score_threshold": 0.0, "score_threshold_enabled": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +52,11 @@ class DatasetListIn(PageIn):
         """What is asked for, without the page."""
         return DatasetFilter(
             keyword=self.keyword,
-            tag_ids=_split(self.tag_ids),
-            ids=_split(self.ids),
+            tag_ids=split_commas(self.tag_ids),
+            ids=split_commas(self.ids),
             include_all=self.include_all,
             is_created_by_me=self.is_created_by_me,
         )
-
-
-def _split(texts: Sequence[str]) -> list[str]:
-    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
 def _member(value: object) -> object:
@@ -97,14 +99,15 @@ OPTIONAL = (
     json_field("icon_info", Object(), nullable=True, help="icon_type, icon, icon_background."),
     json_field("summary_index_setting", Object(), nullable=True),
 )
-DATASET_LIST = parser(
-    *page_fields(),
+_FILTERS = (
     query_field("keyword", Text(), help="Part of the name, whatever its case."),
     query_field("tag_ids", Text(), action="append", help="Only datasets with all of these tags."),
     query_field("ids", Text(), action="append", help="Only these datasets."),
     query_field("include_all", Boolean(is_text=True), help="Owners: also what others keep to themselves."),
     query_field("is_created_by_me", Boolean(is_text=True), help="Only datasets the caller made."),
 )
+DATASET_LIST = parser(*page_fields(), *_FILTERS)
+DATASET_LIST_CAPPED = parser(*capped_page_fields(), *_FILTERS)
 NEW_DATASET = parser(
     json_field("name", NAME, required=True, help="1 to 40 characters, unique in the workspace."),
     json_field("provider", Choice(("vendor", "external")), help="vendor when absent."),
@@ -225,8 +228,7 @@ def render_dataset(view: DatasetView, base_url: str) -> JSONObject:
         "tags": [render_label(tag) for tag in view.tags],
         "doc_form": row.doc_form,
         "external_knowledge_info": _render_external(view),
-        "external_retrieval_model": row.external_retrieval_model
-        or (EXTERNAL_DEFAULTS if row.provider == "external" else None),
+        "external_retrieval_model": view.external_retrieval_model,
         "doc_metadata": [render_label(each) for each in view.fields],
         "built_in_field_enabled": row.built_in_field_enabled,
         "pipeline_id": None,

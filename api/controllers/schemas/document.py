@@ -19,8 +19,8 @@ from api.controllers.http.parsing import (
     parser,
     query_field,
 )
-from api.controllers.schemas.fields import PageIn, page_fields
-from api.controllers.schemas.shapes import Capped, Check, JSONText, Shape, Words
+from api.controllers.schemas.fields import PageIn, capped_page_fields, page_fields
+from api.controllers.schemas.shapes import Check, JSONText, Shape, Words
 from api.core.ports import JSONObject, JSONValue
 from api.core.text.process_rule import DocForm
 from api.errors import InvalidRequest
@@ -240,11 +240,7 @@ _FILTERS = (
     query_field("status", Choice((*BY_DISPLAY_STATUS, "")), help="A display_status."),
 )
 DOCUMENT_LIST = parser(*page_fields(20), *_FILTERS)
-DOCUMENT_LIST_CAPPED = parser(
-    page_fields()[0],
-    Field("limit", type=Capped(), location="args", default=20, help="At most 100."),
-    *_FILTERS,
-)
+DOCUMENT_LIST_CAPPED = parser(*capped_page_fields(), *_FILTERS)
 DOCUMENT_IDS = parser(json_field("document_ids", IDS, required=True))
 QUERY_IDS = parser(query_field("document_id", Words(check=UUID()), required=True, action="append"))
 RENAME = parser(json_field("name", NAME, required=True))

@@ -1,5 +1,6 @@
 """External knowledge APIs on the wire."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask_restx import Model, fields
@@ -7,7 +8,9 @@ from flask_restx import Model, fields
 from api.controllers.http.parsing import Object, Text, json_field, parser, query_field
 from api.controllers.schemas.dataset import NAME
 from api.controllers.schemas.fields import PageIn, page_fields, to_unix
+from api.controllers.schemas.retrieval import MAX_QUERY_CHARS
 from api.core.ports import JSONObject
+from api.core.rag.external import ExternalRecord
 from api.errors import InvalidRequest
 from api.services.external_apis import MASK, ExternalAPIView
 
@@ -34,6 +37,14 @@ class ExternalAPIIn:
     name: str
     settings: SettingsIn
     description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalSearchIn:
+    """A search; without ``external_retrieval_model`` as the dataset says."""
+
+    query: str
+    external_retrieval_model: JSONObject | None = None
 
 
 def _settings(value: object) -> SettingsIn:
@@ -82,6 +93,50 @@ EXTERNAL_PAGE_MODEL = Model(
     },
 )
 EXTERNAL_USE_MODEL = Model("ExternalUse", {"is_using": fields.Boolean, "count": fields.Integer})
+
+
+EXTERNAL_SEARCH = parser(
+    json_field("query", Text(min_length=1, max_length=MAX_QUERY_CHARS, needs_content=True), required=True),
+    json_field(
+        "external_retrieval_model", Object(), nullable=True, help="The dataset's own settings when absent."
+    ),
+)
+EXTERNAL_RECORD_MODEL = Model(
+    "ExternalRecord",
+    {
+        "content": fields.String,
+        "score": fields.Float(description="The service's own; higher is nearer."),
+        "title": fields.String,
+        "metadata": fields.Raw,
+    },
+)
+EXTERNAL_FOUND_MODEL = Model(
+    "ExternalRetrieval",
+    {"query": fields.Raw, "records": fields.List(fields.Nested(EXTERNAL_RECORD_MODEL))},
+)
+MODELS = (
+    EXTERNAL_API_MODEL,
+    EXTERNAL_PAGE_MODEL,
+    EXTERNAL_USE_MODEL,
+    EXTERNAL_RECORD_MODEL,
+    EXTERNAL_FOUND_MODEL,
+)
+
+
+def render_found(query: str, records: Sequence[ExternalRecord]) -> JSONObject:
+    """Return what a service found for a query, best first."""
+    return {
+        "query": {"content": query},
+        "records": [
+            {
+                "content": record.content,
+                "score": record.score,
+                "title": record.title,
+                "metadata": dict(record.metadata),
+            }
+            for record in records
+        ],
+    }
 
 
 def render_external_api(view: ExternalAPIView) -> JSONObject:

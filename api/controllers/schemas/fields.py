@@ -7,6 +7,7 @@ from datetime import datetime
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Field, Integer
+from api.controllers.schemas.shapes import Capped
 from api.core.ports import JSONObject, JSONValue
 
 MAX_PAGE = 99_999
@@ -34,6 +35,17 @@ def page_fields(default_limit: int = 20) -> tuple[Field, Field]:
             default=default_limit,
         ),
     )
+
+
+def capped_page_fields(default_limit: int = 20) -> tuple[Field, Field]:
+    """Return the same for lists that take a larger ``limit`` as the largest there is."""
+    limit = Field("limit", type=Capped(), location="args", default=default_limit, help="At most 100.")
+    return page_fields()[0], limit
+
+
+def split_commas(texts: Sequence[str]) -> list[str]:
+    """Return the members of a list that comes as a repeated parameter, with commas, or both."""
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
 def render_page(data: Sequence[JSONValue], total: int, page: PageIn) -> JSONObject:

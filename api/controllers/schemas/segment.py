@@ -12,7 +12,6 @@ from api.controllers.http.parsing import (
     UUID,
     Boolean,
     Choice,
-    Field,
     Integer,
     Items,
     Text,
@@ -20,8 +19,8 @@ from api.controllers.http.parsing import (
     parser,
     query_field,
 )
-from api.controllers.schemas.fields import PageIn, page_fields, to_unix
-from api.controllers.schemas.shapes import Capped, Check, Shape, Words
+from api.controllers.schemas.fields import PageIn, capped_page_fields, page_fields, to_unix
+from api.controllers.schemas.shapes import Check, Shape, Words
 from api.core.ports import JSONObject
 from api.services.child_chunks import ChildChunkView, ChunkText
 from api.services.segments import SegmentFilter, SegmentPage, SegmentText, SegmentView
@@ -127,9 +126,8 @@ _FILTERS = (
     query_field("hit_count_gte", Integer(is_text=True), help="Found at least so often."),
     query_field("status", Words(check=Choice(STATUSES)), action="append"),
 )
-_CAPPED = (page_fields()[0], Field("limit", type=Capped(), location="args", default=20, help="At most 100."))
 SEGMENT_LIST = parser(*page_fields(10), *_FILTERS)
-SEGMENT_LIST_CAPPED = parser(*_CAPPED, *_FILTERS)
+SEGMENT_LIST_CAPPED = parser(*capped_page_fields(), *_FILTERS)
 SEGMENT_IDS = parser(query_field("segment_id", Words(check=UUID()), required=True, action="append"))
 SEGMENTS_NEW = parser(
     json_field("segments", Items(item=Shape(required={"content": CONTENT}, optional=NEW)), required=True)
@@ -147,7 +145,7 @@ SEGMENT_EDIT = parser(
     json_field("regenerate_child_chunks", Boolean()),
 )
 CHUNK_LIST = parser(*page_fields(20), query_field("keyword", Text()))
-CHUNK_LIST_CAPPED = parser(*_CAPPED, query_field("keyword", Text()))
+CHUNK_LIST_CAPPED = parser(*capped_page_fields(), query_field("keyword", Text()))
 CHUNK = parser(json_field("content", CONTENT, required=True))
 CHUNKS = parser(
     json_field(

@@ -8,7 +8,7 @@ from api.controllers.http.door import base_url, render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.dataset import (
     DATASET_CHANGES,
-    DATASET_LIST,
+    DATASET_LIST_CAPPED,
     DATASET_MODEL,
     DATASET_PAGE_MODEL,
     MODELS,
@@ -32,13 +32,13 @@ for model in MODELS:
 class Datasets(Resource):
     """The datasets of the workspace."""
 
-    @ns.expect(DATASET_LIST)
+    @ns.expect(DATASET_LIST_CAPPED)
     @ns.response(200, "One page of datasets.", DATASET_PAGE_MODEL)
     @dataset_key()
     @transactional
     def get(self, session: Session, principal: Principal) -> Response:
         """List the datasets the caller may use, newest first."""
-        asked = parse(DATASET_LIST, DatasetListIn)
+        asked = parse(DATASET_LIST_CAPPED, DatasetListIn)
         views, total = dataset_views.load_datasets(
             runtime(), session, principal, asked.chosen, page=asked.page, limit=asked.limit
         )

@@ -56,7 +56,9 @@ class Tags(Resource):
     def patch(self, session: Session, principal: Principal) -> Response:
         """Give a tag another name."""
         asked = parse(PUBLIC_TAG_NAME, TagNameIn)
-        return render(render_tag(tags.rename_tag(session, principal, asked.tag_id, asked.name)))
+        return render(
+            render_tag(tags.rename_tag(session, principal, asked.tag_id, asked.name, kind="knowledge"))
+        )
 
     @ns.expect(TAG_ID)
     @ns.response(204, "Deleted.")
@@ -64,7 +66,7 @@ class Tags(Resource):
     @transactional
     def delete(self, session: Session, principal: Principal) -> Response:
         """Delete a tag and take it off everything."""
-        tags.delete_tag(session, principal, parse(TAG_ID, TagIdIn).tag_id)
+        tags.delete_tag(session, principal, parse(TAG_ID, TagIdIn).tag_id, kind="knowledge")
         return Response(status=204)
 
 

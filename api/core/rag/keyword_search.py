@@ -23,7 +23,7 @@ from api.core.text.words import characters, terms
 
 LEVELS = (2, 3, 5, 8)
 MAX_TERMS = 32
-MAX_POSTINGS = 4_000
+MAX_POSTINGS = 6_000
 MAX_BESIDE = 3
 MIN_CANDIDATES = 100
 MAX_CANDIDATES = 300

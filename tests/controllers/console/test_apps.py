@@ -364,6 +364,10 @@ def test_list_of_thirty_takes_at_most_four_statements(
     for _ in range(30):
         make_app(runtime, owner)
 
+    tag = client.post("/console/api/tags", json={"name": "t", "type": "app"}, headers=owner.headers)
+    bound = {"tag_ids": [tag.get_json()["id"]], "target_id": make_app(runtime, owner), "type": "app"}
+    client.post("/console/api/tag-bindings/create", json=bound, headers=owner.headers)
+
     with count_statements(runtime.session_factory.kw["bind"]) as statements:
         answer = client.get(APPS, headers=owner.headers)
 

@@ -9,7 +9,7 @@ from api.models.document import DatasetQuery
 from api.principal import Role
 from api.runtime import Runtime
 from tests.controllers.console.test_datasets import DATASETS, add_document, made, use
-from tests.factories import Owner, make_member, make_owner
+from tests.factories import Owner, make_app, make_member, make_owner
 
 REPORTS = (
     "permission-part-users",
@@ -110,3 +110,13 @@ def test_settings_of_the_server_are_told(client: FlaskClient, owner: Owner) -> N
     assert read(client, owner, "api-base-info") == {"api_base_url": "http://localhost/v1"}
     assert read(client, owner, "retrieval-setting") == read(client, owner, "retrieval-setting/weaviate")
     assert "hybrid_search" in read(client, owner, "retrieval-setting")["retrieval_method"]
+
+
+def test_keys_of_apps_are_not_revoked_here(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
+    app_keys = f"/console/api/apps/{make_app(runtime, owner)}/api-keys"
+    key_id = client.post(app_keys, headers=owner.headers).get_json()["id"]
+
+    answer = client.delete(f"{DATASETS}/api-keys/{key_id}", headers=owner.headers)
+
+    assert answer.status_code == 404
+    assert len(client.get(app_keys, headers=owner.headers).get_json()["data"]) == 1

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.core.rag import external
-from api.core.rag.external import ExternalAPI
+from api.core.rag.external import ExternalAPI, ExternalQuery, ExternalRecord
 from api.errors import ExternalKnowledgeFailed
 from api.models.dataset import ExternalKnowledgeAPI
 from api.principal import Role
@@ -107,3 +107,65 @@ def test_apis_are_changed_by_editors_and_stay_in_their_workspace(
         assert answer.status_code == 404, method
     far = client.post("/console/api/datasets/external", json=body, headers=stranger.headers)
     assert far.status_code == 404
+
+
+def make_external(client: FlaskClient, caller: Owner, **body: object) -> Any:
+    api = connect(client, caller).get_json()
+    known = {"name": "Far", "external_knowledge_api_id": api["id"], "external_knowledge_id": "k1"}
+    url = "/console/api/datasets/external"
+    return client.post(url, json={**known, **body}, headers=caller.headers).get_json()
+
+
+def test_search_asks_the_service_as_the_dataset_says_and_is_kept(
+    client: FlaskClient, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries: list[tuple[ExternalAPI, ExternalQuery]] = []
+    record = ExternalRecord(content="On the ice.", score=0.9, title="birds.md", metadata={"page": 3})
+
+    def retrieve(api: ExternalAPI, query: ExternalQuery, *_: object) -> list[ExternalRecord]:
+        queries.append((api, query))
+        return [record]
+
+    monkeypatch.setattr(external, "retrieve", retrieve)
+    dataset = make_external(client, owner, external_retrieval_model={"score_threshold": 0.5})
+    url = f"/console/api/datasets/{dataset['id']}"
+
+    found = client.post(f"{url}/external-hit-testing", json={"query": "where?"}, headers=owner.headers)
+    asked = {"query": "where?", "external_retrieval_model": {"top_k": 1}}
+    client.post(f"{url}/external-hit-testing", json=asked, headers=owner.headers)
+
+    shown = {"content": "On the ice.", "score": 0.9, "title": "birds.md", "metadata": {"page": 3}}
+    assert found.get_json() == {"query": {"content": "where?"}, "records": [shown]}
+    assert [(query.top_k, query.score_threshold) for _, query in queries] == [(4, 0.5), (1, 0.0)]
+    assert {(api.api_key.get_secret_value(), query.knowledge_id) for api, query in queries} == {
+        ("sk-secret-1", "k1")
+    }
+    log = client.get(f"{url}/queries", headers=owner.headers).get_json()["data"]
+    assert [row["content"] for row in log] == ["where?", "where?"]
+
+
+def test_search_of_what_we_keep_ourselves_is_refused(client: FlaskClient, owner: Owner) -> None:
+    dataset = client.post("/console/api/datasets", json={"name": "Near"}, headers=owner.headers).get_json()
+    url = f"/console/api/datasets/{dataset['id']}/external-hit-testing"
+
+    answers = [client.post(url, json={"query": text}, headers=owner.headers) for text in ("x", "", "x" * 251)]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert [answer.get_json().get("details", {}).get("field") for answer in answers] == [
+        None,
+        "query",
+        "query",
+    ]
+
+
+def test_dataset_shows_and_checks_how_its_service_is_asked(client: FlaskClient, owner: Owner) -> None:
+    dataset = make_external(client, owner)
+    url = f"/console/api/datasets/{dataset['id']}"
+
+    bad = client.patch(url, json={"external_retrieval_model": {"top_k": "x"}}, headers=owner.headers)
+    good = client.patch(url, json={"external_retrieval_model": {"top_k": 9}}, headers=owner.headers)
+
+    default = {"top_k": 4, "score_threshold": 0.0, "score_threshold_enabled": False}
+    assert dataset["external_retrieval_model"] == default
+    assert (bad.status_code, bad.get_json()["details"]["field"]) == (400, "external_retrieval_model.top_k")
+    assert good.get_json()["external_retrieval_model"] == {**default, "top_k": 9}

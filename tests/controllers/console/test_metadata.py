@@ -144,3 +144,40 @@ def test_fields_are_for_editors_of_their_workspace(
 
     assert (normal.status_code, foreign.status_code, bad.status_code) == (403, 404, 400)
     assert bad.get_json()["details"] == {"field": "type", "type": "invalid_choice"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "kept"),
+    [
+        ("number", 1e308, 1e308),
+        ("number", 2**53, 2**53),
+        ("number", "-7.0", -7),
+        ("time", 253_402_300_799, 253_402_300_799),
+    ],
+)
+def test_extreme_values_are_kept(
+    client: FlaskClient, owner: Owner, runtime: Runtime, kind: str, value: object, kept: object
+) -> None:
+    dataset_id = made(client, owner)["id"]
+    field = make_field(client, owner, dataset_id, "f", kind).get_json()
+    document_id = add_document(runtime, owner, dataset_id)
+    operation = {"document_id": document_id, "metadata_list": [{"id": field["id"], "value": value}]}
+
+    answer = set_values(client, owner, dataset_id, operation)
+
+    assert answer.status_code == 200, answer.get_json()
+    assert values_of(runtime, document_id) == {field["id"]: kept}
+
+
+@pytest.mark.parametrize("value", [1e308, -1e15, "9" * 400, True])
+def test_time_outside_the_calendar_is_refused(
+    client: FlaskClient, owner: Owner, runtime: Runtime, value: object
+) -> None:
+    dataset_id = made(client, owner)["id"]
+    field = make_field(client, owner, dataset_id, "f", "time").get_json()
+    document_id = add_document(runtime, owner, dataset_id)
+    operation = {"document_id": document_id, "metadata_list": [{"id": field["id"], "value": value}]}
+
+    answer = set_values(client, owner, dataset_id, operation)
+
+    assert (answer.status_code, answer.get_json()["details"]["field"]) == (400, "operation_data")

@@ -117,3 +117,42 @@ def test_public_api_tags_datasets(client: FlaskClient, owner: Owner, runtime: Ru
     assert of_dataset == {"data": [{"id": tag["id"], "name": "ice"}], "total": 1}
     assert named_none.get_json()["details"] == {"field": "tag_ids", "type": "required"}
     assert client.get(f"/v1/datasets/{dataset['id']}/tags", headers=headers).get_json()["data"] == []
+
+    foreign = make_tag(client, owner, "of apps", "app").get_json()
+    named = {"tag_id": foreign["id"], "name": "taken"}
+    renamed = client.patch("/v1/datasets/tags", json=named, headers=headers)
+    deleted = client.delete("/v1/datasets/tags", json=named, headers=headers)
+    assert (renamed.status_code, deleted.status_code) == (404, 404)
+
+
+def test_tags_sort_apps(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
+    ice, sea = (make_tag(client, owner, name, "app").get_json() for name in ("ice", "sea"))
+    both, one, _ = (make_app(runtime, owner, name=name) for name in ("both", "one", "none"))
+    bind(client, owner, both, sea["id"], ice["id"], kind="app")
+    bind(client, owner, one, ice["id"], kind="app")
+
+    def listed_apps(**query: object) -> list[str]:
+        found = client.get("/console/api/apps", query_string=query, headers=owner.headers).get_json()
+        assert found["total"] == len(found["data"])
+        return [app["name"] for app in found["data"]]
+
+    assert listed_apps(tag_ids=ice["id"]) == ["one", "both"]
+    assert listed_apps(tag_ids=[ice["id"], sea["id"]]) == ["both"]
+    assert listed_apps(tag_ids=f"{sea['id']},{ice['id'].upper()}") == ["both"]
+    assert listed_apps(tag_ids="nonsense") == []
+    assert listed_apps() == ["none", "one", "both"]
+    shown = client.get(f"/console/api/apps/{both}", headers=owner.headers).get_json()
+    assert shown["tags"] == [{"id": tag["id"], "name": tag["name"], "type": "app"} for tag in (ice, sea)]
+
+
+def test_deleted_things_leave_no_tags(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
+    targets = {"app": make_app(runtime, owner), "knowledge": made(client, owner)["id"]}
+    for kind, target in targets.items():
+        tag = make_tag(client, owner, "ice", kind).get_json()
+        bind(client, owner, target, tag["id"], kind=kind)
+
+    client.delete(f"/console/api/apps/{targets['app']}", headers=owner.headers)
+    client.delete(f"/console/api/datasets/{targets['knowledge']}", headers=owner.headers)
+
+    counts = [tag["binding_count"] for tag in client.get(TAGS, headers=owner.headers).get_json()]
+    assert counts == ["0", "0"]

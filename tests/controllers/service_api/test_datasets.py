@@ -53,3 +53,14 @@ def test_app_key_opens_no_dataset(client: FlaskClient, owner: Owner, runtime: Ru
     answer = client.get("/v1/datasets", headers={"Authorization": f"Bearer {key}"})
 
     assert answer.status_code == 401
+
+
+def test_list_takes_a_larger_limit_as_the_largest(
+    client: FlaskClient, owner: Owner, runtime: Runtime
+) -> None:
+    headers = key_of(runtime, owner)
+
+    large, none = (client.get(f"/v1/datasets?limit={limit}", headers=headers) for limit in (5000, 0))
+
+    assert (large.status_code, large.get_json()["limit"]) == (200, 100)
+    assert (none.status_code, none.get_json()["details"]["field"]) == (400, "limit")
