@@ -241,15 +241,16 @@ def write_index(runtime: Runtime, lease: Lease, work: Work, pending: Pending, em
             for segment_id, _, text in pending.segments
         ]
         runtime.keywords.upsert(work.collection, words, unit=session)
-        done = _mark_completed(session, pending)
+        done = _mark_completed(session, work, pending)
         session.execute(
             update(Document)
-            .where(Document.id == work.document_id)
+            .where(Document.tenant_id == work.tenant_id, Document.id == work.document_id)
             .values(completed_segments=Document.completed_segments + done)
             .execution_options(synchronize_session=False)
         )
-        if work.embedding is not None and embedded.made:
-            stored_embeddings.keep(session, work.tenant_id, work.embedding, embedded.made)
+        if work.embedding is not None:
+            used = {text.hash for text in embedded.texts}
+            stored_embeddings.keep(session, work.tenant_id, work.embedding, embedded.made, used)
 
 
 def _check_collection(session: Session, work: Work) -> None:
@@ -266,15 +267,16 @@ def _check_collection(session: Session, work: Work) -> None:
         raise Postpone(0.0, "The dataset was rebuilt meanwhile.")
 
 
-def _mark_completed(session: Session, pending: Pending) -> int:
+def _mark_completed(session: Session, work: Work, pending: Pending) -> int:
     """Mark segments whose text is still the one indexed; others were edited and are taken again."""
     now = utc_now()
     table = SEGMENTS
+    is_here = table.c.tenant_id == work.tenant_id
     done = 0
     for segment_id, digest, _ in pending.segments:
         result: Any = session.execute(
             table.update()
-            .where(table.c.id == segment_id, table.c.hash == digest, table.c.status != "completed")
+            .where(is_here, table.c.id == segment_id, table.c.hash == digest, table.c.status != "completed")
             .values(status="completed", indexing_at=now, completed_at=now, error=None)
         )
         done += result.rowcount

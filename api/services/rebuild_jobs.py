@@ -127,8 +127,9 @@ def _copy(
         runtime.keywords.upsert(target.collection, words, unit=session)
         if vectors and runtime.vectors.joins_unit:
             runtime.vectors.upsert(target.collection, vectors, unit=session)
-        if target.embedding is not None and embedded.made:
-            stored_embeddings.keep(session, lease.tenant_id, target.embedding, embedded.made)
+        if target.embedding is not None:
+            used = {text.hash for text in texts}
+            stored_embeddings.keep(session, lease.tenant_id, target.embedding, embedded.made, used)
 
 
 def _texts(session: Session, segments: Sequence[Segment]) -> list[Unembedded]:

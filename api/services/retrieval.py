@@ -5,30 +5,32 @@ while a model or a store is waited for. Every search is kept in the log of its
 datasets, and counts as a hit of what it returned.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
-from api.core.rag.metadata_filter import MetadataFilter, Stored
 from api.core.rag.passage import Found, Source
 from api.core.rag.retrieval_model import RetrievalModel, load_retrieval_model
 from api.core.rag.retrieval_service import Point, retrieve, retrieve_plotted
 from api.core.rag.search import Deps
-from api.errors import InvalidRequest
+from api.errors import InvalidRequest, Unavailable
 from api.models.account import Tenant
 from api.models.base import Base, new_id, utc_now
-from api.models.dataset import Dataset, MetadataField
+from api.models.dataset import Dataset
 from api.models.document import Document, Segment
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import providers
+from api.services import metadata_filters, providers
 from api.services.access import access_dataset
 from api.services.index_rows import embedding_of
 from api.services.passages import LivePassages
+
+logger = logging.getLogger(__name__)
 
 INSERT_QUERY = Base.metadata.tables["dataset_queries"].insert()
 DEFAULT_TOP_K = 4
@@ -81,6 +83,8 @@ def hit_test(
     asked = None if raw is None else load_retrieval_model(raw)
     with runtime.reading() as session:
         dataset = access_dataset(session, principal, dataset_id)
+        if dataset.provider == "external":
+            raise InvalidRequest("Another service keeps this dataset; use external-hit-testing.")
         if dataset.indexing_technique is None:
             raise DatasetNotInitialized(
                 "The dataset is still being initialized or indexing. Please wait a moment."
@@ -88,12 +92,13 @@ def hit_test(
         searched = to_searched(dataset)
         models = _models(runtime, session, principal.tenant_id)
         settings = asked or searched.retrieval_model
-        documents = None
-        if settings.metadata_filtering_conditions is not None:
-            documents = filter_documents(
-                session, principal.tenant_id, dataset.id, settings.metadata_filtering_conditions
-            )
-    source = _within(searched.source, documents)
+        # A test of retrieval says itself how to search.
+        source = metadata_filters.narrow(
+            session,
+            replace(searched.source, search_method=None),
+            dataset.id,
+            settings.metadata_filtering_conditions,
+        )
     deps = _deps(runtime, principal.tenant_id, models, [dataset.id], Cancel(runtime.limits.run_timeout_s))
     plot = retrieve_plotted(query, source, settings, deps)
     records = load_records(runtime, principal.tenant_id, plot.found, plot.points)
@@ -148,34 +153,6 @@ def load_searched(session: Session, tenant_id: str, ids: Sequence[str]) -> list[
     return [to_searched(dataset) for dataset in found]
 
 
-def filter_documents(
-    session: Session, tenant_id: str, dataset_id: str, chosen: MetadataFilter
-) -> frozenset[str]:
-    """Return the documents of a dataset whose metadata meet some conditions, which name fields by name."""
-    names = {
-        row.id: row.name
-        for row in session.execute(
-            select(MetadataField.id, MetadataField.name).where(
-                MetadataField.tenant_id == tenant_id, MetadataField.dataset_id == dataset_id
-            )
-        )
-    }
-    rows = session.execute(
-        select(Document.id, Document.name, Document.doc_metadata).where(
-            Document.tenant_id == tenant_id, Document.dataset_id == dataset_id
-        )
-    )
-    return frozenset(row.id for row in rows if chosen.matches(_named(row.name, row.doc_metadata, names)))
-
-
-def _named(
-    document_name: str, values: Mapping[str, Stored] | None, names: Mapping[str, str]
-) -> dict[str, Stored]:
-    """Return a document's metadata by the names of the fields, its own name among them."""
-    known = {names[key]: value for key, value in (values or {}).items() if key in names}
-    return {"document_name": document_name, **known}
-
-
 def note_search(
     runtime: Runtime,
     principal: Principal,
@@ -186,7 +163,27 @@ def note_search(
     source: str,
     app_id: str | None = None,
 ) -> None:
-    """Keep a search in the log of its datasets, and count it where it hit."""
+    """Keep a search in the log of its datasets, and count it where it hit.
+
+    What was found is worth more than that: where it cannot be written, that is
+    logged and no error.
+    """
+    try:
+        _note(runtime, principal, dataset_ids, query, found, source=source, app_id=app_id)
+    except Unavailable:
+        logger.warning("search not noted", extra={"dataset_ids": list(dataset_ids)})
+
+
+def _note(
+    runtime: Runtime,
+    principal: Principal,
+    dataset_ids: Sequence[str],
+    query: str,
+    found: Sequence[Found],
+    *,
+    source: str,
+    app_id: str | None,
+) -> None:
     segments = [one.passage.segment_id for one in found]
     documents = {one.passage.document_id for one in found}
     row = {
@@ -238,16 +235,6 @@ def load_records(
         for one in found
         if one.passage.segment_id in by_id
     ]
-
-
-def _within(source: Source, documents: frozenset[str] | None) -> Source:
-    return Source(
-        tenant_id=source.tenant_id,
-        collection=source.collection,
-        embedding=source.embedding,
-        search_method=None,  # a test of retrieval says itself how to search
-        documents=documents,
-    )
 
 
 def _deps(

@@ -1,7 +1,7 @@
 """Vectors made before, by the hash of their text: the same text is embedded once in a workspace."""
 
 import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, select, update
@@ -29,9 +29,25 @@ def recall(
     return {row.hash: array.array("f", row.vector) for row in found}
 
 
-def keep(session: Session, tenant_id: str, model: ModelRef, vectors: Mapping[str, Sequence[float]]) -> None:
-    """Keep vectors by the hash of their text."""
+def keep(
+    session: Session,
+    tenant_id: str,
+    model: ModelRef,
+    vectors: Mapping[str, Sequence[float]],
+    used: Collection[str],
+) -> None:
+    """Keep vectors by the hash of their text; those of ``used`` that are there already were of use."""
     now = utc_now()
+    recalled = [digest for digest in used if digest not in vectors]
+    if recalled:
+        session.execute(
+            update(StoredEmbedding)
+            .where(*_are(tenant_id, model, recalled))
+            .values(used_at=now)
+            .execution_options(synchronize_session=False)
+        )
+    if not vectors:
+        return
     rows = [
         {
             "id": new_id(),
@@ -45,17 +61,6 @@ def keep(session: Session, tenant_id: str, model: ModelRef, vectors: Mapping[str
         for digest, vector in vectors.items()
     ]
     session.execute(insert_for(session)(TABLE).on_conflict_do_nothing(), rows)
-
-
-def touch(runtime: Runtime, tenant_id: str, model: ModelRef, hashes: Sequence[str]) -> None:
-    """Note that vectors were of use, so that they are kept on."""
-    with runtime.transaction() as session:
-        session.execute(
-            update(StoredEmbedding)
-            .where(*_are(tenant_id, model, hashes))
-            .values(used_at=utc_now())
-            .execution_options(synchronize_session=False)
-        )
 
 
 def purge_unused(runtime: Runtime) -> None:

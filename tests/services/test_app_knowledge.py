@@ -1,11 +1,17 @@
 """An app that answers from a dataset: cited passages in its answer, none of what is dead or foreign."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import orjson
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from api.models.dataset import AppDataset
+from api.core.model_runtime.providers.builtin import BuiltinProvider
+from api.core.model_runtime.types import ChatChunk, ChatRequest
+from api.core.ports import Cancel
+from api.models.dataset import AppDataset, Dataset, MetadataField
 from api.models.document import DatasetQuery, Document
 from api.principal import Role
 from api.runtime import Runtime
@@ -88,3 +94,81 @@ def test_config_names_only_datasets_its_editor_may_use(
         assert session.scalars(select(AppDataset.dataset_id).where(AppDataset.app_id == app.id)).all() == [
             own.dataset_id
         ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "is_found"),
+    [
+        ("manual", "harbours", True),
+        ("manual", "mountains", False),
+        (None, "mountains", False),
+        ("disabled", "mountains", True),
+    ],
+)
+def test_chat_searches_only_documents_that_meet_its_metadata_filter(
+    client: FlaskClient, idle: Runtime, owner: Owner, mode: str | None, value: str, is_found: bool
+) -> None:
+    made = make_document(idle, owner, TEXT)
+    work(idle, owner)
+    with idle.transaction() as session:
+        field = MetadataField(
+            tenant_id=owner.tenant_id, dataset_id=made.dataset_id, type="string", name="topic"
+        )
+        session.add(field)
+        session.flush()
+        session.get_one(Document, made.id).doc_metadata = {field.id: "harbours"}
+    condition = {"name": "topic", "comparison_operator": "is", "value": value}
+    app = make_knowing_app(
+        idle,
+        owner,
+        made.dataset_id,
+        metadata_filtering_mode=mode,
+        metadata_filtering_conditions={"logical_operator": "and", "conditions": [condition]},
+    )
+
+    cited = ask(client, app, "How many ships does the harbour master count?")["metadata"]
+    assert bool(cited["retriever_resources"]) is is_found
+
+
+@pytest.mark.parametrize(("value", "is_found"), [("harbours.txt", True), ("mountains.txt", False)])
+def test_chat_lets_a_model_filter_by_metadata(
+    client: FlaskClient,
+    idle: Runtime,
+    owner: Owner,
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    is_found: bool,
+) -> None:
+    made = make_document(idle, owner, TEXT)
+    work(idle, owner)
+    app = make_knowing_app(idle, owner, made.dataset_id, metadata_filtering_mode="automatic")
+    condition = {"name": "document_name", "comparison_operator": "is", "value": value}
+    wanted = orjson.dumps({"logical_operator": "and", "conditions": [condition]}).decode()
+    answers = BuiltinProvider.chat
+
+    def chat(self: BuiltinProvider, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
+        if "document_name" in request.messages[-1].text:  # the built-in model cannot make a filter itself
+            return iter([ChatChunk(text=wanted, finish_reason="stop")])
+        return answers(self, request, cancel)
+
+    monkeypatch.setattr(BuiltinProvider, "chat", chat)
+    cited = ask(client, app, "How many ships does the harbour master count?")["metadata"]
+    assert bool(cited["retriever_resources"]) is is_found
+
+
+def test_external_dataset_is_refused_where_it_cannot_be_searched(
+    client: FlaskClient, idle: Runtime, owner: Owner
+) -> None:
+    made = make_document(idle, owner, TEXT)
+    with idle.transaction() as session:
+        session.get_one(Dataset, made.dataset_id).provider = "external"
+    app = make_chat_app(idle, owner)
+    datasets = {"datasets": [{"dataset": {"enabled": True, "id": made.dataset_id}}]}
+    body = {"model": BUILTIN, "dataset_configs": {"datasets": datasets}}
+    saved = client.post(f"/console/api/apps/{app.id}/model-config", headers=owner.headers, json=body)
+    tested = client.post(
+        f"/console/api/datasets/{made.dataset_id}/retrieve", headers=owner.headers, json={"query": "ships"}
+    )
+
+    assert (saved.status_code, saved.get_json()["code"]) == (400, "invalid_param")
+    assert (tested.status_code, tested.get_json()["code"]) == (400, "invalid_param")

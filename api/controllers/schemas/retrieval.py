@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Object, Text, json_field, parser
-from api.controllers.schemas.fields import to_unix
+from api.controllers.schemas.segment import render_row
 from api.core.ports import JSONObject
 from api.core.rag.retrieval_service import Point
 from api.services.retrieval import HitTest, Record
+from api.services.segments import SegmentView
 
 MAX_QUERY_CHARS = 250
 
@@ -120,7 +121,7 @@ def render_hit_test(test: HitTest) -> JSONObject:
 def _render_record(record: Record) -> JSONObject:
     document = record.document
     return {
-        "segment": _render_segment(record)
+        "segment": render_row(SegmentView(segment=record.segment))
         | {
             "document": {
                 "id": document.id,
@@ -143,36 +144,6 @@ def _render_record(record: Record) -> JSONObject:
         "tsne_position": _render_point(record.point),
         "files": [],
         "summary": None,
-    }
-
-
-def _render_segment(record: Record) -> JSONObject:
-    segment = record.segment
-    return {
-        "id": segment.id,
-        "position": segment.position,
-        "document_id": segment.document_id,
-        "content": segment.content,
-        "sign_content": segment.content,
-        "answer": segment.answer,
-        "word_count": segment.word_count,
-        "tokens": segment.tokens,
-        "keywords": list(segment.keywords or ()),
-        "index_node_id": segment.id,
-        "index_node_hash": segment.hash,
-        "hit_count": segment.hit_count,
-        "enabled": segment.enabled,
-        "disabled_at": to_unix(segment.disabled_at),
-        "disabled_by": segment.disabled_by,
-        "status": segment.status,
-        "created_by": segment.created_by,
-        "created_at": to_unix(segment.created_at),
-        "updated_at": to_unix(segment.updated_at),
-        "updated_by": segment.updated_by,
-        "indexing_at": to_unix(segment.indexing_at),
-        "completed_at": to_unix(segment.completed_at),
-        "error": segment.error,
-        "stopped_at": None,
     }
 
 

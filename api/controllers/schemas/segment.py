@@ -233,6 +233,15 @@ MODELS = (
 
 def render_segment(view: SegmentView) -> JSONObject:
     """Return a segment with its children."""
+    return render_row(view) | {
+        "child_chunks": [render_chunk(ChildChunkView(chunk=child)) for child in view.children],
+        "attachments": [],
+        "summary": None,
+    }
+
+
+def render_row(view: SegmentView) -> JSONObject:
+    """Return a segment without its children, as searches show it too."""
     row = view.segment
     return {
         "id": row.id,
@@ -259,9 +268,6 @@ def render_segment(view: SegmentView) -> JSONObject:
         "completed_at": to_unix(row.completed_at),
         "error": row.error,
         "stopped_at": None,
-        "child_chunks": [render_chunk(ChildChunkView(chunk=child)) for child in view.children],
-        "attachments": [],
-        "summary": None,
     }
 
 

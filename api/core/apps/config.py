@@ -194,6 +194,8 @@ class DatasetConfigs(Open):
 
     retrieval_model: Literal["single", "multiple"] = "multiple"
     datasets: DatasetItems = DatasetItems()
+    metadata_filtering_mode: Literal["disabled", "automatic", "manual"] | None = None
+    metadata_model_config: dict[str, Any] | None = None
 
     def settings(self) -> JSONObject:
         """Return what the configuration says of how to search."""
