@@ -155,7 +155,7 @@ class Runtime:
         Raises Unavailable as :meth:`transaction` does.
         """
         with _faults_told(), self.session_factory() as session:
-            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            commit_each(session)
             yield session
             assert not session.new, "a session that reads was given a row"
             assert not session.dirty, "a session that reads changed a row"
@@ -171,6 +171,15 @@ def _faults_told() -> Iterator[None]:
         raise Unavailable("The database is not available; try again shortly.") from error
     except StaleDataError as error:
         raise NotFound("What you wanted to change was deleted meanwhile.") from error
+
+
+def commit_each(session: Session) -> None:
+    """Have each statement of ``session`` commit by itself; call it before the first one.
+
+    For a transaction that turns out to write with a single statement: that is all
+    or nothing anyway, and on PostgreSQL two of three round trips are saved.
+    """
+    session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
 
 
 def on_commit(session: Session, action: Callable[[], None]) -> None:

@@ -57,6 +57,11 @@ def position_of(at: datetime, row_id: str) -> Tuple:
     return tuple_(literal(at, UTCDateTime()), literal(row_id, Id))
 
 
+def joins_inserts(session: Session) -> bool:
+    """Tell whether the session's database takes two inserts as one statement (``WITH … INSERT``)."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
 def insert_for(session: Session) -> Callable[..., postgresql.Insert]:
     """Return the INSERT of the session's database that knows ``ON CONFLICT``; both spell it alike."""
     if session.get_bind().dialect.name == "postgresql":

@@ -43,9 +43,14 @@ class Seen:
     end_user_id: str
 
 
+def is_known(runtime: Runtime, principal: Principal) -> bool:
+    """Tell whether this process knows that all the caller's rows are there."""
+    return principal.kind is not ActorKind.END_USER or bool(runtime.memory.get(Seen(principal.id)))
+
+
 def remember_end_user(runtime: Runtime, session: Session, principal: Principal) -> None:
     """Make the end user's row unless this process knows it is there; no statement when it does."""
-    if principal.kind is not ActorKind.END_USER or runtime.memory.get(Seen(principal.id)):
+    if is_known(runtime, principal):
         return
     now = utc_now()
     session.execute(

@@ -34,6 +34,7 @@ from api.services.file_kinds import FILE_TYPES, HEAD_BYTES, Kind
 REMOTE, LOCAL, TOOL = "remote_url", "local_file", "tool_file"
 IMAGE, CUSTOM = "image", "custom"
 TYPES = (*Kind, CUSTOM)
+FILE_KINDS = ("file", "file-list")  # variables of a form whose values are files
 URL_KEY = "file-urls"
 ROWS_PER_BATCH = 500
 FETCH_TOTAL_S = 60.0
@@ -120,7 +121,7 @@ def attach_inputs(
     attached: tuple[AttachedFile, ...] = ()
     for item in form:
         value = inputs.get(item.variable)
-        if item.kind not in ("file", "file-list") or not value:
+        if item.kind not in FILE_KINDS or not value:
             continue
         entries = cast("list[JSONObject]", value if isinstance(value, list) else [value])
         if not all(_names_a_file(entry) for entry in entries):

@@ -15,24 +15,33 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from api.core.apps import chat, completion
+from api.core.apps.config import ModelConfig
 from api.core.apps.inputs import check_inputs
-from api.core.apps.prompting import fill
 from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec, Deps, Run, Turn
 from api.core.events import ErrorOccurred, Event, EventLog, RunHeader
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
 from api.errors import AppError, AppUnavailable, BadRequest, Internal, NotFound
-from api.models.base import Base, new_id, utc_now
+from api.models.base import new_id, utc_now
+from api.models.types import joins_inserts
 from api.principal import ActorKind, Principal
-from api.runtime import Runtime
-from api.services import app_knowledge, conversations, files, idempotency, limits, messages, providers, titles
+from api.runtime import Runtime, commit_each
+from api.services import (
+    app_knowledge,
+    conversations,
+    files,
+    idempotency,
+    limits,
+    messages,
+    providers,
+    run_rows,
+    titles,
+)
 from api.services.recorder import Recorder
+from api.services.run_rows import Started
 
 logger = logging.getLogger(__name__)
 
-# Built once: a statement that takes its values as parameters costs a fraction of one that holds them.
-INSERT_CONVERSATION = Base.metadata.tables["conversations"].insert()
-INSERT_MESSAGE = Base.metadata.tables["messages"].insert()
 RUNNERS: Mapping[AppMode, Run] = {AppMode.CHAT: chat.run, AppMode.COMPLETION: completion.run}
 
 
@@ -61,16 +70,6 @@ class Ask:
     auto_generate_name: bool = True
     invoke_from: str = "service-api"
     claim: idempotency.Claim | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A run that has its rows: what its thread needs to go on."""
-
-    header: RunHeader
-    turn: Turn
-    attached: tuple[files.AttachedFile, ...]
-    is_new: bool
 
 
 def check_chat_mode(app: AppSpec) -> None:
@@ -173,6 +172,8 @@ def _is_own(header: RunHeader, principal: Principal, app_id: str) -> bool:
 def _begin(runtime: Runtime, session: Session, app: AppSpec, principal: Principal, ask: Ask) -> Started:
     """Check the request against app and conversation, and write the rows of the run."""
     config = app.configured()
+    if _writes_once(session, config, ask):
+        commit_each(session)
     recalled = None
     if ask.conversation_id is not None:
         recalled = conversations.recall(session, principal, app.id, ask.conversation_id)
@@ -203,8 +204,15 @@ def _begin(runtime: Runtime, session: Session, app: AppSpec, principal: Principa
     )
     if ask.claim is not None:
         _claim(session, ask.claim, started.header)
-    _insert_rows(runtime, session, app, principal, ask, started)
+    run_rows.insert(session, app, principal, started, owner=runtime.owner, invoke_from=ask.invoke_from)
     return started
+
+
+def _writes_once(session: Session, config: ModelConfig, ask: Ask) -> bool:
+    """Tell whether one statement writes all of a run's beginning."""
+    takes_files = ask.files or any(item.kind in files.FILE_KINDS for item in config.user_input_form)
+    is_one_insert = ask.conversation_id is not None or joins_inserts(session)
+    return is_one_insert and not takes_files and ask.claim is None
 
 
 def _claim(session: Session, claim: idempotency.Claim, header: RunHeader) -> None:
@@ -212,54 +220,6 @@ def _claim(session: Session, claim: idempotency.Claim, header: RunHeader) -> Non
     first = idempotency.take(session, claim, message_id=header.message_id)
     if first is not None:
         raise Repeated(str(first.message_id))
-
-
-def _insert_rows(
-    runtime: Runtime, session: Session, app: AppSpec, principal: Principal, ask: Ask, started: Started
-) -> None:
-    """Write the conversation (when new) and the running message: two plain inserts."""
-    config, header, now = app.configured(), started.header, utc_now()
-    is_account = principal.kind is ActorKind.ACCOUNT
-    shared = {
-        "tenant_id": app.tenant_id,
-        "app_id": app.id,
-        "created_at": now,
-        "inputs": started.turn.inputs,
-        "invoke_from": ask.invoke_from,
-        "from_end_user_id": None if is_account else principal.id,
-        "from_account_id": principal.id if is_account else None,
-    }
-    if started.is_new:
-        conversation = {
-            **shared,
-            "id": header.conversation_id,
-            "mode": app.mode.value,
-            "name": conversations.first_words(ask.query),
-            "introduction": fill(config.opening_statement, started.turn.inputs),
-            "status": "normal",
-            "updated_at": now,
-        }
-        session.connection().execute(INSERT_CONVERSATION, conversation)
-    message = {
-        **shared,
-        "id": header.message_id,
-        "conversation_id": header.conversation_id,
-        "task_id": header.task_id,
-        "mode": header.mode,
-        "query": ask.query,
-        "files": [file.to_row() for file in started.attached] or None,
-        "answer": "",
-        "status": "running",
-        "owner": runtime.owner,
-        "model_provider": config.model.ref.provider,
-        "model_name": config.model.name,
-        "message_tokens": 0,
-        "answer_tokens": 0,
-        "total_price": 0,
-        "currency": "USD",
-        "latency_s": 0.0,
-    }
-    session.connection().execute(INSERT_MESSAGE, message)
 
 
 def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Iterator[Event]:

@@ -19,7 +19,7 @@ from api.core.ports import Queue
 from api.errors import Unavailable
 from api.models.base import Base, utc_now
 from api.principal import Principal
-from api.runtime import Runtime
+from api.runtime import Runtime, commit_each
 from api.services import end_users, jobs
 from api.services.jobs import Job
 
@@ -118,14 +118,18 @@ class Recorder:
             "finished_at": now,
             **(self.ending or {}),
         }
+        names_it = self.wants_title and values["status"] == "normal"
+        is_one_write = self.is_new and not names_it and end_users.is_known(self.runtime, self.principal)
         with self.runtime.transaction() as session:
+            if is_one_write:
+                commit_each(session)
             session.connection().execute(END_MESSAGE, {"message_key": header.message_id, **values})
             if not self.is_new:
                 session.connection().execute(
                     TOUCH_CONVERSATION, {"conversation_key": header.conversation_id, "updated_at": now}
                 )
             end_users.remember_end_user(self.runtime, session, self.principal)
-            if self.wants_title and values["status"] == "normal":
+            if names_it:
                 jobs.enqueue_on_commit(
                     self.runtime,
                     session,
