@@ -45,11 +45,18 @@ class UTCDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return an aware UTC value."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Return what makes an aware UTC value of the driver's: one call, for lists read many."""
+        del coltype
+        return _read_text if dialect.name == "sqlite" else _read_instant
+
+
+def _read_text(stored: str | None) -> datetime | None:
+    return None if stored is None else datetime.fromisoformat(stored + "+00:00")
+
+
+def _read_instant(given: datetime | None) -> datetime | None:
+    return None if given is None else given.astimezone(UTC)
 
 
 def position_of(at: datetime, row_id: str) -> Tuple:

@@ -67,15 +67,16 @@ def load_tags_of(session: Session, principal: Principal, dataset_id: str) -> Seq
     ).all()
 
 
-# Built once, as the list of apps it is read for.
+# Built once and of tables, as the list of apps it is read for.
+_BINDINGS, _TAGS = TagBinding.__table__, Tag.__table__
 _LABELS = (
-    select(TagBinding.target_id, Tag.id, Tag.name, Tag.type)
-    .join(Tag, Tag.id == TagBinding.tag_id)
+    select(_BINDINGS.c.target_id, _TAGS.c.id, _TAGS.c.name, _TAGS.c.type)
+    .join(_TAGS, _TAGS.c.id == _BINDINGS.c.tag_id)
     .where(
-        TagBinding.tenant_id == bindparam("tenant_id"),
-        TagBinding.target_id.in_(bindparam("targets", expanding=True)),
+        _BINDINGS.c.tenant_id == bindparam("tenant_id"),
+        _BINDINGS.c.target_id.in_(bindparam("targets", expanding=True)),
     )
-    .order_by(Tag.name, Tag.id)
+    .order_by(_TAGS.c.name, _TAGS.c.id)
 )
 
 
@@ -83,7 +84,7 @@ def load_labels(session: Session, tenant_id: str, target_ids: Sequence[str]) -> 
     """Return the tags on many things, by name; one statement, and none for no things."""
     found: defaultdict[str, list[Label]] = defaultdict(list)
     if target_ids:
-        rows = session.execute(_LABELS, {"tenant_id": tenant_id, "targets": target_ids})
+        rows = session.connection().execute(_LABELS, {"tenant_id": tenant_id, "targets": target_ids})
         for target_id, tag_id, name, kind in rows:
             found[target_id].append(Label(id=tag_id, name=name, type=kind))
     return found

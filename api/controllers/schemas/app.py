@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urljoin
 
+import orjson
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Boolean, Choice, Integer, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import PageIn, page_fields, split_commas, to_unix
 from api.core.ports import JSONObject
-from api.services.apps import AppFilter, AppView
+from api.services.apps import AppFilter, AppView, ConfigText
 
 MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
 NAME = Text(min_length=1, max_length=40, is_trimmed=True)
@@ -171,7 +173,7 @@ def render_app(view: AppView, base_url: str) -> JSONObject:
         "is_demo": app.is_demo,
         "max_active_requests": app.max_active_requests,
         "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
-        "model_config": _render_config(view),
+        "model_config": _render_config(view.config),
         "workflow": None,
         "tags": [{"id": tag.id, "name": tag.name, "type": tag.type} for tag in view.tags],
         "tracing": None,
@@ -195,16 +197,20 @@ def render_app_detail(view: AppView, base_url: str) -> JSONObject:
     }
 
 
-def _render_config(view: AppView) -> JSONObject | None:
-    row = view.config
-    if row is None:
+def _render_config(config: ConfigText | None) -> JSONObject | None:
+    """Return the configuration with who and when; its text goes out as it is, never parsed."""
+    if config is None:
         return None
-    return row.config | {
-        "created_by": row.created_by,
-        "created_at": to_unix(row.created_at),
-        "updated_by": row.updated_by,
-        "updated_at": to_unix(row.updated_at),
+    who_and_when = {
+        "created_by": config.created_by,
+        "created_at": to_unix(config.created_at),
+        "updated_by": config.updated_by,
+        "updated_at": to_unix(config.updated_at),
     }
+    kept = config.json.removesuffix("}")
+    comma = "" if kept == "{" else ","
+    text = f"{kept}{comma}{orjson.dumps(who_and_when)[1:].decode()}"
+    return cast("JSONObject", orjson.Fragment(text))
 
 
 def _render_site(view: AppView, base_url: str) -> JSONObject | None:
