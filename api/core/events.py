@@ -56,7 +56,11 @@ class TextReplaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrieverResource:
-    """A citation: a passage the answer was given to use. ``score`` 0..1, ``position`` from 1."""
+    """A citation: a passage the answer was given to use. ``score`` 0..1, ``position`` from 1.
+
+    ``doc_metadata`` is what another service tells of a passage it keeps, whose
+    ``document_id`` and ``segment_id`` are empty unless it names them.
+    """
 
     position: int
     dataset_id: str
@@ -72,6 +76,7 @@ class RetrieverResource:
     word_count: int | None = None
     hit_count: int | None = None
     index_node_hash: str | None = None
+    doc_metadata: JSONObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,45 +1,39 @@
 """The datasets an app answers from: which it may name, and what they say to a question."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
+import orjson
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from api.core.apps.config import DatasetConfigs, ModelChoice, ModelConfig
-from api.core.apps.spec import AppSpec
+from api.core.apps.config import ModelConfig
+from api.core.apps.spec import Retrieved
 from api.core.events import RetrieverResource
-from api.core.model_runtime.runtime import ModelRuntime
-from api.core.ports import Cancel
-from api.core.rag.metadata_filter import MetadataFilter
-from api.core.rag.metadata_prompt import FilterModel, MetadataField, make_filter
+from api.core.ports import JSONObject, JSONValue
 from api.core.rag.passage import Found
-from api.core.rag.retrieval_model import RetrievalModel, load_retrieval_model
 from api.errors import Forbidden, InvalidRequest, NotFound
 from api.models.app import App
-from api.models.base import utc_now
 from api.models.dataset import AppDataset
 from api.principal import ActorKind, Principal
-from api.runtime import Runtime
-from api.services import metadata_filters, retrieval
+from api.services import app_search, retrieval
 from api.services.access import access_dataset
-from api.services.retrieval import Record, Searched
+from api.services.app_search import FIELD, Answered, Question
+from api.services.external_search import ExternalFound
+from api.services.retrieval import Record
 
-FIELD = "dataset_configs"
+MAX_METADATA_BYTES = 4096
+"""What a citation repeats of what another service tells of a passage; more is left out."""
 
 
 def check_knowledge(session: Session, principal: Principal, config: ModelConfig) -> None:
     """Raise InvalidRequest unless the caller may use every dataset named, and the search makes sense."""
-    _settings(config.dataset_configs)
+    app_search.load_settings(config.dataset_configs)
     for dataset_id in config.dataset_ids:
         try:
-            dataset = access_dataset(session, principal, dataset_id)
+            access_dataset(session, principal, dataset_id)
         except (NotFound, Forbidden):
             message = f"Dataset {dataset_id[:100]!r} does not exist."
             raise InvalidRequest(message, field=FIELD) from None
-        if dataset.provider == "external":
-            message = f"Dataset {dataset.name!r} is kept by another service, which apps cannot search yet."
-            raise InvalidRequest(message, field=FIELD)
 
 
 def keep_knowledge(session: Session, app: App, config: ModelConfig) -> None:
@@ -52,79 +46,45 @@ def keep_knowledge(session: Session, app: App, config: ModelConfig) -> None:
     session.flush()
 
 
-def consult(
-    runtime: Runtime, app: AppSpec, principal: Principal, models: ModelRuntime, cancel: Cancel, query: str
-) -> Sequence[RetrieverResource]:
-    """Return the passages of the app's datasets that answer a query, best first, as they are cited.
+def consult(question: Question, principal: Principal) -> Retrieved:
+    """Return the passages of the app's datasets that answer a question, best first, as they are cited.
 
-    Raises a ProviderFailure, Unavailable or Cancelled.
+    The search is kept in the log of the datasets. Raises a ProviderFailure,
+    Unavailable or Cancelled.
     """
-    config = app.configured()
-    with runtime.reading() as session:
-        searched = retrieval.load_searched(session, app.tenant_id, config.dataset_ids)
-        fields = metadata_filters.load_fields(session, app.tenant_id, [one.id for one in searched])
-    chosen = _choose(config, app.tenant_id, fields, models, cancel, query)
-    if chosen is not None:
-        with runtime.reading() as session:
-            searched = [
-                replace(one, source=metadata_filters.narrow(session, one.source, one.id, chosen))
-                for one in searched
-            ]
-    found = _search(runtime, config.dataset_configs, searched, models, cancel, query)
-    if not searched:
-        return ()
-    records = retrieval.load_records(runtime, app.tenant_id, found)
+    answered = app_search.search(question)
+    if not answered.datasets:
+        return Retrieved(spent=answered.spent)
+    found = [one for one in answered.passages if isinstance(one, Found)]
+    records = retrieval.load_records(question.runtime, question.app.tenant_id, found)
     retrieval.note_search(
-        runtime, principal, [one.id for one in searched], query, found, source="app", app_id=app.id
+        question.runtime,
+        principal,
+        [one.id for one in answered.datasets],
+        question.text,
+        found,
+        source="app",
+        app_id=question.app.id,
     )
-    names = {one.id: one.name for one in searched}
     origin = "dev" if principal.kind is ActorKind.ACCOUNT else "api"
-    return [_to_resource(place, record, names, origin) for place, record in enumerate(records, 1)]
+    return Retrieved(resources=tuple(_to_resources(answered, records, origin)), spent=answered.spent)
 
 
-def _choose(
-    config: ModelConfig,
-    tenant_id: str,
-    fields: Sequence[MetadataField],
-    models: ModelRuntime,
-    cancel: Cancel,
-    query: str,
-) -> MetadataFilter | None:
-    """Return what documents must be like: as the configuration says, or as a model reads the query."""
-    configs = config.dataset_configs
-    if configs.metadata_filtering_mode == "disabled":
-        return None
-    if configs.metadata_filtering_mode != "automatic":
-        return _settings(configs).metadata_filtering_conditions
-    named = configs.metadata_model_config or {}
-    choice = config.model
-    if named.get("provider") and named.get("name"):
-        choice = ModelChoice.model_validate(named)
-    model = FilterModel(tenant_id=tenant_id, ref=choice.ref, parameters=choice.completion_params)
-    return make_filter(query, fields, model, models, cancel, now=utc_now())
+def _to_resources(answered: Answered, records: Sequence[Record], origin: str) -> list[RetrieverResource]:
+    """Return the passages as they are cited; what went meanwhile is left out."""
+    names = {one.id: one.name for one in answered.datasets}
+    by_segment = {record.segment.id: record for record in records}
+    resources: list[RetrieverResource] = []
+    for passage in answered.passages:
+        place = len(resources) + 1
+        if isinstance(passage, ExternalFound):
+            resources.append(_cite_outside(place, passage, origin))
+        elif record := by_segment.get(passage.passage.segment_id):
+            resources.append(_cite(place, record, names, origin))
+    return resources
 
 
-def _search(
-    runtime: Runtime,
-    configs: DatasetConfigs,
-    searched: Sequence[Searched],
-    models: ModelRuntime,
-    cancel: Cancel,
-    query: str,
-) -> list[Found]:
-    """Search all datasets together, or each as it says itself and keep what the best one found."""
-    if configs.retrieval_model == "multiple":
-        return retrieval.search(runtime, models, searched, query, _settings(configs), cancel)
-    each = [retrieval.search(runtime, models, [one], query, one.retrieval_model, cancel) for one in searched]
-    return max(each, key=lambda found: found[0].score if found else -1.0, default=[])
-
-
-def _settings(configs: DatasetConfigs) -> RetrievalModel:
-    """Return how several datasets are ranked together; each is searched by the method of its own."""
-    return load_retrieval_model(configs.settings(), field=FIELD)
-
-
-def _to_resource(place: int, record: Record, names: dict[str, str], origin: str) -> RetrieverResource:
+def _cite(place: int, record: Record, names: Mapping[str, str], origin: str) -> RetrieverResource:
     segment, document = record.segment, record.document
     text = segment.content if segment.answer is None else f"{segment.content}\n{segment.answer}"
     return RetrieverResource(
@@ -143,3 +103,31 @@ def _to_resource(place: int, record: Record, names: dict[str, str], origin: str)
         hit_count=segment.hit_count,
         index_node_hash=segment.hash,
     )
+
+
+def _cite_outside(place: int, found: ExternalFound, origin: str) -> RetrieverResource:
+    record = found.record
+    return RetrieverResource(
+        position=place,
+        dataset_id=found.dataset.id,
+        dataset_name=found.dataset.name,
+        document_id=_id_in(record.metadata, "document_id"),
+        document_name=record.title,
+        data_source_type="external",
+        segment_id=_id_in(record.metadata, "segment_id"),
+        retriever_from=origin,
+        score=found.score,
+        content=record.content,
+        doc_metadata=_shown(record.metadata),
+    )
+
+
+def _id_in(metadata: Mapping[str, JSONValue], key: str) -> str:
+    """Return what a service calls a thing of its own; empty where it does not say."""
+    value = metadata.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _shown(metadata: Mapping[str, JSONValue]) -> JSONObject | None:
+    shown = dict(metadata)
+    return shown if shown and len(orjson.dumps(shown)) <= MAX_METADATA_BYTES else None

@@ -1,4 +1,4 @@
-"""Tells which unique constraint a refused statement ran into, on either database."""
+"""Tells which constraint a refused statement ran into, on either database."""
 
 from sqlalchemy.exc import IntegrityError
 
@@ -13,3 +13,11 @@ def is_duplicate(error: IntegrityError, table: str, *columns: str) -> bool:
         return bool(diagnosis.constraint_name == "_".join(("uq", table, *columns)))
     named = ", ".join(f"{table}.{column}" for column in columns)
     return str(error.orig) == f"UNIQUE constraint failed: {named}"
+
+
+def is_orphan(error: IntegrityError, table: str, column: str) -> bool:
+    """Tell whether the row a column of a table refers to is gone; on SQLite, whether some row is."""
+    diagnosis = getattr(error.orig, "diag", None)
+    if diagnosis is not None:
+        return bool(diagnosis.constraint_name == f"fk_{table}_{column}")
+    return str(error.orig) == "FOREIGN KEY constraint failed"

@@ -24,7 +24,7 @@ from api.principal import Principal, Role
 from api.runtime import Runtime
 from api.services import files, providers, rebuilds, tags
 from api.services.access import access_dataset, access_external_api, check_may_edit
-from api.services.constraints import is_duplicate
+from api.services.constraints import is_duplicate, is_orphan
 from api.services.jobs import Job, enqueue_on_commit
 
 HIGH_QUALITY = "high_quality"
@@ -278,7 +278,7 @@ def _columns(model: ModelRef | None) -> tuple[str | None, str | None]:
 
 
 def _flush_name(session: Session) -> None:
-    """Write what is pending; the constraint on names, and only it, becomes a DatasetNameDuplicate."""
+    """Write what is pending. Raises DatasetNameDuplicate, NotFound for an external API that has just gone."""
     try:
         session.flush()
     except IntegrityError as exc:
@@ -286,4 +286,6 @@ def _flush_name(session: Session) -> None:
             raise DatasetNameDuplicate(
                 "A dataset of this name already exists; choose another name.", field="name", fault="duplicate"
             ) from exc
+        if is_orphan(exc, "datasets", "external_api_id"):
+            raise NotFound("External knowledge API not found.") from exc
         raise

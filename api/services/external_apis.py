@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from api.core import vault
 from api.core.ports import Cancel
 from api.core.rag import external
 from api.core.rag.external import ExternalAPI
-from api.errors import Conflict, InvalidRequest
+from api.core.vault import SealBroken
+from api.errors import Conflict, ExternalKnowledgeFailed, InvalidRequest, NotFound
 from api.models.dataset import Dataset, ExternalKnowledgeAPI
 from api.principal import Principal
 from api.runtime import Runtime
@@ -128,17 +129,23 @@ def delete_external_api(session: Session, principal: Principal, api_id: str) -> 
     """Forget an external API; raises Forbidden, NotFound, Conflict where datasets are searched through it."""
     check_may_edit(principal)
     row = access_external_api(session, principal, api_id)
-    if _load_bindings(session, principal, [row.id])[row.id]:
-        raise Conflict("Datasets are searched through this API; delete them first.")
-    session.execute(
-        delete(ExternalKnowledgeAPI).where(
-            ExternalKnowledgeAPI.tenant_id == principal.tenant_id, ExternalKnowledgeAPI.id == row.id
-        )
-    )
+    here = (ExternalKnowledgeAPI.tenant_id == principal.tenant_id, ExternalKnowledgeAPI.id == row.id)
+    # A dataset about to use the API is waited for here where rows are locked, at the deletion elsewhere.
+    session.execute(select(ExternalKnowledgeAPI.id).where(*here).with_for_update())
+    deleted = session.execute(
+        delete(ExternalKnowledgeAPI)
+        .where(*here, ~exists().where(Dataset.external_api_id == row.id))
+        .returning(ExternalKnowledgeAPI.id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if deleted is None:
+        if _load_bindings(session, principal, [row.id])[row.id]:
+            raise Conflict("Datasets are searched through this API; delete them first.")
+        raise NotFound("External knowledge API not found.")
 
 
 def open_external_api(runtime: Runtime, session: Session, row: ExternalKnowledgeAPI) -> ExternalAPI:
-    """Return an external API as it is called, with its key in clear."""
+    """Return an external API as it is called, with its key in clear; raises ExternalKnowledgeFailed."""
     key = SecretStr(_unseal(runtime, session, row))
     return ExternalAPI(name=row.name, endpoint=row.endpoint, api_key=key)
 
@@ -169,8 +176,12 @@ def _seal(runtime: Runtime, session: Session, tenant_id: str, api_key: str) -> b
 
 
 def _unseal(runtime: Runtime, session: Session, row: ExternalKnowledgeAPI) -> str:
-    _, keys = tenants.load_data_keys(runtime, session, row.tenant_id)
-    return vault.unseal(keys, row.sealed_key, _context(row.tenant_id)).decode()
+    try:
+        _, keys = tenants.load_data_keys(runtime, session, row.tenant_id)
+        return vault.unseal(keys, row.sealed_key, _context(row.tenant_id)).decode()
+    except SealBroken as exc:
+        message = f"The API key of {row.name!r} can no longer be read; enter it again."
+        raise ExternalKnowledgeFailed(message) from exc
 
 
 def _context(tenant_id: str) -> str:

@@ -10,14 +10,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from functools import partial
 
 from sqlalchemy.orm import Session
 
 from api.core.apps import chat, completion
 from api.core.apps.config import ModelConfig
 from api.core.apps.inputs import check_inputs
-from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec, Deps, Run, Turn
+from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec, Deps, Retrieved, Run, Turn
 from api.core.events import ErrorOccurred, Event, EventLog, RunHeader
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
@@ -37,6 +36,7 @@ from api.services import (
     run_rows,
     titles,
 )
+from api.services.app_search import Question
 from api.services.recorder import Recorder
 from api.services.run_rows import Started
 
@@ -125,9 +125,12 @@ def _launch(
     forget = runtime.channel.on_signal(task_id, cancel.set)
     runtime.live_runs[task_id] = cancel
 
+    def retrieve(query: str) -> Retrieved:
+        question = Question(runtime=runtime, app=app, models=models, cancel=cancel, text=query)
+        return app_knowledge.consult(question, recorder.principal)
+
     def drive() -> None:
         try:
-            retrieve = partial(app_knowledge.consult, runtime, app, recorder.principal, models, cancel)
             deps = Deps(models=models, cancel=cancel, retrieve=retrieve)
             _drive(_events(runtime, app, started, deps), log, recorder)
         finally:

@@ -67,6 +67,7 @@ class Searched:
 
     id: str
     name: str
+    description: str
     source: Source
     retrieval_model: RetrievalModel
 
@@ -133,6 +134,7 @@ def to_searched(dataset: Dataset) -> Searched:
     return Searched(
         id=dataset.id,
         name=dataset.name,
+        description=dataset.description,
         retrieval_model=settings,
         source=Source(
             tenant_id=dataset.tenant_id,
@@ -141,16 +143,6 @@ def to_searched(dataset: Dataset) -> Searched:
             search_method=settings.search_method,
         ),
     )
-
-
-def load_searched(session: Session, tenant_id: str, ids: Sequence[str]) -> list[Searched]:
-    """Return those of a workspace's datasets that can be searched; one statement."""
-    found = session.scalars(
-        select(Dataset).where(
-            Dataset.tenant_id == tenant_id, Dataset.id.in_(ids), Dataset.indexing_technique.is_not(None)
-        )
-    )
-    return [to_searched(dataset) for dataset in found]
 
 
 def note_search(

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from api.core.model_runtime.providers.builtin import BuiltinProvider
 from api.core.model_runtime.types import ChatChunk, ChatRequest
 from api.core.ports import Cancel
-from api.models.dataset import AppDataset, Dataset, MetadataField
+from api.models.dataset import AppDataset, MetadataField
 from api.models.document import DatasetQuery, Document
 from api.principal import Role
 from api.runtime import Runtime
@@ -154,21 +154,3 @@ def test_chat_lets_a_model_filter_by_metadata(
     monkeypatch.setattr(BuiltinProvider, "chat", chat)
     cited = ask(client, app, "How many ships does the harbour master count?")["metadata"]
     assert bool(cited["retriever_resources"]) is is_found
-
-
-def test_external_dataset_is_refused_where_it_cannot_be_searched(
-    client: FlaskClient, idle: Runtime, owner: Owner
-) -> None:
-    made = make_document(idle, owner, TEXT)
-    with idle.transaction() as session:
-        session.get_one(Dataset, made.dataset_id).provider = "external"
-    app = make_chat_app(idle, owner)
-    datasets = {"datasets": [{"dataset": {"enabled": True, "id": made.dataset_id}}]}
-    body = {"model": BUILTIN, "dataset_configs": {"datasets": datasets}}
-    saved = client.post(f"/console/api/apps/{app.id}/model-config", headers=owner.headers, json=body)
-    tested = client.post(
-        f"/console/api/datasets/{made.dataset_id}/retrieve", headers=owner.headers, json={"query": "ships"}
-    )
-
-    assert (saved.status_code, saved.get_json()["code"]) == (400, "invalid_param")
-    assert (tested.status_code, tested.get_json()["code"]) == (400, "invalid_param")

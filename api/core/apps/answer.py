@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from api.core.apps.spec import AppSpec, Deps
 from api.core.events import Event, MessageEnd, RetrieverResource, TextChunk
 from api.core.model_runtime.prompt_tokens import count_messages
-from api.core.model_runtime.types import ChatRequest, Message, TokenCount, Usage
+from api.core.model_runtime.types import NO_TOKENS, ChatRequest, Message, TokenCount, Usage
 from api.core.text.tokens import count_tokens
 
 MAX_TOKENS = 2**31 - 1
@@ -20,12 +20,13 @@ def answer(
     *,
     user: str,
     cited: tuple[RetrieverResource, ...] = (),
+    spent: TokenCount = NO_TOKENS,
 ) -> Iterator[Event]:
     """Yield the model's answer as it comes, then MessageEnd with what it cost and what it was given to cite.
 
     Tokens are the provider's own; where it reports none (a stopped stream, a
-    server that never does) they are counted here. Reasoning is not part of the
-    answer.
+    server that never does) they are counted here. Those ``spent`` on the same
+    model before are added. Reasoning is not part of the answer.
     """
     choice = spec.configured().model
     request = ChatRequest(
@@ -56,8 +57,8 @@ def answer(
     )
     yield MessageEnd(
         usage=Usage(
-            prompt_tokens=_sane(tokens.prompt_tokens),
-            completion_tokens=_sane(tokens.completion_tokens),
+            prompt_tokens=_sane(tokens.prompt_tokens + spent.prompt_tokens),
+            completion_tokens=_sane(tokens.completion_tokens + spent.completion_tokens),
             price=deps.models.schema(spec.tenant_id, choice.ref).price,
             latency_s=time.monotonic() - started,
             first_token_s=first,

@@ -13,5 +13,6 @@ def run(spec: AppSpec, turn: Turn, deps: Deps) -> Iterator[Event]:
     """Yield the completion of one set of inputs; its knowledge is asked for what one of them says."""
     config = spec.configured()
     query = to_text(turn.inputs.get(config.dataset_query_variable)) or turn.query
-    turn, cited = consult(spec, turn, query, deps, completion_messages)
-    yield from answer(spec, completion_messages(config, turn), deps, user=turn.user, cited=cited)
+    consulted = consult(spec, turn, query, deps, completion_messages)
+    messages = completion_messages(config, consulted.turn)
+    yield from answer(spec, messages, deps, user=turn.user, cited=consulted.cited, spent=consulted.spent)

@@ -1,42 +1,57 @@
 """What an app's datasets have to say about a question, within the prompt's budget."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from api.core.apps.config import ModelConfig
-from api.core.apps.history import answer_tokens, room_for_history
-from api.core.apps.spec import AppSpec, Deps, Turn
+from api.core.apps.room import Prompt, room_beside
+from api.core.apps.spec import AppSpec, Deps, Retrieved, Turn
 from api.core.events import RetrieverResource
-from api.core.model_runtime.prompt_tokens import count_messages
-from api.core.model_runtime.types import Message
+from api.core.http import Cancelled
+from api.core.model_runtime.types import NO_TOKENS, TokenCount
 from api.core.text.tokens import count_tokens
-
-Prompt = Callable[[ModelConfig, Turn], tuple[Message, ...]]
 
 CONTEXT_SHARE = 2
 """Passages take at most half of the room that history and they have together."""
 
 
-def consult(
-    spec: AppSpec, turn: Turn, query: str, deps: Deps, prompt: Prompt
-) -> tuple[Turn, tuple[RetrieverResource, ...]]:
-    """Return the turn with what was found about ``query`` as its context, and the passages that are in it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consulted:
+    """A turn with its context, the passages in it that are cited, and the tokens spent on finding them."""
 
-    The best passages go in as far as they fit, whole. Does nothing for an app
-    without datasets, and for a blank query.
+    turn: Turn
+    cited: tuple[RetrieverResource, ...] = ()
+    spent: TokenCount = NO_TOKENS
+
+
+def consult(spec: AppSpec, turn: Turn, query: str, deps: Deps, prompt: Prompt) -> Consulted:
+    """Return the turn with what was found about ``query`` as its context.
+
+    The best passages go in as far as they fit, whole. Finds nothing for an app
+    without datasets, for a blank query, and in a run that is stopped meanwhile.
     """
     config = spec.configured()
     if not config.dataset_ids or not query.strip():
-        return turn, ()
-    found = deps.retrieve(query)
-    model = deps.models.schema(spec.tenant_id, config.model.ref)
-    bare = count_messages(prompt(config, replace(turn, history=())), model.model)
-    room = room_for_history(model.context_tokens, answer_tokens(config, model), bare) // CONTEXT_SHARE
+        return Consulted(turn=turn)
+    retrieved = _retrieve(query, deps)
+    model = deps.models.schema(spec.tenant_id, config.model.ref).model
+    room = room_beside(spec, turn, deps, prompt) // CONTEXT_SHARE
     kept: list[RetrieverResource] = []
-    for resource in found:
-        room -= count_tokens(resource.content, model.model)
+    for resource in retrieved.resources:
+        room -= count_tokens(resource.content, model)
         if room < 0:
             break
         kept.append(resource)
-    cited = tuple(kept) if config.retriever_resource.enabled else ()
-    return replace(turn, context="\n\n".join(resource.content for resource in kept)), cited
+    return Consulted(
+        turn=replace(turn, context="\n\n".join(resource.content for resource in kept)),
+        cited=tuple(kept) if config.retriever_resource.enabled else (),
+        spent=retrieved.spent,
+    )
+
+
+def _retrieve(query: str, deps: Deps) -> Retrieved:
+    """Return what was found; nothing where the run was stopped, which then ends as stopped."""
+    try:
+        return deps.retrieve(query)
+    except Cancelled:
+        if not deps.cancel.is_set():
+            raise
+        return Retrieved()

@@ -1,13 +1,13 @@
 """What a run is made of: the app as it is configured, the turn that was asked, what it may use."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from api.core.apps.config import ModelConfig
 from api.core.events import Event, RetrieverResource
 from api.core.model_runtime.runtime import ModelRuntime
-from api.core.model_runtime.types import ImagePart
+from api.core.model_runtime.types import NO_TOKENS, ImagePart, TokenCount
 from api.core.ports import Cancel, JSONObject
 from api.errors import AppUnavailable
 
@@ -76,8 +76,16 @@ class Turn:
     context: str = ""
 
 
-Retrieve = Callable[[str], Sequence[RetrieverResource]]
-"""Finds the passages of the app's datasets that answer a query, best first; none where it has no datasets."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieved:
+    """Passages, best first, and the tokens of the app's model that were spent on finding them."""
+
+    resources: tuple[RetrieverResource, ...] = ()
+    spent: TokenCount = NO_TOKENS
+
+
+Retrieve = Callable[[str], Retrieved]
+"""Finds the passages of the app's datasets that answer a query; none where it has no datasets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,6 +125,9 @@ class TokenCount:
     is_estimate: bool = False
 
 
+NO_TOKENS = TokenCount()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatChunk:
     """One step of a chat model's stream.

@@ -126,8 +126,23 @@ class _Record(BaseModel):
 
     def to_record(self) -> ExternalRecord:
         return ExternalRecord(
-            content=self.content, score=self.score, title=self.title or "", metadata=self.metadata or {}
+            content=_without_nul(self.content),
+            score=self.score,
+            title=_without_nul(self.title or ""),
+            metadata=_without_nul(self.metadata or {}),
         )
+
+
+def _without_nul(value: Any) -> Any:
+    """Return a value of JSON whose texts are without NUL, which no database column takes."""
+    match value:
+        case str():
+            return value.replace("\0", "")
+        case list():
+            return [_without_nul(one) for one in value]
+        case dict():
+            return {_without_nul(key): _without_nul(one) for key, one in value.items()}
+    return value
 
 
 class _Answer(BaseModel):
