@@ -130,6 +130,9 @@ class Settings(BaseSettings):
         60, ge=1, le=3600, description="Longest time, on the clock and of CPU, to read one document."
     )
     extract_memory_mb: int = Field(512, ge=128, le=65536, description="Most memory to read one document.")
+    extract_parallel: int = Field(
+        4, ge=1, le=256, description="Documents one process reads at once; others wait for their turn."
+    )
     indexing_max_segmentation_tokens_length: int = Field(
         4000, ge=50, le=100_000, description="Most tokens a process rule may give a segment."
     )

@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, Self
@@ -32,6 +34,7 @@ ROOT = Path(api.__file__).resolve().parents[1]
 MAX_TEXT_MB = 50
 CHUNK_BYTES = 1024 * 1024
 TAIL_BYTES = 2000
+STOPPED = "Reading the document was stopped."
 # How Python, Rust and C++ say it when they end for lack of memory.
 OUT_OF_MEMORY = re.compile(rb"MemoryError|memory allocation|bad_alloc")
 
@@ -46,20 +49,23 @@ class _Files:
 
 
 class Backend:
-    """Implements Extractor by one child process a document."""
+    """Implements Extractor by one child process a document, at most ``max_children`` at once."""
 
-    def __init__(self, timeout_s: int, memory_mb: int) -> None:
+    def __init__(self, timeout_s: int, memory_mb: int, max_children: int) -> None:
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
+        self._free = max_children
+        self._freed = threading.Condition()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Bound documents by EXTRACT_TIMEOUT_S and EXTRACT_MEMORY_MB."""
-        return cls(settings.extract_timeout_s, settings.extract_memory_mb)
+        """Bound documents by EXTRACT_TIMEOUT_S, EXTRACT_MEMORY_MB and EXTRACT_PARALLEL."""
+        return cls(settings.extract_timeout_s, settings.extract_memory_mb, settings.extract_parallel)
 
     def extract(self, content: BinaryIO, extension: str, *, cancel: Cancel) -> str:
         """Return the text of a document; see Extractor."""
         with ExitStack() as stack:
+            stack.enter_context(self._place(cancel))
             try:
                 files = _Files(*(stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)))
                 _copy(content, files.document)
@@ -74,6 +80,32 @@ class Backend:
             if exit_code == extract_child.EXIT_REFUSED:
                 raise ExtractionFailed(text)
             raise self._failure(exit_code, _tail(files.errors))
+
+    @contextmanager
+    def _place(self, cancel: Cancel) -> Iterator[None]:
+        """Hold one of the places for children. Raises what ended the wait for it: a stop, or the time."""
+        forget = cancel.on_cancel(self._wake)
+        try:
+            with self._freed:
+                wait_s = min(self._timeout_s, cancel.remaining_s())
+                if not self._freed.wait_for(lambda: self._free > 0 or cancel.is_set(), wait_s):
+                    raise Unavailable("Too many documents are being read now; try again shortly.")
+                if cancel.is_set():
+                    raise cancel.failure or ExtractionFailed(STOPPED)
+                self._free -= 1
+        finally:
+            forget()
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._free += 1
+                self._freed.notify_all()
+
+    def _wake(self) -> None:
+        """Have those that wait for a place look again."""
+        with self._freed:
+            self._freed.notify_all()
 
     def _start(self, files: _Files, extension: str) -> subprocess.Popen[bytes]:
         limits = (self._memory_mb, self._timeout_s, MAX_TEXT_MB)
@@ -100,7 +132,7 @@ class Backend:
             child.kill()
             child.wait()
         if cancel.is_set():
-            raise cancel.failure or ExtractionFailed("Reading the document was stopped.")
+            raise cancel.failure or ExtractionFailed(STOPPED)
         return exit_code
 
     def _failure(self, exit_code: int, errors: bytes) -> ExtractionFailed:

@@ -12,6 +12,7 @@ from api.models.app import App, EndUser
 from api.models.conversation import Conversation, Message, MessageFeedback
 from api.models.file import UploadFile
 from api.runtime import Runtime
+from api.services.attached_documents import text_key
 from api.services.jobs import Job, enqueue_on_commit
 
 ROWS_PER_BATCH = 500
@@ -59,6 +60,7 @@ def _purge_files(runtime: Runtime, tenant_id: str, app_id: str) -> bool:
         found = session.execute(batch.limit(ROWS_PER_BATCH)).all()
     for file in found:
         runtime.storage.delete(file.storage_key)
+        runtime.storage.delete(text_key(file.storage_key))
     if found:
         with runtime.transaction() as session:
             session.execute(delete(UploadFile).where(UploadFile.id.in_([file.id for file in found])))

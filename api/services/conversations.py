@@ -18,6 +18,7 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services import jobs
 from api.services.access import access_conversation, is_id, owned_by
+from api.services.files import AttachedFile
 from api.services.jobs import Job, Lease
 
 MEMORY_TURNS = 100
@@ -52,11 +53,12 @@ class ConversationItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled:
-    """What a run needs of the conversation it continues."""
+    """What a run needs of the conversation it continues: turns oldest first, their files latest first."""
 
     conversation_id: str
     inputs: JSONObject
     turns: tuple[PastTurn, ...]
+    files: tuple[AttachedFile, ...]
 
 
 def first_words(query: str) -> str:
@@ -73,7 +75,10 @@ def recall(session: Session, principal: Principal, app_id: str, conversation_id:
     rows = []
     if is_id(conversation_id):
         query = (
-            select(Conversation.inputs, Message.id, Message.query, Message.answer, Message.status)
+            select(
+                *(Conversation.inputs, Message.id, Message.query, Message.answer, Message.status),
+                Message.files,
+            )
             .outerjoin(Message, Message.conversation_id == Conversation.id)
             .where(
                 Conversation.tenant_id == principal.tenant_id,
@@ -88,12 +93,15 @@ def recall(session: Session, principal: Principal, app_id: str, conversation_id:
         rows = list(session.execute(query))
     if not rows:
         raise NotFound("Conversation Not Exists.")
-    turns = tuple(
-        PastTurn(query=row.query, answer=row.answer)
-        for row in reversed(rows)
-        if row.id is not None and row.status in ("normal", "stopped") and row.answer
+    answered = [
+        row for row in rows if row.id is not None and row.status in ("normal", "stopped") and row.answer
+    ]
+    return Recalled(
+        conversation_id=conversation_id,
+        inputs=rows[0].inputs,
+        turns=tuple(PastTurn(query=row.query, answer=row.answer) for row in reversed(answered)),
+        files=tuple(AttachedFile.from_row(file) for row in answered for file in row.files or ()),
     )
-    return Recalled(conversation_id=conversation_id, inputs=rows[0].inputs, turns=turns)
 
 
 def load_conversations(

@@ -7,21 +7,23 @@ address stands for that right, for one file, one disposition and a few minutes.
 
 import base64
 import hmac
+import io
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, Literal, cast
+from typing import IO, Any, BinaryIO, Literal, cast
 from urllib.parse import unquote, urlencode, urlsplit
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.core.apps.config import FileUpload, FormItem
-from api.core.http import Cancelled, HTTPFailure
+from api.core.http import BodyTooLarge, Cancelled, HTTPFailure, HTTPResponse
 from api.core.model_runtime.types import ImagePart
 from api.core.ports import Cancel, JSONObject
+from api.core.rag.waiting import within
 from api.errors import Forbidden, InvalidRequest
 from api.models.base import utc_now
 from api.models.file import UploadFile
@@ -237,6 +239,13 @@ def _check_policy(policy: FileUpload, attached: Sequence[AttachedFile]) -> None:
             raise InvalidRequest(f"File validation failed for file: {file.name}", field="files")
 
 
+def still_taken(policy: FileUpload, attached: Sequence[AttachedFile]) -> tuple[AttachedFile, ...]:
+    """Return those of files attached before that the app would take today; none where it takes no files."""
+    if not policy.is_on:
+        return ()
+    return tuple(file for file in attached if _takes_method(policy, file) and _takes_type(policy, file))
+
+
 def _takes_method(policy: FileUpload, file: AttachedFile) -> bool:
     if (
         policy.image.enabled
@@ -276,7 +285,7 @@ def load_images(
         if file.type != IMAGE:
             continue
         try:
-            data = _fetch(runtime, file, cancel) if file.transfer_method == REMOTE else _read(runtime, file)
+            data = _read_image(runtime, file, cancel)
         except Cancelled:
             break
         found = file_kinds.find_raster_type(data[:HEAD_BYTES])
@@ -286,32 +295,44 @@ def load_images(
     return tuple(images)
 
 
-def _read(runtime: Runtime, file: AttachedFile) -> bytes:
+def _read_image(runtime: Runtime, file: AttachedFile, cancel: Cancel) -> bytes:
+    if file.transfer_method == REMOTE:
+        image = io.BytesIO()
+        fetch(runtime, file, Kind.IMAGE, image, cancel, total_s=FETCH_TOTAL_S)
+        return image.getvalue()
     with runtime.storage.open(str(file.storage_key)) as content:
         return content.read()
 
 
-def _fetch(runtime: Runtime, file: AttachedFile, cancel: Cancel) -> bytes:
-    """Return the bytes at a file's address, within the egress guard, 60 s and the size of an image."""
-    fetching = Cancel(min(FETCH_TOTAL_S, cancel.remaining_s()))
-    forget = cancel.on_cancel(fetching.set)
+def fetch(
+    runtime: Runtime, file: AttachedFile, kind: Kind, into: IO[bytes], cancel: Cancel, *, total_s: float
+) -> Mapping[str, str]:
+    """Write the bytes at a file's address, as many as a file of its kind may have; return the headers.
+
+    Raises InvalidRequest where they cannot be had, EgressDenied, and Cancelled.
+    """
     try:
-        reply = runtime.http.request(
-            "GET",
-            str(file.url),
-            cancel=fetching,
-            max_bytes=runtime.limits.max_file_bytes[Kind.IMAGE],
-            follow=True,
-        )
+        with (
+            within(total_s, cancel) as fetching,
+            runtime.http.stream("GET", str(file.url), cancel=fetching, follow=True) as response,
+        ):
+            if response.status != 200:
+                raise InvalidRequest(
+                    f"The file {file.name!r} could not be fetched: status {response.status}.", field="files"
+                )
+            _copy(response, into, runtime.limits.max_file_bytes[kind])
+            return response.headers
     except HTTPFailure as exc:
         raise InvalidRequest(f"The file {file.name!r} could not be fetched: {exc}", field="files") from exc
-    finally:
-        forget()
-    if reply.status != 200:
-        raise InvalidRequest(
-            f"The file {file.name!r} could not be fetched: status {reply.status}.", field="files"
-        )
-    return reply.content
+
+
+def _copy(response: HTTPResponse, into: IO[bytes], max_bytes: int) -> None:
+    size_bytes = 0
+    for piece in response.iter_bytes():
+        size_bytes += len(piece)
+        if size_bytes > max_bytes:
+            raise BodyTooLarge(f"it has more than {max_bytes} bytes.")
+        into.write(piece)
 
 
 def open_own(runtime: Runtime, principal: Principal, file_id: str) -> Download:

@@ -27,6 +27,7 @@ from api.principal import ActorKind, Principal
 from api.runtime import Runtime, commit_each
 from api.services import (
     app_knowledge,
+    attached_documents,
     conversations,
     files,
     idempotency,
@@ -203,6 +204,7 @@ def _begin(runtime: Runtime, session: Session, app: AppSpec, principal: Principa
             user=principal.user or principal.id,
         ),
         attached=attached,
+        earlier=files.still_taken(config.file_upload, recalled.files) if recalled else (),
         is_new=recalled is None,
     )
     if ask.claim is not None:
@@ -229,7 +231,8 @@ def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Ite
     """Yield the run's events; files are read here, on the run's own time."""
     detail = app.configured().file_upload.image.detail
     images = files.load_images(runtime, started.attached, detail=detail, cancel=deps.cancel)
-    yield from RUNNERS[app.mode](app, replace(started.turn, images=images), deps)
+    documents = attached_documents.load_documents(runtime, started.attached, started.earlier, deps.cancel)
+    yield from RUNNERS[app.mode](app, replace(started.turn, images=images, documents=documents), deps)
 
 
 def _drive(events: Iterator[Event], log: EventLog, recorder: Recorder) -> None:

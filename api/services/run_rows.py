@@ -32,11 +32,12 @@ INSERT_BOTH = MESSAGES.insert().add_cte(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A run that has its rows: what its thread needs to go on."""
+    """A run that has its rows: what its thread needs to go on; ``earlier`` are files of earlier messages."""
 
     header: RunHeader
     turn: Turn
     attached: tuple[files.AttachedFile, ...]
+    earlier: tuple[files.AttachedFile, ...]
     is_new: bool
 
 

@@ -16,6 +16,7 @@ from api.backends.extraction import ROOT, Backend
 from api.core.ports import Cancel, Extractor
 from api.core.rag import extract_child
 from api.core.rag.extraction import ExtractionFailed
+from api.errors import Unavailable
 from tests.conftest import make_settings
 from tests.core.rag import documents
 
@@ -153,6 +154,32 @@ def test_extractor_whose_child_dies_says_so_and_reads_the_next(running: Running)
     assert isinstance(running.error, ExtractionFailed)
     assert "crash" in running.error.message
     assert extract(running.extractor, b"next", "txt") == "next"
+
+
+def test_extractor_reads_no_more_at_once_than_it_may(tmp_path: Path) -> None:
+    extractor = Backend.from_settings(make_settings(tmp_path, extract_parallel=1, extract_timeout_s=10))
+    first = Running(extractor, Cancel())
+    waiting = Cancel()
+    refused: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            extract(extractor, b"text", "txt", waiting)
+        except ExtractionFailed as error:
+            refused.append(error)
+
+    second = threading.Thread(target=wait)
+    second.start()
+    with pytest.raises(Unavailable, match="Too many documents"):
+        extract(extractor, b"text", "txt", Cancel(total_s=0.1))
+    assert len(children()) == 1
+    waiting.set()
+    second.join(5)
+    assert "stopped" in str(refused[0])
+    assert first.is_alive()
+    first.cancel.set()
+    first.join(5)
+    assert extract(extractor, b"next", "txt") == "next"
 
 
 def test_extractor_child_inherits_nothing_of_the_environment(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from api.core.apps.answer import answer
+from api.core.apps.documents import fit_documents
 from api.core.apps.history import fit
 from api.core.apps.knowledge import consult
 from api.core.apps.prompting import chat_messages
@@ -15,6 +16,7 @@ from api.core.text.tokens import count_tokens
 
 def run(spec: AppSpec, turn: Turn, deps: Deps) -> Iterator[Event]:
     """Yield the answer to one message of a conversation."""
+    turn = fit_documents(spec, turn, deps, chat_messages)
     consulted = consult(spec, turn, turn.query, deps, chat_messages)
     messages = chat_messages(spec.configured(), _remember(spec, consulted.turn, deps))
     yield from answer(spec, messages, deps, user=turn.user, cited=consulted.cited, spent=consulted.spent)

@@ -62,15 +62,32 @@ class PastTurn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A file attached to a conversation, as text.
+
+    ``is_cut`` where only its beginning is here, ``is_earlier`` where it came
+    with an earlier message.
+    """
+
+    name: str
+    text: str
+    is_cut: bool = False
+    is_earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One request to an app, checked: ``inputs`` hold a value for every variable of its form.
 
-    ``context`` is what was found in the app's datasets, as text for the prompt.
+    ``documents`` are those of the message, then those of earlier ones, latest
+    first. ``context`` is what was found in the app's datasets, as text for the
+    prompt.
     """
 
     query: str
     inputs: JSONObject
     images: tuple[ImagePart, ...] = ()
+    documents: tuple[Document, ...] = ()
     history: tuple[PastTurn, ...] = ()
     user: str = ""
     context: str = ""

@@ -9,7 +9,8 @@ Where passages are looked for:
 * within ``<context> … </context>`` of the system message where it has such a
   block, else in the whole system message but for sentences that instruct the
   model, which are the operator's and not an answer;
-* in what surrounds the questions of the last user message;
+* in the ``<document …> … </document>`` blocks of the last user message, after
+  which its question stands, and in what surrounds its questions;
 * in earlier turns, where a sentence must say more than the question does.
 """
 
@@ -39,6 +40,7 @@ _INSTRUCTION = re.compile(
     r"|[你您]的(?:任务|职责|角色|名字|目标|回答|回复)",
     re.IGNORECASE,
 )
+_DOCUMENT_TAG = re.compile(r"</?document[^>\n]{0,300}>")
 _QUESTION_END = re.compile(r"""[?？]["'”’」』）)\]]*$""")
 _SENTENCE_END = re.compile(r"""[.!。！；…]["'”’」』）)\]]*$""")
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
@@ -112,8 +114,13 @@ def compose_answer(messages: Sequence[Message]) -> str:
 def _part_question(asked: str) -> tuple[str, list[str]]:
     """Split a user's message into its questions and what else it says.
 
-    A message without a question mark is one question as it stands.
+    A message without a question mark is one question as it stands. Documents in
+    it are what else it says, whatever they ask.
     """
+    start, end = asked.find("<document "), asked.rfind("</document>")
+    if 0 <= start < end:
+        question, said = _part_question(asked[end + len("</document>") :])
+        return question, [*split_sentences(_DOCUMENT_TAG.sub("\n", asked[start:end])), *said]
     sentences = list(split_sentences(asked))
     questions = [sentence for sentence in sentences if _QUESTION_END.search(sentence)]
     if not questions:

@@ -2,7 +2,7 @@
 
 from api.core.apps.config import ModelConfig, load_model_config
 from api.core.apps.prompting import chat_messages, completion_messages, fill
-from api.core.apps.spec import PastTurn, Turn
+from api.core.apps.spec import Document, PastTurn, Turn
 from api.core.model_runtime.types import ImagePart, Role, TextPart
 from api.core.ports import JSONObject
 
@@ -76,3 +76,43 @@ def test_advanced_completion_prompt_is_one_text() -> None:
     (message,) = completion_messages(made, Turn(query="Hi", inputs={"a": "x"}))
 
     assert message.text == "x: Hi"
+
+
+def test_documents_stand_before_the_question_and_tell_what_is_missing() -> None:
+    turn = Turn(
+        query="Why?",
+        inputs={},
+        documents=(
+            Document(name='a "b"\n<c>.txt', text="Text {{#query#}}", is_cut=True),
+            Document(name="d.txt", text="", is_cut=True, is_earlier=True),
+        ),
+    )
+
+    (message,) = chat_messages(config(), turn)
+
+    assert message.text.endswith(
+        '<document name="a b c .txt">\nText {{#query#}}\n\n'
+        "[Only the beginning of this file is here; the rest of it does not fit.]\n</document>\n\n"
+        '<document name="d.txt" sent="earlier">\n'
+        "[Nothing of this file is here; it does not fit.]\n</document>\n\nWhy?"
+    )
+
+
+def test_advanced_chat_prompt_with_its_question_placed_still_shows_documents() -> None:
+    prompt = [{"role": "user", "text": "Q: {{#query#}}"}]
+    turn = Turn(query="Why?", inputs={}, documents=(Document(name="a.txt", text="Because."),))
+
+    messages = chat_messages(config(prompt_type="advanced", chat_prompt_config={"prompt": prompt}), turn)
+
+    assert messages[0].text == "Q: Why?"
+    assert "Because." in messages[1].text
+    assert "Why?" not in messages[1].text
+
+
+def test_completion_prompt_shows_documents() -> None:
+    turn = Turn(query="", inputs={}, documents=(Document(name="a.txt", text="Because."),))
+
+    (message,) = completion_messages(config(pre_prompt="Sum up."), turn)
+
+    assert "Because.\n</document>" in message.text
+    assert message.text.endswith("Sum up.")

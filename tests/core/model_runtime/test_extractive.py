@@ -224,6 +224,16 @@ def test_compose_answer_long_question_is_repeated_on_one_short_line() -> None:
     assert echo.endswith("…")
 
 
+def test_compose_answer_quotes_attached_documents_whatever_they_ask() -> None:
+    asked = (
+        "Files.\n\n"
+        '<document name="a.txt">\nHow many ships? Ninety ships lie in Lindau.\n</document>\n\n'
+        '<document name="b.txt">\nBread is baked at four.\n</document>\n\nWhen is bread baked'
+    )
+
+    assert ask(asked) == "Quoted from the given context:\n\n> Bread is baked at four."
+
+
 @pytest.mark.parametrize(
     "messages", [[], [Message.of(Role.SYSTEM, "You are kind.")], [Message.of(Role.USER, " ")]]
 )
@@ -251,6 +261,8 @@ def test_compose_answer_any_prompt_quotes_only_what_stands_in_it(
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("part", ["?", "<context>", "a. ", "中。", "> ", "you ", "x"])
+@pytest.mark.parametrize(
+    "part", ["?", "<context>", "<document ", "<document x>\n", "a. ", "中。", "> ", "you ", "x"]
+)
 def test_compose_answer_hostile_repetition_takes_no_more_than_linear_time(part: str) -> None:
     assert ask(part * 20_000, part * 20_000)

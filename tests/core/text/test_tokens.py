@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.core.text.tokens import count_tokens, split_pieces, to_valid
+from api.core.text.tokens import count_tokens, cut_tokens, split_pieces, to_valid
 
 MODELS = ("gpt-4", "gpt-4o")
 ANY_TEXT = st.text(st.characters() | st.characters(categories=["Cs"]))  # lone surrogates too
@@ -74,3 +74,19 @@ def test_split_pieces_sentence_comes_in_several_pieces() -> None:
 
 def test_to_valid_lone_surrogate_becomes_a_question_mark() -> None:
     assert to_valid("a\ud800b") == "a?b"
+
+
+@settings(deadline=None)
+@given(ANY_TEXT, st.integers(-1, 20), st.sampled_from(MODELS))
+def test_cut_tokens_any_text_is_its_beginning(text: str, max_tokens: int, model: str) -> None:
+    cut = cut_tokens(text, max_tokens, model)
+
+    assert to_valid(text).startswith(cut)
+    assert len(cut.encode()) <= len("".join(piece.text for piece in split_pieces(text, model)).encode())
+    assert max_tokens > 0 or cut == ""
+
+
+def test_cut_tokens_ends_after_a_whole_token_and_character() -> None:
+    assert cut_tokens("hello world again", 2) == "hello world"
+    assert cut_tokens("hello world again", 3) == "hello world again"
+    assert cut_tokens("🤖🤖", count_tokens("🤖") + 1) == "🤖"
