@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, cast
 import orjson
 from flask import Flask
 from flask.json.provider import JSONProvider
-from flask_migrate import Migrate
 
 from api.backends import build_runtime
 from api.backends.broker import Broker
@@ -64,7 +63,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         ERROR_INCLUDE_MESSAGE=False,
     )
     database = create_database(flask, settings, Base.metadata)
-    Migrate(flask, database, directory="migrations", render_as_batch=True)
     flask.extensions["runtime"] = build_runtime(settings, session_factory(flask, database))
     register_doors(
         flask, console_origins=settings.console_cors_origins, api_origins=settings.api_cors_origins

@@ -3,15 +3,18 @@
 import api.gevent_boot  # noqa: F401  # isort: skip  # the patch comes before everything it patches
 
 import gc
+import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import click
-from flask import Flask, current_app
-from flask_migrate import downgrade, revision, upgrade
+from flask import Flask
 from gunicorn.app.wsgiapp import WSGIApplication
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError
 
 from api.app_factory import create_app
@@ -58,9 +61,8 @@ def _prepare(settings: Settings) -> int:
     """
     try:
         flask = create_app(settings)
-        with flask.app_context():
-            _check_database()
-            upgrade()
+        with _migrations(flask) as migrations:
+            migrations.upgrade()
         if settings.demo:
             _greet(settings, flask.extensions["runtime"])
     except SettingsError as exc:
@@ -74,25 +76,24 @@ def _prepare(settings: Settings) -> int:
 @click.option("--down-to", help="Go back to this revision instead; 'base' empties the database.")
 def migrate(down_to: str | None) -> None:
     """Bring the database to the newest schema, or back to an older one."""
-    with _app().app_context():
-        try:
-            _check_database()
-        except SettingsError as exc:
-            raise click.ClickException(str(exc)) from None
-        if down_to is None:
-            upgrade()
-        else:
-            downgrade(revision=down_to)
+    try:
+        with _migrations(_app()) as migrations:
+            if down_to is None:
+                migrations.upgrade()
+            else:
+                migrations.downgrade(revision=down_to)
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from None
 
 
 @main.command("new-migration")
 @click.argument("message")
 def new_migration(message: str) -> None:
     """Write a migration from what the tables have become; read it before you trust it."""
-    with _app().app_context():
-        upgrade()
+    with _migrations(_app()) as migrations:
+        migrations.upgrade()
         known = [int(path.name[:4]) for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py")]
-        revision(message=message, autogenerate=True, rev_id=f"{max(known) + 1:04}")
+        migrations.revision(message=message, autogenerate=True, rev_id=f"{max(known) + 1:04}")
 
 
 @main.command()
@@ -115,9 +116,21 @@ def _app() -> Flask:
         raise click.ClickException(str(exc)) from None
 
 
-def _check_database() -> None:
+@contextmanager
+def _migrations(flask: Flask) -> Iterator[ModuleType]:
+    """Give what migrates, in a context of ``flask``; raises SettingsError unless the database opens.
+
+    Loaded here and not above: the process that serves is forked from this one and needs none of it.
+    """
+    migrations = importlib.import_module("api.backends.migrations")
+    migrations.install_migrations(flask)
+    with flask.app_context():
+        _check_database(flask.extensions["sqlalchemy"].engine)
+        yield migrations
+
+
+def _check_database(engine: Engine) -> None:
     """Raise SettingsError, which names the place and never the password, unless the database opens."""
-    engine = current_app.extensions["migrate"].db.engine
     try:
         engine.connect().close()
     except DatabaseError as exc:

@@ -17,10 +17,10 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_migrate import upgrade
 from pydantic import SecretStr
 
 from api.app_factory import create_app
+from api.backends.migrations import install_migrations, upgrade
 from api.models.account import Setup
 from api.runtime import Runtime
 from api.settings import Settings
@@ -84,6 +84,7 @@ def make_house(settings: Settings, *, has_owner: bool = True) -> Flask:
     """Return the program on a migrated database, in testing mode."""
     app = create_app(settings)
     app.testing = True
+    install_migrations(app)
     with app.app_context():
         upgrade()
     if has_owner:

@@ -9,6 +9,7 @@ from flask_migrate import check, downgrade, upgrade
 from sqlalchemy import inspect, text
 
 from api.app_factory import create_app
+from api.backends.migrations import install_migrations
 from tests.conftest import make_settings, stop_house
 
 
@@ -24,6 +25,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     if urls:
         with engine.begin() as connection:
             connection.execute(text("CREATE SCHEMA migrations"))
+    install_migrations(app)
     with app.app_context():
         yield app
     if urls:

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Flask
-from flask_migrate import upgrade
 from sqlalchemy import Engine
 
 from api.app_factory import create_app
 from api.backends.database import count_statements
+from api.backends.migrations import install_migrations, upgrade
 from api.runtime import Runtime
 from api.settings import Settings
 from tests.bench.workspace import SLOW_MODEL, USER, Answer, Call, Workspace, question, set_up
@@ -94,6 +94,7 @@ def _program(data_dir: Path, database_url: str, redis_url: str) -> Iterator[Flas
         log_level="ERROR",
     )
     flask = create_app(settings)
+    install_migrations(flask)
     with flask.app_context():
         upgrade()
     yield flask
