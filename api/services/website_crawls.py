@@ -6,7 +6,7 @@ who wants a page for longer makes a document of it.
 
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from api.core.ports import Cancel, JSONObject
 from api.core.rag.sources.website import (
     CrawlEnded,
+    CrawlEvent,
     CrawlOptions,
     Page,
     PageSkipped,
@@ -28,7 +29,9 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services.jobs import Job, Lease, enqueue_on_commit
 
-PROVIDER = "slipway"
+PROVIDERS = ("firecrawl", "jinareader", "watercrawl", "slipway")
+"""The names a console asks by: whichever it is, our own crawler reads, and needs no key."""
+
 KEPT_S = 86_400.0
 TOTAL_S = 300.0
 SILENT_S = 2 * TOTAL_S
@@ -38,7 +41,7 @@ MAX_ACTIVE = 3
 MAX_TEXT_CHARS = 16_000_000
 MAX_TOLD = 50
 
-Status = Literal["active", "completed", "error"]
+Status = Literal["active", "completed", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ class CrawledPage:
 class CrawlState:
     """How far a crawl is: ``current`` pages are read of the ``total`` it will have as far as it can tell.
 
-    ``message`` is its error, or why it is completed without being complete.
+    ``message`` is why it failed, or why it is completed without being complete.
     ``skipped`` are pairs of address and reason, at most 50. ``time_consuming``
     is in seconds, ``touched_at`` Unix time.
     """
@@ -121,8 +124,20 @@ def get_crawl(
     state = _load(runtime, principal.tenant_id, crawl_id)
     if state.status == "active" and utc_now().timestamp() - state.touched_at > SILENT_S:
         message = "The website was not read within ten minutes: the workers are busy or stopped. Start again."
-        return replace(state, status="error", message=message), ()
+        return replace(state, status="failed", message=message), ()
     return state, load_pages(runtime, principal.tenant_id, crawl_id) if state.status == "completed" else ()
+
+
+def take_pages(runtime: Runtime, tenant_id: str, crawl_id: str, urls: Sequence[str]) -> list[CrawledPage]:
+    """Return some pages of a completed crawl, each once, in the order asked.
+
+    Raises InvalidRequest for one the crawl did not find, NotFound after a day.
+    """
+    found = {page.source_url: page for page in load_pages(runtime, tenant_id, crawl_id)}
+    for url in urls:
+        if url not in found:
+            raise InvalidRequest(f"The crawl found no page {url!r}.", field="urls")
+    return [found[url] for url in dict.fromkeys(urls)]
 
 
 def load_pages(runtime: Runtime, tenant_id: str, crawl_id: str) -> tuple[CrawledPage, ...]:
@@ -143,56 +158,79 @@ def read_page(runtime: Runtime, url: str, *, only_main_content: bool, cancel: Ca
 
 
 def run_crawl(runtime: Runtime, lease: Lease) -> None:
-    """Run the job of a crawl; what stands in its way becomes its state, for whoever watches."""
+    """Run the job of a crawl; what stands in its way becomes its state, for whoever watches.
+
+    An attempt that must end early leaves the crawl to the next one, which begins anew.
+    """
     values: dict[str, Any] = {key: lease.payload[key] for key in CrawlRequest.__dataclass_fields__}
-    crawl_id, request = str(lease.payload["crawl_id"]), CrawlRequest(**values)
     try:
-        _follow(runtime, lease.tenant_id, crawl_id, request)
+        _follow(runtime, lease, CrawlRequest(**values))
     except AppError as exc:
-        _save(runtime, lease.tenant_id, crawl_id, CrawlState(status="error", message=exc.message))
-    runtime.cache.give(_places(lease.tenant_id), crawl_id)
+        lease.check()
+        _end(runtime, lease, exc.message)
+    runtime.cache.give(_places(lease.tenant_id), _crawl_id(lease))
 
 
-def _follow(runtime: Runtime, tenant_id: str, crawl_id: str, request: CrawlRequest) -> None:
+def give_up_crawl(runtime: Runtime, lease: Lease, error: Exception) -> None:
+    """Tell whoever watches a crawl that it failed for good."""
+    message = "Reading the website was interrupted again and again; start again."
+    _end(runtime, lease, error.message if isinstance(error, AppError) else message)
+    runtime.cache.give(_places(lease.tenant_id), _crawl_id(lease))
+
+
+def _end(runtime: Runtime, lease: Lease, message: str) -> None:
+    _save(runtime, lease.tenant_id, _crawl_id(lease), CrawlState(status="failed", message=message))
+
+
+def _crawl_id(lease: Lease) -> str:
+    return str(lease.payload["crawl_id"])
+
+
+def _follow(runtime: Runtime, lease: Lease, request: CrawlRequest) -> None:
     """Read the website, noting each step in its state, and keep what was found."""
     started = time.monotonic()
-    state = CrawlState(total=request.to_options().limit)
+    tenant_id, crawl_id, options = lease.tenant_id, _crawl_id(lease), request.to_options()
+    state = CrawlState(total=options.limit)
     pages: list[CrawledPage] = []
     left_chars = MAX_TEXT_CHARS
-    for event in crawl(request.url, request.to_options(), runtime.http, Cancel(TOTAL_S), runtime.offload):
-        match event:
-            case Page():
-                left_chars -= len(event.markdown)
-                if left_chars < 0:
-                    state = _tell(
-                        state,
-                        event.url,
-                        f"The crawl has its {MAX_TEXT_CHARS} characters; read the rest apart.",
-                    )
-                    break
-                pages.append(_to_page(event))
-                state = replace(state, current=len(pages), total=event.known)
-            case PageSkipped(url=url, message=message):
-                state = _tell(state, url, message)
-            case CrawlEnded(reason="time"):
-                message = (
-                    f"After {TOTAL_S:.0f} seconds the crawl ended with what it had; there are more pages."
-                )
-                state = replace(state, message=message)
-            case CrawlEnded():
-                pass
+    for event in crawl(request.url, options, runtime.http, lease.cancel, runtime.offload):
+        lease.check()
+        if isinstance(event, Page):
+            left_chars -= len(event.markdown)
+            if left_chars < 0:
+                message = f"The crawl has its {MAX_TEXT_CHARS} characters; read the rest apart."
+                state = _tell(state, event.url, message)
+                break
+            pages.append(_to_page(event))
+        state = _advance(state, event, len(pages))
         _save(runtime, tenant_id, crawl_id, replace(state, time_consuming=time.monotonic() - started))
     packed = zlib.compress(orjson.dumps(pages))
     runtime.cache.set(f"{_key(tenant_id, crawl_id)}:pages", packed, KEPT_S)
     seconds = round(time.monotonic() - started, 2)
-    done = replace(state, status="completed", total=len(pages), time_consuming=seconds)
+    done = replace(state, status="completed", current=len(pages), total=len(pages), time_consuming=seconds)
     _save(runtime, tenant_id, crawl_id, done)
+
+
+def _advance(state: CrawlState, event: CrawlEvent, pages: int) -> CrawlState:
+    """Return the state after an event, ``pages`` having been read by then."""
+    match event:
+        case Page():
+            return replace(state, current=pages, total=event.known)
+        case PageSkipped(url=url, message=message):
+            return _tell(state, url, message)
+        case CrawlEnded(reason="time"):
+            message = f"After {TOTAL_S:.0f} seconds the crawl ended with what it had; there are more pages."
+            return replace(state, message=message)
+        case CrawlEnded():
+            return state
 
 
 def _check(provider: str, request: CrawlRequest) -> None:
     """Raise InvalidRequest for a provider or numbers that are not ours."""
-    if provider != PROVIDER:
-        message = f"{provider!r} is no provider of this installation; websites are read by {PROVIDER!r}."
+    if provider not in PROVIDERS:
+        message = (
+            f"Websites are read by Slipway's own crawler; provider must be one of: {', '.join(PROVIDERS)}."
+        )
         raise InvalidRequest(message, field="provider", fault="invalid_choice")
     check_start(request.url)
     for field, value, lowest, highest in (

@@ -5,17 +5,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from api.core.ports import Cancel, Tick
 from api.errors import CrawlFailed, InvalidRequest, NotFound, RateLimited
 from api.models.job import JobRow
 from api.runtime import Runtime
 from api.services import website_crawls
+from api.services.jobs import MAX_ATTEMPTS, LeaseLost
 from api.services.website_crawls import CrawledPage, CrawlRequest, CrawlState
 from api.tasks.registry import run_job
-from tests.core.rag.sources.sites import Content, http_client, links, website
+from tests.core.rag.sources.sites import Content, html, http_client, links, website
 from tests.factories import Owner, make_owner
+from tests.servers import Reply, Seen
 
 
 class IdleQueue:
@@ -104,7 +106,7 @@ def test_crawl_goes_as_far_as_asked(
 
 def test_crawl_that_fails_says_why(reaching: Runtime, owner: Owner) -> None:
     state, pages = crawl(reaching, owner, {})
-    assert (state.status, pages) == ("error", ())
+    assert (state.status, pages) == ("failed", ())
     assert state.message.endswith("cannot be read. The site answered with status 404.")
 
 
@@ -116,7 +118,7 @@ def test_crawl_of_a_private_address_is_an_error_for_who_watches(runtime: Runtime
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert server.seen == []
-    assert (found.status, "not allowed" in found.message) == ("error", True)
+    assert (found.status, "not allowed" in found.message) == ("failed", True)
 
 
 def test_crawl_out_of_time_is_completed_and_says_so(
@@ -139,12 +141,54 @@ def test_crawl_of_too_much_text_keeps_what_fits(
     assert "read the rest apart" in state.skipped[0][1]
 
 
+def test_crawl_whose_lease_is_lost_stops_at_once_and_leaves_its_state_to_the_next(
+    reaching: Runtime, owner: Owner
+) -> None:
+    def cut_off(seen: Seen) -> Reply:
+        for cancel in reaching.live_jobs.values():
+            cancel.set(LeaseLost("another worker has it"))
+        return html("text of a" + links("/b"))
+
+    with website({"/": "start" + links("/a"), "/a": cut_off, "/b": "text of b"}) as server:
+        crawl_id = start(reaching, owner, CrawlRequest(url=server.url))
+        work(reaching, owner)
+        asked = [seen.target for seen in server.seen]
+    state, pages = website_crawls.get_crawl(reaching, owner.principal, crawl_id)
+    assert asked == ["/robots.txt", "/", "/a"]
+    assert (state.status, state.current, pages) == ("active", 1, ())
+
+
+def test_crawl_interrupted_for_good_is_failed_and_gives_its_place_back(
+    reaching: Runtime, owner: Owner
+) -> None:
+    ids = [start(reaching, owner, CrawlRequest(url="https://a.example/")) for _ in range(3)]
+    with reaching.transaction() as session:
+        session.execute(
+            update(JobRow).where(JobRow.tenant_id == owner.tenant_id).values(failures=MAX_ATTEMPTS)
+        )
+    work(reaching, owner)
+    states = [website_crawls.get_crawl(reaching, owner.principal, crawl_id)[0] for crawl_id in ids]
+    assert {state.status for state in states} == {"failed"}
+    assert "again and again" in states[0].message
+    start(reaching, owner, CrawlRequest(url="https://a.example/"))
+
+
 # Refusals
 
 
-@pytest.mark.parametrize("provider", ["firecrawl", "jinareader", "watercrawl", ""])
+@pytest.mark.parametrize("provider", ["firecrawl", "jinareader", "watercrawl"])
+def test_start_by_any_name_the_console_knows_reads_with_our_crawler(
+    reaching: Runtime, owner: Owner, provider: str
+) -> None:
+    with website(SITE) as server:
+        crawl_id = start(reaching, owner, CrawlRequest(url=server.url, limit=1), provider)
+        work(reaching, owner)
+    assert website_crawls.get_crawl(reaching, owner.principal, crawl_id)[0].status == "completed"
+
+
+@pytest.mark.parametrize("provider", ["scrapy", ""])
 def test_start_other_provider_is_refused(reaching: Runtime, owner: Owner, provider: str) -> None:
-    with pytest.raises(InvalidRequest, match="read by 'slipway'") as caught:
+    with pytest.raises(InvalidRequest, match="own crawler; provider must be one of: firecrawl") as caught:
         start(reaching, owner, CrawlRequest(url="https://a.example/"), provider)
     assert caught.value.field == "provider"
 
@@ -194,7 +238,7 @@ def test_get_crawl_nobody_works_on_is_an_error_in_the_end(
     crawl_id = start(reaching, owner, CrawlRequest(url="https://a.example/"))
     monkeypatch.setattr(website_crawls, "SILENT_S", -1.0)
     state, _ = website_crawls.get_crawl(reaching, owner.principal, crawl_id)
-    assert state.status == "error"
+    assert state.status == "failed"
     assert "workers are busy or stopped" in state.message
 
 
