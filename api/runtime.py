@@ -68,6 +68,7 @@ class Limits:
     graceful_timeout_s: int
     job_lease_s: float
     cookie_domain: str
+    notion_api_url: str
 
 
 class Memory:

@@ -151,6 +151,10 @@ class Settings(BaseSettings):
     provider_private_network: Literal["allow", "deny"] = Field(
         "allow", description="Whether endpoints of model providers may be on loopback or a private network."
     )
+    notion_api_url: str = Field(
+        "https://api.notion.com/v1",
+        description="Where Notion's API answers; another where a proxy of yours stands before it.",
+    )
     connect_timeout_s: float = Field(5.0, gt=0, le=60, description="Longest wait for an outbound connection.")
     first_token_timeout_s: float = Field(
         60.0, gt=0, le=3600, description="Longest wait for a model's first token."
@@ -227,6 +231,8 @@ class Settings(BaseSettings):
             raise ValueError("REDIS_URL must have the form redis://host:port/number")
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.owner_email.strip()):
             raise ValueError(f"OWNER_EMAIL={self.owner_email} is not an e-mail address")
+        if not _is_http_url(self.notion_api_url):
+            raise ValueError("NOTION_API_URL must begin with https:// or http://")
         return self
 
     @property

@@ -1,18 +1,24 @@
 """What tests of knowledge share: datasets, dataset keys, documents put in through the doors."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from api.models.base import new_id
 from api.models.dataset import Dataset
 from api.models.document import Document
+from api.models.job import JobRow
 from api.runtime import Runtime
 from api.services import tokens
+from api.tasks.registry import run_job
+from tests.core.rag.sources.sites import http_client
 from tests.factories import Owner
 
 CONSOLE = "/console/api/datasets"
@@ -89,3 +95,39 @@ def set_document(runtime: Runtime, document_id: str, **values: Any) -> None:
         row = session.get_one(Document, document_id)
         for name, value in values.items():
             setattr(row, name, value)
+
+
+def run_jobs(runtime: Runtime, owner: Owner) -> None:
+    """Be the worker: run the jobs of the workspace, and those they ask for."""
+    ran: set[str] = set()
+    while True:
+        with runtime.reading() as session:
+            here = select(JobRow.id).where(JobRow.tenant_id == owner.tenant_id).order_by(JobRow.created_at)
+            ids = [job_id for job_id in session.scalars(here) if job_id not in ran]
+        if not ids:
+            return
+        for job_id in ids:
+            run_job(runtime, job_id)
+        ran.update(ids)
+
+
+def texts_of(client: FlaskClient, owner: Owner, dataset_id: str, query: str) -> list[str]:
+    """Search a dataset by words through the console; return the passages that are found."""
+    model = {"search_method": "keyword_search", "reranking_enable": False, "top_k": 10}
+    body = {"query": query, "retrieval_model": model}
+    answer = client.post(f"{CONSOLE}/{dataset_id}/retrieve", json=body, headers=owner.headers)
+    assert answer.status_code == 200, answer.text
+    return [record["segment"]["content"] for record in answer.get_json()["records"]]
+
+
+@contextmanager
+def reaching_loopback(app: Flask, **limits: Any) -> Iterator[Runtime]:
+    """Have the program's calls reach loopback and its jobs wait for the test."""
+    awake = put_to_sleep(app)
+    asleep: Runtime = app.extensions["runtime"]
+    try:
+        with http_client() as http:
+            app.extensions["runtime"] = replace(asleep, http=http, limits=replace(asleep.limits, **limits))
+            yield app.extensions["runtime"]
+    finally:
+        app.extensions["runtime"] = awake

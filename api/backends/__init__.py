@@ -113,4 +113,5 @@ def to_limits(settings: Settings) -> Limits:
         graceful_timeout_s=settings.graceful_timeout_s,
         job_lease_s=settings.job_lease_s,
         cookie_domain=settings.cookie_domain,
+        notion_api_url=settings.notion_api_url,
     )

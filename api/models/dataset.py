@@ -135,7 +135,10 @@ class ExternalKnowledgeAPI(TenantOwned, Base):
 
 
 class DataSourceKey(TenantOwned, Base):
-    """A token by which documents are fetched from a service (``notion``), sealed."""
+    """A token by which documents are fetched from a service (``notion``), sealed.
+
+    ``source_info`` says what it opens: ``{"workspace_id", "workspace_name", …}``.
+    """
 
     __tablename__ = "data_source_keys"
     __table_args__ = (UniqueConstraint("tenant_id", "provider"),)

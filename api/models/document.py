@@ -22,8 +22,10 @@ class Document(TenantScoped, Base):
     completed, error or paused; ``is_paused`` asks a running job to pause.
     ``passages_done`` is how much of a text that is being split has become segments.
     ``version`` grows when the content is replaced, and segments of an older one
-    are on their way out. ``source`` says where the text comes from:
-    ``{"upload_file_id"}``, ``{"url", …}`` or ``{"notion_page_id", …}``.
+    are on their way out. ``source`` says where the text comes from: by
+    ``data_source_type`` an upload, ``{"url", …}`` of a website or
+    ``{"notion_page_id", …}``; of all ``upload_file_id`` names the file that holds
+    it, which a page of Notion has once it was read.
     ``doc_metadata`` holds values by the id of their field.
     """
 

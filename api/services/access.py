@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 from api.errors import Forbidden, NotFound
 from api.models.app import App
 from api.models.conversation import Conversation, Message
-from api.models.dataset import Dataset, DatasetMember, ExternalKnowledgeAPI, MetadataField, Tag
+from api.models.dataset import (
+    Dataset,
+    DatasetMember,
+    DataSourceKey,
+    ExternalKnowledgeAPI,
+    MetadataField,
+    Tag,
+)
 from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.principal import ActorKind, Principal, Role
@@ -146,6 +153,19 @@ def access_external_api(session: Session, principal: Principal, api_id: str) -> 
         row = session.scalars(query).one_or_none()
     if row is None:
         raise NotFound("External knowledge API not found.")
+    return row
+
+
+def access_data_source_key(session: Session, principal: Principal, binding_id: str) -> DataSourceKey:
+    """Return a key of the caller's workspace to a source of documents; raises NotFound."""
+    row = None
+    if is_id(binding_id):
+        query = select(DataSourceKey).where(
+            DataSourceKey.tenant_id == principal.tenant_id, DataSourceKey.id == binding_id.lower()
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("Data source binding not found.")
     return row
 
 

@@ -1,4 +1,7 @@
-"""Documents come in and are replaced: from a form's file, from an upload made before, from a text.
+"""Documents come in and are replaced one by one: from a form's file, from a text.
+
+Those that come in together are made by document_batches.py, of whatever
+document_origins.py knows; what both share is at the end here.
 
 The bytes are stored first, then one transaction writes what knows of them and
 asks for the indexing, so that a document without its file cannot be.
@@ -10,15 +13,12 @@ import secrets
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from itertools import chain, count
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from api.core.ports import Cancel
-from api.core.rag import extractors  # noqa: F401  # fills EXTRACTORS
-from api.core.rag.extraction import EXTRACTORS
-from api.errors import Conflict, InvalidRequest, Unsupported
+from api.errors import InvalidRequest
 from api.models.base import new_id, utc_now
 from api.models.dataset import Dataset, ProcessRuleRow
 from api.models.document import Document
@@ -26,29 +26,14 @@ from api.models.file import UploadFile
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import document_settings, file_kinds, idempotency, indexing, uploads
-from api.services.access import FileNotFound, access_document, access_file, is_id
+from api.services.access import access_document, access_file, is_id
+from api.services.document_origins import UPLOAD, Start, check_indexable, to_upload_start
 from api.services.document_settings import DocumentSettings
-from api.services.documents import DocumentView, check_mutable, get_view, open_dataset, to_views
-from api.services.files import ATTACHABLE
+from api.services.documents import DocumentView, check_mutable, get_view, open_dataset
 from api.services.uploads import IncomingFile, StoredFile
 
-INDEXABLE = tuple(sorted(EXTRACTORS))
-UPLOAD = "upload_file"
-MAX_DATASET_NAME_CHARS = 40
 PREVIEW_CHARS = 3000
 PREVIEW_TOTAL_S = 60.0
-
-
-class FileInUse(Conflict):
-    """The upload has become a document already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """Documents that came in together, and their dataset."""
-
-    dataset: Dataset
-    views: Sequence[DocumentView]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +58,6 @@ def to_text_file(name: str, text: str) -> IncomingFile:
         size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
     )
-
-
-def check_indexable(name: str) -> None:
-    """Raise Unsupported for a file whose text is not read."""
-    if file_kinds.extension_of(file_kinds.clean_name(name)) not in EXTRACTORS:
-        raise Unsupported(f"File type not allowed; documents are: {', '.join(INDEXABLE)}.")
 
 
 def upload(
@@ -121,93 +100,21 @@ def create_from_file(
         first = _first_document(runtime, session, principal, dataset_id, claim)
         if first is None:
             session.add(upload)
-            dataset = _take_turn(session, principal, dataset_id)
+            dataset = take_turn(session, principal, dataset_id)
             rule = document_settings.settle(runtime, session, principal, dataset, settings, UPLOAD)
+            start = to_upload_start(upload)
             if original_document_id is None:
-                made = _to_document(session, principal, dataset, rule, settings, batch=new_batch())
-                _fill(made, upload, name)
-                session.add(made)
-                indexing.request_indexing(runtime, session, made)
+                (made,) = add_documents(
+                    runtime, session, principal, dataset, rule, starts=[start], settings=settings, name=name
+                )
             else:
                 made = access_document(session, principal, dataset, original_document_id)
-                _replace(runtime, session, made, upload, name, rule)
+                replace(runtime, session, made, start, name=name, rule=rule)
             _keep_first(runtime, session, claim, made)
             return get_view(session, principal, made)
         view = get_view(session, principal, first)
     runtime.storage.delete(upload.storage_key)
     return view
-
-
-def create_from_uploads(
-    runtime: Runtime,
-    session: Session,
-    principal: Principal,
-    dataset_id: str,
-    file_ids: Sequence[str],
-    settings: DocumentSettings,
-    *,
-    original_document_id: str | None = None,
-    name: str | None = None,
-) -> Added:
-    """Make a document of each of the caller's uploads, all of one batch; or replace one by the only one.
-
-    Raises FileNotFound, FileInUse, Unsupported, ArchivedDocument and InvalidRequest.
-    """
-    if not file_ids:
-        raise InvalidRequest("Name at least one uploaded file.", field="file_ids", fault="too_short")
-    dataset = _take_turn(session, principal, dataset_id)
-    rule = document_settings.settle(runtime, session, principal, dataset, settings, UPLOAD)
-    if original_document_id is not None:
-        document = check_mutable(access_document(session, principal, dataset, original_document_id))
-        if len(file_ids) != 1:
-            raise InvalidRequest("One file replaces a document.", field="file_ids")
-        is_same = document.source.get("upload_file_id") == file_ids[0]
-        upload = None if is_same else take_upload(session, principal, file_ids[0])
-        _replace(runtime, session, document, upload, name, rule)
-        return Added(dataset, to_views(session, dataset, [document]))
-    batch = new_batch()
-    made = []
-    for file_id in dict.fromkeys(file_ids):
-        document = _to_document(session, principal, dataset, rule, settings, batch=batch)
-        _fill(document, take_upload(session, principal, file_id), name)
-        session.add(document)
-        indexing.request_indexing(runtime, session, document)
-        made.append(document)
-    return Added(dataset, to_views(session, dataset, made))
-
-
-def create_dataset(
-    runtime: Runtime,
-    session: Session,
-    principal: Principal,
-    file_ids: Sequence[str],
-    settings: DocumentSettings,
-) -> Added:
-    """Make a dataset of uploads, named after the first of them; raises what adding them does."""
-    name = access_file(session, principal, file_ids[0]).name if file_ids else ""
-    dataset = Dataset(
-        tenant_id=principal.tenant_id,
-        name=_free_name(session, principal, name),
-        created_by=principal.id,
-        updated_by=principal.id,
-    )
-    session.add(dataset)
-    session.flush()
-    return create_from_uploads(runtime, session, principal, dataset.id, file_ids, settings)
-
-
-def _free_name(session: Session, principal: Principal, wanted: str) -> str:
-    """Return a name for a dataset that no other of the workspace has, at most 40 characters."""
-    base = wanted[:MAX_DATASET_NAME_CHARS]
-    taken = set(
-        session.scalars(
-            select(Dataset.name).where(
-                Dataset.tenant_id == principal.tenant_id, Dataset.name.startswith(base[:30], autoescape=True)
-            )
-        )
-    )
-    candidates = chain([base], (f"{base[:30]} {number}" for number in count(2)))
-    return next(name for name in candidates if name not in taken)
 
 
 def replace_content(
@@ -219,7 +126,9 @@ def replace_content(
     """
     with runtime.reading() as session:
         dataset = open_dataset(session, principal, dataset_id, may_edit=True)
-        check_mutable(access_document(session, principal, dataset, document_id))
+        document = check_mutable(access_document(session, principal, dataset, document_id))
+        if change.file is not None and document.data_source_type != UPLOAD:
+            raise InvalidRequest("The document follows its page; sync it, or replace it by another page.")
         rule = document_settings.check_rule(runtime, change.settings)
     upload: UploadFile | None = None
     stored: AbstractContextManager[None] = nullcontext()
@@ -240,34 +149,14 @@ def replace_content(
             return get_view(session, principal, document)
         if upload is not None:
             session.add(upload)
-        _replace(runtime, session, document, upload, change.name, row)
+        start = None if upload is None else to_upload_start(upload)
+        replace(runtime, session, document, start, name=change.name, rule=row)
         return get_view(session, principal, document)
 
 
 def new_batch() -> str:
     """Return the name of documents that come in together: the instant and six digits."""
     return f"{utc_now():%Y%m%d%H%M%S}{secrets.randbelow(1_000_000):06}"
-
-
-def take_upload(session: Session, principal: Principal, file_id: str) -> UploadFile:
-    """Take an upload of the caller for a document; raises FileNotFound, FileInUse, Unsupported."""
-    upload = access_file(session, principal, file_id)
-    check_indexable(upload.name)
-    if upload.attached_at is None and upload.created_at < utc_now() - ATTACHABLE:
-        raise FileNotFound("The upload has expired; upload the file again.")
-    taken = session.scalars(
-        update(UploadFile)
-        .where(
-            UploadFile.tenant_id == principal.tenant_id,
-            UploadFile.id == upload.id,
-            UploadFile.attached_at.is_(None),
-        )
-        .values(attached_at=utc_now())
-        .returning(UploadFile)
-    ).one_or_none()
-    if taken is None:
-        raise FileInUse(f"The file {upload.name!r} belongs to a document already; upload it again.")
-    return taken
 
 
 def read_preview(runtime: Runtime, principal: Principal, file_id: str) -> str:
@@ -288,7 +177,7 @@ def _to_upload(principal: Principal, sent: IncomingFile) -> UploadFile:
     return row
 
 
-def _take_turn(session: Session, principal: Principal, dataset_id: str) -> Dataset:
+def take_turn(session: Session, principal: Principal, dataset_id: str) -> Dataset:
     """Return the dataset, its row held, so that those who add documents follow one another."""
     if is_id(dataset_id):
         session.execute(
@@ -325,60 +214,77 @@ def _keep_first(
         idempotency.keep_answer(runtime, session, claim, 200, document.id.encode())
 
 
-def _to_document(
+def add_documents(
+    runtime: Runtime,
     session: Session,
     principal: Principal,
     dataset: Dataset,
     rule: ProcessRuleRow,
-    settings: DocumentSettings,
     *,
-    batch: str,
-) -> Document:
-    """Return a new document at the end of its dataset, still without its source."""
+    starts: Sequence[Start],
+    settings: DocumentSettings,
+    name: str | None = None,
+) -> list[Document]:
+    """Put new documents, all of one batch, at the end of a dataset that is held, and have them indexed."""
     here = (Document.tenant_id == dataset.tenant_id, Document.dataset_id == dataset.id)
-    last = session.scalar(select(func.max(Document.position)).where(*here))
-    return Document(
-        id=new_id(),
-        tenant_id=principal.tenant_id,
-        dataset_id=dataset.id,
-        position=(last or 0) + 1,
-        data_source_type=UPLOAD,
-        process_rule_id=rule.id,
-        batch=batch,
-        created_from="web" if principal.kind is ActorKind.ACCOUNT else "api",
-        created_by=principal.id,
-        doc_form=str(dataset.doc_form),
-        doc_language=settings.doc_language or "English",
-    )
+    last = session.scalar(select(func.max(Document.position)).where(*here)) or 0
+    batch = new_batch()
+    made = [
+        Document(
+            id=new_id(),
+            tenant_id=principal.tenant_id,
+            dataset_id=dataset.id,
+            position=position,
+            name=name or start.name,
+            source=start.source,
+            data_source_type=str(dataset.data_source_type),
+            process_rule_id=rule.id,
+            batch=batch,
+            created_from="web" if principal.kind is ActorKind.ACCOUNT else "api",
+            created_by=principal.id,
+            doc_form=str(dataset.doc_form),
+            doc_language=settings.doc_language or "English",
+        )
+        for position, start in enumerate(starts, last + 1)
+    ]
+    session.add_all(made)
+    for document in made:
+        indexing.request_indexing(runtime, session, document)
+    return made
 
 
-def _fill(document: Document, upload: UploadFile, name: str | None) -> None:
-    document.source = {"upload_file_id": upload.id}
-    document.name = name or upload.name
-
-
-def _replace(
+def replace(
     runtime: Runtime,
     session: Session,
     document: Document,
-    upload: UploadFile | None,
-    name: str | None,
-    rule: ProcessRuleRow | None,
+    start: Start | None,
+    *,
+    name: str | None = None,
+    rule: ProcessRuleRow | None = None,
 ) -> None:
-    """Give a document another file or rule, as its next version; its old file goes by the hourly purge."""
-    if upload is not None:
-        session.execute(
-            update(UploadFile)
-            .where(
-                UploadFile.tenant_id == document.tenant_id,
-                UploadFile.id == document.source.get("upload_file_id"),
-            )
-            .values(attached_at=None)
-            .execution_options(synchronize_session=False)
-        )
-        _fill(document, upload, name)
-    document.name = name or document.name
+    """Give a document another text or rule, as its next version.
+
+    Its old file goes by the hourly purge; it keeps its name unless ``name`` is given or the text is
+    that of another thing.
+    """
+    if start is not None:
+        release_file(session, document)
+        document.source = start.source
+    document.name = name or (document.name if start is None else start.name)
     if rule is not None:
         document.process_rule_id = rule.id
     document.batch = new_batch()
     indexing.restart(runtime, session, document)
+
+
+def release_file(session: Session, document: Document) -> None:
+    """Leave the file a document was made of to the hourly purge."""
+    session.execute(
+        update(UploadFile)
+        .where(
+            UploadFile.tenant_id == document.tenant_id,
+            UploadFile.id == document.source.get("upload_file_id"),
+        )
+        .values(attached_at=None)
+        .execution_options(synchronize_session=False)
+    )

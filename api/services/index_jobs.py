@@ -33,7 +33,7 @@ from api.models.base import utc_now
 from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
-from api.services import index_rows, providers, stored_embeddings
+from api.services import index_rows, providers, remote_texts, stored_embeddings
 from api.services.index_rows import Gone, Pending, Work, fenced
 from api.services.jobs import Lease
 
@@ -201,11 +201,15 @@ def _remove_older(runtime: Runtime, lease: Lease, work: Work) -> None:
 
 
 def _read(runtime: Runtime, lease: Lease, work: Work) -> str:
-    """Return the text of the document's file, telling where it stands before and after."""
+    """Return the text of the document's file, telling where it stands before and after.
+
+    A document whose text lies elsewhere gets its file now.
+    """
     now = utc_now()
     with fenced(runtime, lease, work, indexing_status="parsing", processing_started_at=now):
         pass
-    upload = _upload(runtime, work)
+    is_unread = remote_texts.is_unread(work)
+    upload = remote_texts.read_first(runtime, lease, work) if is_unread else _upload(runtime, work)
     with runtime.storage.open(upload.storage_key) as content:
         text = runtime.extractor.extract(content, upload.extension, cancel=lease.cancel)
     with fenced(runtime, lease, work, indexing_status="cleaning", parsing_completed_at=utc_now()):
@@ -215,7 +219,8 @@ def _read(runtime: Runtime, lease: Lease, work: Work) -> str:
 
 def _holds_pairs(runtime: Runtime, work: Work) -> bool:
     """Tell whether the file is a table of questions and answers."""
-    return work.doc_form is DocForm.QA and _upload(runtime, work).extension in TABLES_OF_PAIRS
+    may_be_table = work.doc_form is DocForm.QA and not remote_texts.is_unread(work)
+    return may_be_table and _upload(runtime, work).extension in TABLES_OF_PAIRS
 
 
 def _read_pairs(runtime: Runtime, work: Work) -> Sequence[qa.Pair]:

@@ -46,6 +46,7 @@ class Work:
     is_split: bool
     passages_done: int
     segments_made: int
+    source_type: str
     source: Mapping[str, Any]
     name: str
     doc_form: DocForm
@@ -81,6 +82,7 @@ def load_work(session: Session, tenant_id: str, document_id: str) -> Work | None
         is_split=document.splitting_completed_at is not None,
         passages_done=document.passages_done,
         segments_made=made or 0,
+        source_type=document.data_source_type,
         source=document.source,
         name=document.name,
         doc_form=DocForm(document.doc_form),

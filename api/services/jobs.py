@@ -38,6 +38,7 @@ class Job(StrEnum):
     PURGE_DATASET = "purge_dataset"
     PURGE_DOCUMENT = "purge_document"
     REBUILD_DATASET = "rebuild_dataset"
+    SYNC_DOCUMENT = "sync_document"
 
 
 class LeaseLost(Exception):

@@ -83,7 +83,7 @@ def to_row(principal: Principal, sent: IncomingFile) -> UploadFile:
         created_at=now,
         tenant_id=principal.tenant_id,
         app_id=principal.app_id,
-        storage_key=f"uploads/{principal.tenant_id}/{now:%Y/%m}/{new_id()}",
+        storage_key=new_storage_key(principal.tenant_id, now),
         name=name.text,
         extension=name.extension,
         mime_type=name.type.mime_type,
@@ -93,6 +93,11 @@ def to_row(principal: Principal, sent: IncomingFile) -> UploadFile:
         created_by=principal.id,
         created_by_role=principal.kind.value,
     )
+
+
+def new_storage_key(tenant_id: str, now: datetime) -> str:
+    """Return where in the storage a workspace's new file goes."""
+    return f"uploads/{tenant_id}/{now:%Y/%m}/{new_id()}"
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Jobs that index documents, and that remove what was indexed."""
 
 from api.runtime import Runtime
-from api.services import dataset_purge, index_jobs, rebuild_jobs
+from api.services import dataset_purge, document_syncs, index_jobs, rebuild_jobs
 from api.services.jobs import Job, Lease
 from api.tasks.registry import task
 
@@ -10,6 +10,12 @@ from api.tasks.registry import task
 def index_document(runtime: Runtime, lease: Lease) -> None:
     """Index what is not yet indexed of a document."""
     index_jobs.index_document(runtime, lease)
+
+
+@task(Job.SYNC_DOCUMENT, give_up=document_syncs.give_up_sync)
+def sync_document(runtime: Runtime, lease: Lease) -> None:
+    """Read a document's page again."""
+    document_syncs.sync_document(runtime, lease)
 
 
 @task(Job.FORGET_ENTRIES)

@@ -10,6 +10,7 @@ from api.controllers.console import (
     apps,
     auth,
     custom_models,
+    data_sources,
     dataset_reports,
     datasets,
     documents,
@@ -17,6 +18,7 @@ from api.controllers.console import (
     files,
     index_estimates,
     metadata,
+    notion,
     provider_credentials,
     providers,
     retrieval,
@@ -24,6 +26,7 @@ from api.controllers.console import (
     setup,
     system,
     tags,
+    websites,
     workspaces,
 )
 from api.controllers.http.swagger import AUTHORIZATIONS, DescribedApi, SwaggerDocument
@@ -53,6 +56,9 @@ NAMESPACES = (
     tags.ns,
     metadata.ns,
     external_knowledge.ns,
+    data_sources.ns,
+    notion.ns,
+    websites.ns,
 )
 
 

@@ -13,7 +13,8 @@ from api.controllers.schemas import document_answer as shown
 from api.controllers.schemas.fields import RESULT, render_page, render_success
 from api.principal import Principal
 from api.runtime import Session
-from api.services import document_sources, documents
+from api.services import document_batches, document_sources, document_syncs, documents
+from api.services.document_origins import NOTION, WEBSITE
 
 ns = Namespace("documents", path="/", description="Documents of datasets")
 for model in (*shown.MODELS, RESULT):
@@ -81,24 +82,16 @@ class Documents(Resource):
         )
         return render(render_page([shown.render_document(view) for view in views], total, asked))
 
-    @ns.expect(sent.UPLOADS)
+    @ns.expect(sent.BATCH)
+    @ns.doc(params=swagger.IDEMPOTENCY_HEADER)
     @ns.response(200, "The documents, waiting to be indexed.", shown.BATCH)
     @knowledge(may_edit=True)
-    @transactional
-    def post(self, session: Session, principal: Principal, dataset_id: str) -> Response:
-        """Make documents of uploads, or replace one."""
-        asked = parse(sent.UPLOADS, sent.UploadsIn)
-        added = document_sources.create_from_uploads(
-            runtime(),
-            session,
-            principal,
-            dataset_id,
-            asked.file_ids,
-            asked.settings,
-            original_document_id=asked.original_document_id,
-            name=asked.name,
-        )
-        return render(shown.render_batch(added))
+    def post(self, principal: Principal, dataset_id: str) -> Response:
+        """Make documents of uploads, of pages of a crawl or of Notion, or replace one."""
+        asked = parse(sent.BATCH, sent.BatchIn)
+        once = claim(principal.tenant_id, principal.id)
+        added = document_batches.create_documents(runtime(), principal, dataset_id, asked.batch, claim=once)
+        return render(shown.render_batch(added, base_url()))
 
     @ns.expect(sent.QUERY_IDS)
     @ns.response(204, "Deleted.")
@@ -115,15 +108,16 @@ class Documents(Resource):
 class NewDataset(Resource):
     """A dataset that begins with its documents."""
 
-    @ns.expect(sent.UPLOADS)
+    @ns.expect(sent.BATCH)
+    @ns.doc(params=swagger.IDEMPOTENCY_HEADER)
     @ns.response(200, "The dataset and its documents, waiting to be indexed.", shown.BATCH)
     @knowledge(may_edit=True)
-    @transactional
-    def post(self, session: Session, principal: Principal) -> Response:
-        """Make a dataset of uploads, named after the first."""
-        asked = parse(sent.UPLOADS, sent.UploadsIn)
-        added = document_sources.create_dataset(runtime(), session, principal, asked.file_ids, asked.settings)
-        return render(shown.render_batch(added))
+    def post(self, principal: Principal) -> Response:
+        """Make a dataset of uploads, of pages of a crawl or of Notion, named after the first."""
+        asked = parse(sent.BATCH, sent.BatchIn)
+        once = claim(principal.tenant_id, principal.id)
+        added = document_batches.create_dataset(runtime(), principal, asked.batch, claim=once)
+        return render(shown.render_batch(added, base_url()))
 
 
 @ns.route(DOCUMENT)
@@ -218,6 +212,30 @@ class Rename(Resource):
         asked = parse(sent.RENAME, sent.NameIn)
         view = documents.rename(session, principal, dataset_id, document_id, asked.name)
         return render(shown.render_document(view))
+
+
+@ns.route(f"{DOCUMENT}/website-sync")
+class WebsiteSync(Resource):
+    """The page of a website a document follows."""
+
+    @ns.response(200, "It is read again, and indexed anew where it says something else.", RESULT)
+    @knowledge(may_edit=True)
+    def get(self, principal: Principal, dataset_id: str, document_id: str) -> Response:
+        """Have the page of a document read again."""
+        document_syncs.request_sync(runtime(), principal, dataset_id, document_id, WEBSITE)
+        return render(render_success())
+
+
+@ns.route(f"{DOCUMENT}/notion/sync")
+class NotionSync(Resource):
+    """The page of Notion a document follows."""
+
+    @ns.response(200, "It is read again, and indexed anew where it says something else.", RESULT)
+    @knowledge(may_edit=True)
+    def get(self, principal: Principal, dataset_id: str, document_id: str) -> Response:
+        """Have the page of a document read again."""
+        document_syncs.request_sync(runtime(), principal, dataset_id, document_id, NOTION)
+        return render(render_success())
 
 
 @ns.route(f"{DATASET}/retry")

@@ -19,7 +19,7 @@ from api.controllers.schemas.console_file import (
 )
 from api.controllers.schemas.file import FILE, render_file
 from api.principal import Principal
-from api.services import document_sources, files
+from api.services import document_origins, document_sources, files
 
 ns = Namespace("files", path="/", description="Files of members")
 for model in (FILE, UPLOAD_LIMITS, SUPPORT_TYPE, FILE_TEXT):
@@ -62,7 +62,7 @@ class SupportType(Resource):
     def get(self, principal: Principal) -> Response:
         """Tell which files can become documents."""
         del principal
-        known = document_sources.INDEXABLE
+        known = document_origins.INDEXABLE
         return render({"allowed_extensions": [*known, *map(str.upper, known)]})
 
 

@@ -6,7 +6,14 @@ from flask_restx import Namespace, Resource
 from api.controllers.http.auth import knowledge
 from api.controllers.http.door import render, runtime
 from api.controllers.http.parsing import parse
-from api.controllers.schemas.index_estimate import ESTIMATE, ESTIMATE_OF, EstimateIn, render_estimate
+from api.controllers.schemas.index_estimate import (
+    ESTIMATE,
+    ESTIMATE_OF,
+    NOTION_ESTIMATE_OF,
+    EstimateIn,
+    NotionEstimateIn,
+    render_estimate,
+)
 from api.principal import Principal
 from api.services import index_estimates
 
@@ -15,16 +22,30 @@ ns.add_model(ESTIMATE.name, ESTIMATE)
 
 
 @ns.route("/datasets/indexing-estimate")
-class UploadsEstimate(Resource):
-    """What uploads would become."""
+class OriginEstimate(Resource):
+    """What uploads, pages of a crawl or of Notion would become."""
 
     @ns.expect(ESTIMATE_OF)
     @ns.response(200, "How many segments, and the first of them.", ESTIMATE)
     @knowledge(may_edit=True)
     def post(self, principal: Principal) -> Response:
-        """Estimate what documents of the caller's uploads would become."""
+        """Estimate what documents would become."""
         asked = parse(ESTIMATE_OF, EstimateIn)
-        estimate = index_estimates.estimate_uploads(runtime(), principal, asked.file_ids, asked.settings)
+        estimate = index_estimates.estimate_origin(runtime(), principal, asked.origin, asked.settings)
+        return render(render_estimate(estimate))
+
+
+@ns.route("/datasets/notion-indexing-estimate")
+class NotionEstimate(Resource):
+    """What pages of Notion would become; the form older consoles use."""
+
+    @ns.expect(NOTION_ESTIMATE_OF)
+    @ns.response(200, "How many segments, and the first of them.", ESTIMATE)
+    @knowledge(may_edit=True)
+    def post(self, principal: Principal) -> Response:
+        """Estimate what documents of pages of Notion would become."""
+        asked = parse(NOTION_ESTIMATE_OF, NotionEstimateIn)
+        estimate = index_estimates.estimate_origin(runtime(), principal, asked.origin, asked.settings)
         return render(render_estimate(estimate))
 
 

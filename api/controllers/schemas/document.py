@@ -19,11 +19,13 @@ from api.controllers.http.parsing import (
     parser,
     query_field,
 )
+from api.controllers.schemas.document_origin import INFO_LIST, to_origin
 from api.controllers.schemas.fields import PageIn, capped_page_fields, page_fields
 from api.controllers.schemas.shapes import Check, JSONText, Shape, Words
 from api.core.ports import JSONObject, JSONValue
 from api.core.text.process_rule import DocForm
 from api.errors import InvalidRequest
+from api.services.document_batches import Batch
 from api.services.document_settings import DocumentSettings
 from api.services.document_sources import to_text_file
 from api.services.documents import BY_DISPLAY_STATUS, ORDERS, DocumentFilter
@@ -118,18 +120,22 @@ class TextChangeIn(SettingsIn):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UploadsIn(SettingsIn):
-    """Uploads made before that are to become documents."""
+class BatchIn(SettingsIn):
+    """What documents are to be made of."""
 
     data_source: dict[str, Any]
     original_document_id: str | None = None
     name: str | None = None
 
     @property
-    def file_ids(self) -> Sequence[str]:
-        """The uploads."""
-        found: Sequence[str] = self.data_source["info_list"]["file_info_list"]["file_ids"]
-        return found
+    def batch(self) -> Batch:
+        """The same for the service; raises InvalidRequest where the list of its type is missing."""
+        return Batch(
+            origin=to_origin(self.data_source["info_list"]),
+            settings=self.settings,
+            name=self.name,
+            original_document_id=self.original_document_id,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,9 +232,7 @@ DOCUMENT_TEXT = parser(
 DOCUMENT_TEXT_CHANGE = parser(
     json_field("name", NAME, nullable=True), json_field("text", TEXT, nullable=True), *settings_fields()
 )
-FILE_LIST = Shape(required={"file_ids": IDS})
-INFO_LIST = Shape(required={"data_source_type": Choice(("upload_file",)), "file_info_list": FILE_LIST})
-UPLOADS = parser(
+BATCH = parser(
     json_field("data_source", Shape(required={"info_list": INFO_LIST}), required=True),
     json_field("original_document_id", OPTIONAL_ID, nullable=True),
     json_field("name", NAME, nullable=True),

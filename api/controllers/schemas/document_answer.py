@@ -4,10 +4,12 @@ from typing import Any
 
 from flask_restx import Model, fields
 
+from api.controllers.schemas.dataset import DATASET_MODEL, render_dataset
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject, JSONValue
 from api.core.text.process_rule import DocForm
-from api.services.document_sources import Added
+from api.services.document_batches import Added
+from api.services.document_origins import UPLOAD
 from api.services.documents import (
     BY_DISPLAY_STATUS,
     DocumentDetail,
@@ -65,7 +67,7 @@ SEED_CREATED = Model("DocumentUploaded", {"document": fields.Nested(SEED_DOCUMEN
 BATCH = Model(
     "DocumentBatch",
     {
-        "dataset": fields.Raw,
+        "dataset": fields.Nested(DATASET_MODEL),
         "documents": fields.List(fields.Nested(DOCUMENT)),
         "batch": fields.String,
     },
@@ -140,7 +142,7 @@ def render_document(view: DocumentView) -> JSONObject:
         "id": row.id,
         "position": row.position,
         "data_source_type": row.data_source_type,
-        "data_source_info": row.source,
+        "data_source_info": _render_info(view),
         "data_source_detail_dict": _render_source(view),
         "dataset_process_rule_id": row.process_rule_id,
         "name": row.name,
@@ -164,11 +166,19 @@ def render_document(view: DocumentView) -> JSONObject:
     }
 
 
+def _render_info(view: DocumentView) -> JSONObject:
+    """Return where a document comes from; the file in which a page's text is kept is ours alone."""
+    source = view.document.source
+    if view.document.data_source_type == UPLOAD:
+        return source
+    return {name: value for name, value in source.items() if name != "upload_file_id"}
+
+
 def _render_source(view: DocumentView) -> JSONObject:
-    """Return where a document comes from, with what is known of its file."""
+    """Return the same with what is known of an upload."""
     file = view.upload
-    if file is None:
-        return view.document.source
+    if file is None or view.document.data_source_type != UPLOAD:
+        return _render_info(view)
     shown: JSONObject = {
         "id": file.id,
         "name": file.name,
@@ -202,23 +212,10 @@ def render_created(view: DocumentView) -> JSONObject:
     return {"document": render_document(view), "batch": view.document.batch}
 
 
-def render_batch(added: Added) -> JSONObject:
+def render_batch(added: Added, base_url: str) -> JSONObject:
     """Return the answer to documents that came in together, with the dataset as it is now."""
-    dataset = added.dataset
     return {
-        "dataset": {
-            "id": dataset.id,
-            "name": dataset.name,
-            "description": dataset.description,
-            "permission": dataset.permission,
-            "data_source_type": dataset.data_source_type,
-            "indexing_technique": dataset.indexing_technique,
-            "embedding_model": dataset.embedding_model,
-            "embedding_model_provider": dataset.embedding_provider,
-            "doc_form": dataset.doc_form,
-            "created_by": dataset.created_by,
-            "created_at": to_unix(dataset.created_at),
-        },
+        "dataset": render_dataset(added.dataset, base_url),
         "documents": [render_document(view) for view in added.views],
         "batch": added.views[0].document.batch,
     }
@@ -235,7 +232,7 @@ def render_detail(detail: DocumentDetail, metadata: str) -> JSONObject:
     started, completed = row.processing_started_at, row.completed_at
     latency = (completed - started).total_seconds() if completed and started else None
     shown |= {
-        "data_source_info": {**row.source, **source},
+        "data_source_info": {**_render_info(detail), **source},
         "dataset_process_rule": detail.dataset_rule,
         "document_process_rule": detail.rule,
         "completed_at": to_unix(completed),
