@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -70,11 +71,16 @@ def _add_request_id(_logger: object, _name: str, event: MutableMapping[str, Any]
 
 def _redact(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
-        if SECRET_NAMES.search(name):
+        if _is_secret(name):
             event[name] = MASK
         elif isinstance(value, str):
             event[name] = scrub(value)
     return event
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return SECRET_NAMES.search(name) is not None
 
 
 def _dumps(value: object, **_options: object) -> str:

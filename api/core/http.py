@@ -9,6 +9,7 @@ within 300 ms; foreign exceptions do not get out. What does is named in
 
 import base64
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -270,7 +271,7 @@ def _build(
     method: str, url: str | httpx2.URL, headers: dict[str, str], content: bytes | None
 ) -> httpx2.Request:
     try:
-        request = httpx2.Request(method, url, headers=headers, content=content)
+        request = httpx2.Request(method, _parse_url(url), headers=headers, content=content)
     # Either cause quotes what may be a key.
     except httpx2.InvalidURL:
         raise InvalidRequest("The address is not a URL.") from None
@@ -282,6 +283,12 @@ def _build(
         userinfo = f"{request.url.username}:{request.url.password}".encode()
         request.headers["authorization"] = f"Basic {base64.b64encode(userinfo).decode()}"
     return request
+
+
+@functools.lru_cache(maxsize=256)
+def _parse_url(url: str | httpx2.URL) -> httpx2.URL:
+    """Parse an address; the same few are called again and again."""
+    return httpx2.URL(url)
 
 
 def _redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.Request:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import JSON, DateTime, Dialect, String, Tuple, literal, tuple_
+from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, String, Tuple, literal, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -64,9 +64,9 @@ def position_of(at: datetime, row_id: str) -> Tuple:
     return tuple_(literal(at, UTCDateTime()), literal(row_id, Id))
 
 
-def joins_inserts(session: Session) -> bool:
-    """Tell whether the session's database takes two inserts as one statement (``WITH … INSERT``)."""
-    return session.get_bind().dialect.name == "postgresql"
+def joins_inserts(bind: Connection | Engine) -> bool:
+    """Tell whether a database takes two inserts as one statement (``WITH … INSERT``)."""
+    return bind.dialect.name == "postgresql"
 
 
 def insert_for(session: Session) -> Callable[..., postgresql.Insert]:

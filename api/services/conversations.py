@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import Connection, delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from api.core.apps.spec import PastTurn
@@ -67,7 +67,7 @@ def first_words(query: str) -> str:
     return words if len(words) <= NAME_CHARS else words[:NAME_CHARS] + "…"
 
 
-def recall(session: Session, principal: Principal, app_id: str, conversation_id: str) -> Recalled:
+def recall(connection: Connection, principal: Principal, app_id: str, conversation_id: str) -> Recalled:
     """Return a conversation of the caller with its latest turns, in one statement; raises NotFound.
 
     Turns that failed or still run are left out: they have no answer to remember.
@@ -90,7 +90,7 @@ def recall(session: Session, principal: Principal, app_id: str, conversation_id:
             .order_by(Message.created_at.desc(), Message.id.desc())
             .limit(MEMORY_TURNS)
         )
-        rows = list(session.execute(query))
+        rows = list(connection.execute(query))
     if not rows:
         raise NotFound("Conversation Not Exists.")
     answered = [

@@ -7,6 +7,7 @@ client changes nothing, and a second reader sees the same.
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -14,17 +15,16 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 
 from api.core.apps import chat, completion
-from api.core.apps.config import ModelConfig
 from api.core.apps.inputs import check_inputs
 from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec, Deps, Retrieved, Run, Turn
 from api.core.events import ErrorOccurred, Event, EventLog, RunHeader
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
 from api.errors import AppError, AppUnavailable, BadRequest, Internal, NotFound
-from api.models.base import new_id, utc_now
+from api.models.base import new_id
 from api.models.types import joins_inserts
 from api.principal import ActorKind, Principal
-from api.runtime import Runtime, commit_each
+from api.runtime import Runtime
 from api.services import (
     app_knowledge,
     attached_documents,
@@ -38,6 +38,7 @@ from api.services import (
     titles,
 )
 from api.services.app_search import Question
+from api.services.conversations import Recalled
 from api.services.recorder import Recorder
 from api.services.run_rows import Started
 
@@ -98,8 +99,7 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     models.schema(app.tenant_id, app.configured().model.ref)
     slot = limits.take_slot(runtime, app)
     try:
-        with runtime.transaction() as session:
-            started = _begin(runtime, session, app, principal, ask)
+        started = _begin(runtime, app, principal, ask)
         recorder = Recorder(
             runtime=runtime,
             header=started.header,
@@ -173,26 +173,40 @@ def _is_own(header: RunHeader, principal: Principal, app_id: str) -> bool:
     return is_same_app and (header.principal_id == principal.id or principal.kind is ActorKind.ACCOUNT)
 
 
-def _begin(runtime: Runtime, session: Session, app: AppSpec, principal: Principal, ask: Ask) -> Started:
+def _begin(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> Started:
     """Check the request against app and conversation, and write the rows of the run."""
-    config = app.configured()
-    if _writes_once(session, config, ask):
-        commit_each(session)
-    recalled = None
-    if ask.conversation_id is not None:
-        recalled = conversations.recall(session, principal, app.id, ask.conversation_id)
-    inputs = check_inputs(config.user_input_form, ask.inputs, recalled.inputs if recalled else None)
-    attached = files.attach(session, principal, config.file_upload, ask.files)
-    attached += files.attach_inputs(session, principal, config.user_input_form, inputs)
-    now = utc_now()
-    started = Started(
+    with runtime.single_write() if _writes_once(runtime, app, ask) else runtime.transaction() as opened:
+        connection = opened.connection() if isinstance(opened, Session) else opened
+        recalled = None
+        if ask.conversation_id is not None:
+            recalled = conversations.recall(connection, principal, app.id, ask.conversation_id)
+        form = app.configured().user_input_form
+        inputs = check_inputs(form, ask.inputs, recalled.inputs if recalled else None)
+        started = _started(runtime, app, principal, ask, inputs, recalled)
+        if isinstance(opened, Session):
+            started = replace(started, attached=_attach(opened, app, principal, ask, inputs))
+            _claim(opened, ask.claim, started.header)
+        run_rows.insert(connection, app, principal, started, owner=runtime.owner, invoke_from=ask.invoke_from)
+    return started
+
+
+def _started(
+    runtime: Runtime,
+    app: AppSpec,
+    principal: Principal,
+    ask: Ask,
+    inputs: JSONObject,
+    recalled: Recalled | None,
+) -> Started:
+    """Return a new run, in a new conversation unless one is ``recalled``."""
+    return Started(
         header=RunHeader(
             task_id=new_id(),
             tenant_id=app.tenant_id,
             app_id=app.id,
             mode=app.mode.value,
             principal_id=principal.id,
-            created_at=int(now.timestamp()),
+            created_at=int(time.time()),
             total_s=runtime.limits.run_timeout_s,
             conversation_id=recalled.conversation_id if recalled else new_id(),
             message_id=new_id(),
@@ -203,26 +217,31 @@ def _begin(runtime: Runtime, session: Session, app: AppSpec, principal: Principa
             history=recalled.turns if recalled else (),
             user=principal.user or principal.id,
         ),
-        attached=attached,
-        earlier=files.still_taken(config.file_upload, recalled.files) if recalled else (),
+        earlier=files.still_taken(app.configured().file_upload, recalled.files) if recalled else (),
         is_new=recalled is None,
     )
-    if ask.claim is not None:
-        _claim(session, ask.claim, started.header)
-    run_rows.insert(session, app, principal, started, owner=runtime.owner, invoke_from=ask.invoke_from)
-    return started
 
 
-def _writes_once(session: Session, config: ModelConfig, ask: Ask) -> bool:
+def _attach(
+    session: Session, app: AppSpec, principal: Principal, ask: Ask, inputs: JSONObject
+) -> tuple[files.AttachedFile, ...]:
+    """Return the files of the question and of its variables, marked as used."""
+    config = app.configured()
+    attached = files.attach(session, principal, config.file_upload, ask.files)
+    return attached + files.attach_inputs(session, principal, config.user_input_form, inputs)
+
+
+def _writes_once(runtime: Runtime, app: AppSpec, ask: Ask) -> bool:
     """Tell whether one statement writes all of a run's beginning."""
-    takes_files = ask.files or any(item.kind in files.FILE_KINDS for item in config.user_input_form)
-    is_one_insert = ask.conversation_id is not None or joins_inserts(session)
+    form = app.configured().user_input_form
+    takes_files = ask.files or any(item.kind in files.FILE_KINDS for item in form)
+    is_one_insert = ask.conversation_id is not None or joins_inserts(runtime.engine)
     return is_one_insert and not takes_files and ask.claim is None
 
 
-def _claim(session: Session, claim: idempotency.Claim, header: RunHeader) -> None:
-    """Take the request's idempotency claim; raises Repeated when an earlier request has it."""
-    first = idempotency.take(session, claim, message_id=header.message_id)
+def _claim(session: Session, claim: idempotency.Claim | None, header: RunHeader) -> None:
+    """Take the request's idempotency claim, if any; raises Repeated when an earlier request has it."""
+    first = idempotency.take(session, claim, message_id=header.message_id) if claim else None
     if first is not None:
         raise Repeated(str(first.message_id))
 

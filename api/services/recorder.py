@@ -9,17 +9,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from api.core.events import ErrorOccurred, Event, MessageEnd, RunHeader, TextChunk, TextReplaced, to_json
 from api.core.ports import Queue
 from api.errors import Unavailable
 from api.models.base import Base, utc_now
 from api.principal import Principal
-from api.runtime import Runtime, commit_each
+from api.runtime import Runtime
 from api.services import end_users, jobs
 from api.services.jobs import Job
 
@@ -118,27 +120,34 @@ class Recorder:
             "finished_at": now,
             **(self.ending or {}),
         }
+        row = {"message_key": header.message_id, **values}
         names_it = self.wants_title and values["status"] == "normal"
-        is_one_write = self.is_new and not names_it and end_users.is_known(self.runtime, self.principal)
-        with self.runtime.transaction() as session:
-            if is_one_write:
-                commit_each(session)
-            session.connection().execute(END_MESSAGE, {"message_key": header.message_id, **values})
-            if not self.is_new:
-                session.connection().execute(
-                    TOUCH_CONVERSATION, {"conversation_key": header.conversation_id, "updated_at": now}
-                )
-            end_users.remember_end_user(self.runtime, session, self.principal)
-            if names_it:
-                jobs.enqueue_on_commit(
-                    self.runtime,
-                    session,
-                    Job.NAME_CONVERSATION,
-                    {"message_id": header.message_id},
-                    tenant_id=header.tenant_id,
-                    queue=Queue.TITLES,
-                )
+        if self.is_new and not names_it and end_users.is_known(self.runtime, self.principal):
+            with self.runtime.single_write() as connection:
+                connection.execute(END_MESSAGE, row)
+        else:
+            with self.runtime.transaction() as session:
+                session.connection().execute(END_MESSAGE, row)
+                self._store_the_rest(session, now, names_it=names_it)
         self.is_stored = True
+
+    def _store_the_rest(self, session: Session, now: datetime, *, names_it: bool) -> None:
+        """Write what a run's end changes besides its message."""
+        header = self.header
+        if not self.is_new:
+            session.connection().execute(
+                TOUCH_CONVERSATION, {"conversation_key": header.conversation_id, "updated_at": now}
+            )
+        end_users.remember_end_user(self.runtime, session, self.principal)
+        if names_it:
+            jobs.enqueue_on_commit(
+                self.runtime,
+                session,
+                Job.NAME_CONVERSATION,
+                {"message_id": header.message_id},
+                tenant_id=header.tenant_id,
+                queue=Queue.TITLES,
+            )
 
 
 def _ending(event: MessageEnd) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, bindparam
 
 from api.core.apps.prompting import fill
 from api.core.apps.spec import AppSpec, Turn
@@ -36,13 +35,19 @@ class Started:
 
     header: RunHeader
     turn: Turn
-    attached: tuple[files.AttachedFile, ...]
+    attached: tuple[files.AttachedFile, ...] = ()
     earlier: tuple[files.AttachedFile, ...]
     is_new: bool
 
 
 def insert(
-    session: Session, app: AppSpec, principal: Principal, started: Started, *, owner: str, invoke_from: str
+    connection: Connection,
+    app: AppSpec,
+    principal: Principal,
+    started: Started,
+    *,
+    owner: str,
+    invoke_from: str,
 ) -> None:
     """Write the running message, and its conversation when new: one statement where it can be."""
     is_account = principal.kind is ActorKind.ACCOUNT
@@ -56,12 +61,11 @@ def insert(
         "from_account_id": principal.id if is_account else None,
     }
     message = {**shared, **_message(app, started, owner)}
-    connection = session.connection()
     if not started.is_new:
         connection.execute(INSERT_MESSAGE, message)
         return
     conversation = {**shared, **_conversation(app, started), "updated_at": shared["created_at"]}
-    if joins_inserts(session):
+    if joins_inserts(connection):
         first = {FIRST + name: conversation[name] for name in FIRST_COLUMNS}
         connection.execute(INSERT_BOTH, {**first, **message})
     else:

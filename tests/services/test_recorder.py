@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -24,16 +24,22 @@ FAILURE = ErrorOccurred(status=400, code="completion_request_error", message="no
 
 
 class Fails:
-    """Makes sessions, but fails the first times."""
+    """Makes sessions and connections, but fails the first times."""
 
     def __init__(self, make: sessionmaker[Session], *errors: Exception) -> None:
         self.make = make
         self.errors = list(errors)
+        self.kw = {"bind": self}
 
     def __call__(self) -> Session:
         if self.errors:
             raise self.errors.pop(0)
         return self.make()
+
+    def connect(self) -> Connection:
+        if self.errors:
+            raise self.errors.pop(0)
+        return cast("Connection", self.make.kw["bind"].connect())
 
 
 AWAY = OperationalError("UPDATE", {}, Exception("away"))

@@ -101,7 +101,10 @@ def fold(chunks: Iterable[ChatChunk]) -> Answer:
 
 
 class ModelRuntime:
-    """Calls models for tenants. Making one is cheap; ``backoff_s`` is the wait before the second attempt."""
+    """Calls models for tenants, with what they had when it was made.
+
+    Making one is cheap; ``backoff_s`` is the wait before the second attempt.
+    """
 
     def __init__(
         self, resolve: Resolve, http: HTTPClient, offload: Offload, *, backoff_s: float = BACKOFF_S
@@ -110,6 +113,7 @@ class ModelRuntime:
         self._http = http
         self._offload = offload
         self._backoff_s = backoff_s
+        self._opened: dict[tuple[str, ModelRef], tuple[ResolvedModel, Provider]] = {}
 
     def chat(
         self, tenant_id: str, ref: ModelRef, request: ChatRequest, cancel: Cancel
@@ -189,6 +193,13 @@ class ModelRuntime:
         return _schema_of(provider, ref)
 
     def _open(self, tenant_id: str, ref: ModelRef) -> tuple[ResolvedModel, Provider]:
+        """Return a model's provider with what the tenant has for it; a run asks several times."""
+        opened = self._opened.get((tenant_id, ref))
+        if opened is None:
+            opened = self._opened[tenant_id, ref] = self._make(tenant_id, ref)
+        return opened
+
+    def _make(self, tenant_id: str, ref: ModelRef) -> tuple[ResolvedModel, Provider]:
         make = PROVIDERS.get(ref.provider)
         if make is None:
             raise ProviderNotConfigured(f"There is no model provider {ref.provider!r}.")
