@@ -33,6 +33,7 @@ from api.services.tags import Label
 
 logger = logging.getLogger(__name__)
 
+ALL_MODES: frozenset[str] = frozenset(mode.value for mode in AppMode)
 DEFAULT_ICON = "🤖"
 DEFAULT_ICON_BACKGROUND = "#FFEAD5"
 MAX_DESCRIPTION_CHARS = 200
@@ -77,7 +78,7 @@ class AppFilter:
 
     name: str = ""
     tag_ids: Sequence[str] = ()
-    modes: frozenset[str] = frozenset(AppMode)
+    modes: frozenset[str] = ALL_MODES
     is_created_by_me: bool = False
 
 
@@ -102,7 +103,7 @@ def load_apps(
 ) -> tuple[list[AppView], int]:
     """Return the apps of a page counted from 1, newest first, and how many there are in all."""
     matches: list[ColumnElement[bool]] = []
-    if chosen.modes != frozenset(AppMode):
+    if chosen.modes != ALL_MODES:
         matches.append(App.mode.in_(chosen.modes))
     if chosen.name:
         matches.append(App.name.icontains(chosen.name, autoescape=True))
@@ -113,7 +114,8 @@ def load_apps(
     values = {"tenant_id": principal.tenant_id, "offset": (page - 1) * limit, "limit": limit}
     connection = session.connection()
     found: Sequence[Row[Any]] = connection.execute(_page(*matches) if matches else _PAGE, values).all()
-    labels = tags.load_labels(session, principal.tenant_id, [app.id for app in found])
+    is_tagged = bool(found) and found[0].is_tagged
+    labels = tags.load_labels(session, principal.tenant_id, [app.id for app in found if is_tagged])
     views = [
         AppView(
             app=cast("App", app),
@@ -170,7 +172,7 @@ def _page(*matches: ColumnElement[bool]) -> Select[Any]:
     """Return the statement of a page, of tables: objects take twice the time."""
     total = _COUNT.where(*matches).correlate(None).scalar_subquery()
     return (
-        select(*_CONFIG, _AUTHOR, total.label("total"), *_APPS.c)
+        select(*_CONFIG, _AUTHOR, total.label("total"), tags.IS_ANYTHING_TAGGED.label("is_tagged"), *_APPS.c)
         .outerjoin(_CONFIGS, _CONFIGS.c.id == _APPS.c.app_model_config_id)
         .outerjoin(_ACCOUNTS, _ACCOUNTS.c.id == _APPS.c.created_by)
         .where(_APPS.c.tenant_id == bindparam("tenant_id"), *matches)

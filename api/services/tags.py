@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -78,6 +78,9 @@ _LABELS = (
     )
     .order_by(_TAGS.c.name, _TAGS.c.id)
 )
+
+IS_ANYTHING_TAGGED = exists().where(_BINDINGS.c.tenant_id == bindparam("tenant_id"))
+"""Whether a workspace has any tag on anything, to be read beside what may be tagged."""
 
 
 def load_labels(session: Session, tenant_id: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[Label]]:

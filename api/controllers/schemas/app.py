@@ -11,7 +11,7 @@ from flask_restx import Model, fields
 from api.controllers.http.parsing import Boolean, Choice, Integer, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import PageIn, page_fields, split_commas, to_unix
 from api.core.ports import JSONObject
-from api.services.apps import AppFilter, AppView, ConfigText
+from api.services.apps import ALL_MODES, AppFilter, AppView, ConfigText
 
 MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
 NAME = Text(min_length=1, max_length=40, is_trimmed=True)
@@ -42,7 +42,7 @@ class AppListIn(PageIn):
     @property
     def modes(self) -> frozenset[str]:
         """The modes asked for; there are no apps of the mode ``channel``."""
-        return frozenset(MODES if self.mode == "all" else (self.mode,)) & frozenset(MODES)
+        return ALL_MODES if self.mode == "all" else ALL_MODES & {self.mode}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
