@@ -4,6 +4,7 @@ So a logout, a new role, a removal from a workspace or a ban counts at once in
 the process that made it, and within a second on every other (remembered.py).
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -81,8 +82,15 @@ def identify(runtime: Runtime, token: str) -> Identity:
     ours or has expired, for a session that was ended, for a banned account and
     for one without a workspace.
     """
+    digest = hashlib.sha256(token.encode()).digest()
+    identity = remembered.recall(runtime, digest, lambda: _identify(runtime, token))
+    assert identity is not None, "_identify raises instead"
+    return identity
+
+
+def _identify(runtime: Runtime, token: str) -> Identity:
     claims = session_tokens.read_access_token(runtime.vault, token)
-    row = remembered.recall(runtime, claims, lambda: _find(runtime, claims))
+    row = _find(runtime, claims)
     if row is None:
         raise Unauthorized("The session has ended; sign in again.")
     if row.status in BARRED:
