@@ -62,8 +62,11 @@ def test_json_of_another_kind_is_refused(client: FlaskClient, chat_app: ChatApp,
     assert_error(post(client, chat_app, body), 400, "invalid_param")
 
 
-def test_other_media_type_is_refused(client: FlaskClient, chat_app: ChatApp) -> None:
-    answer = client.post(CHAT, data=json.dumps(GOOD), content_type="text/plain", headers=chat_app.headers)
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "nonsense", "", None])
+def test_other_media_type_is_refused(
+    client: FlaskClient, chat_app: ChatApp, content_type: str | None
+) -> None:
+    answer = client.post(CHAT, data=json.dumps(GOOD), content_type=content_type, headers=chat_app.headers)
 
     assert_error(answer, 415, "unsupported_media_type")
 

@@ -112,7 +112,7 @@ def json_body(req: Request = request) -> JSONObject:
 
     Raises BadRequest for a body that is empty or no JSON, InvalidRequest for
     JSON of another kind, nested deeper than 64 or holding a NUL, and
-    MediaTypeUnsupported for a body that says it is something else.
+    MediaTypeUnsupported for a body that does not say that it is JSON.
     """
     known = getattr(req, "_house_json", None)
     if known is None:
@@ -123,7 +123,7 @@ def json_body(req: Request = request) -> JSONObject:
 
 def _read_json(req: Request) -> JSONObject:
     raw = req.get_data()
-    if raw and req.mimetype and not req.is_json:
+    if raw and not req.is_json:
         raise MediaTypeUnsupported("The request's Content-Type must be application/json.")
     check_depth(raw)
     try:
