@@ -6,7 +6,7 @@ Wire: docs/wire/apps.md#model-config.
 """
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -27,12 +27,15 @@ FormKind = Literal[
     "json_object",
 ]
 VARIABLE = re.compile(r"(?![0-9])[A-Za-z0-9_\u4e00-\u9fff\U0001F300-\U0001FAFF\u2600-\u27BF\uFE0F]{1,100}")
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], Field(strict=False)]
+"""A JSON array. Only the array itself may become a tuple; its items are as strict as all else."""
 
 
 class Open(BaseModel):
-    """A part of the configuration whose unknown keys are kept."""
+    """A part of the configuration: types are strict (no ``"3"`` for 3), unknown keys are kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, protected_namespaces=())
 
 
 class Switch(Open):
@@ -65,7 +68,7 @@ class PromptMessage(Open):
 class ChatPrompt(Open):
     """An advanced prompt for chat models."""
 
-    prompt: tuple[PromptMessage, ...] = ()
+    prompt: Several[PromptMessage] = ()
 
 
 class CompletionText(Open):
@@ -97,7 +100,7 @@ class FormItem(Open):
     required: bool = False
     default: Any = None
     max_length: int | None = Field(None, ge=0)
-    options: tuple[str, ...] = ()
+    options: Several[str] = ()
     hide: bool = False
 
     @field_validator("variable")
@@ -125,7 +128,7 @@ class ImageUpload(Open):
     enabled: bool = False
     number_limits: int = Field(3, ge=1, le=100)
     detail: Literal["high", "low"] = "high"
-    transfer_methods: tuple[str, ...] = ("remote_url", "local_file")
+    transfer_methods: Several[str] = ("remote_url", "local_file")
 
 
 class FileUpload(Open):
@@ -133,9 +136,9 @@ class FileUpload(Open):
 
     enabled: bool = False
     image: ImageUpload = ImageUpload()
-    allowed_file_types: tuple[str, ...] | None = None
-    allowed_file_extensions: tuple[str, ...] | None = None
-    allowed_file_upload_methods: tuple[str, ...] | None = None
+    allowed_file_types: Several[str] | None = None
+    allowed_file_extensions: Several[str] | None = None
+    allowed_file_upload_methods: Several[str] | None = None
     number_limits: int | None = Field(None, ge=1, le=100)
 
     @property
@@ -160,7 +163,7 @@ class DatasetItem(Open):
 class DatasetItems(Open):
     """The datasets of an app."""
 
-    datasets: tuple[DatasetItem, ...] = ()
+    datasets: Several[DatasetItem] = ()
 
     @field_validator("datasets", mode="before")
     @classmethod
@@ -177,7 +180,7 @@ class AgentTool(Open):
 class AgentMode(Open):
     """How an agent works, and with what."""
 
-    tools: tuple[AgentTool, ...] = ()
+    tools: Several[AgentTool] = ()
 
     @field_validator("tools", mode="before")
     @classmethod
@@ -210,9 +213,9 @@ class ModelConfig(Open):
     prompt_type: Literal["simple", "advanced"] = "simple"
     chat_prompt_config: ChatPrompt = ChatPrompt()
     completion_prompt_config: CompletionPrompt = CompletionPrompt()
-    user_input_form: tuple[FormItem, ...] = ()
+    user_input_form: Several[FormItem] = ()
     opening_statement: str = ""
-    suggested_questions: tuple[str, ...] = ()
+    suggested_questions: Several[str] = ()
     suggested_questions_after_answer: Switch = Switch()
     more_like_this: Switch = Switch()
     speech_to_text: Switch = Switch()
@@ -220,6 +223,7 @@ class ModelConfig(Open):
     retriever_resource: Switch = Switch()
     sensitive_word_avoidance: Switch = Switch()
     annotation_reply: Switch = Switch()
+    external_data_tools: Several[dict[str, Any]] = ()
     file_upload: FileUpload = FileUpload()
     dataset_configs: DatasetConfigs = DatasetConfigs()
     dataset_query_variable: str = ""

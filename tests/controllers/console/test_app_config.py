@@ -103,6 +103,17 @@ def test_config_takes_short_and_long_provider_ids(
         ({"model": {**BUILTIN, "name": "multilingual-e5-small"}}, "model.name"),
         ({"model": {**BUILTIN, "name": ""}}, "model.name"),
         ({"pre_prompt": 5}, "pre_prompt"),
+        ({"external_data_tools": 5}, "external_data_tools"),
+        ({"external_data_tools": ["api"]}, "external_data_tools.0"),
+        ({"suggested_questions": "Who?"}, "suggested_questions"),
+        ({"suggested_questions": [5]}, "suggested_questions.0"),
+        ({"more_like_this": {"enabled": "yes"}}, "more_like_this.enabled"),
+        ({"file_upload": {"image": {"number_limits": "3"}}}, "file_upload.image.number_limits"),
+        ({"file_upload": {"image": {"number_limits": True}}}, "file_upload.image.number_limits"),
+        (
+            {"user_input_form": [{"text-input": {"variable": "a", "label": "A", "required": 1}}]},
+            "user_input_form.0.required",
+        ),
         ({"user_input_form": [{"text-input": {"variable": "1st"}}]}, "user_input_form.0.variable"),
         (
             {"user_input_form": [{"number": {"variable": "n", "label": str(i)}} for i in range(2)]},
