@@ -52,6 +52,8 @@ class Limits:
     enterprise_windows: tuple[Window, ...]
     console_rpm: int
     max_active_requests: int
+    key_max_active_requests: int
+    workspace_max_active_requests: int
     max_json_bytes: int
     max_file_bytes: dict[str, int]
     max_segment_tokens: int

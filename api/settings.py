@@ -121,6 +121,10 @@ class Settings(BaseSettings):
     enterprise_rpd: int = Field(0, ge=0, description="The same a day; 0: no limit.")
     console_rpm: int = Field(600, ge=0, description="Console calls a minute for one account; 0: no limit.")
     max_active_requests: int = Field(0, ge=0, description="Runs one app may have at once; 0: no limit.")
+    key_max_active_requests: int = Field(0, ge=0, description="The same for one API key; 0: no limit.")
+    workspace_max_active_requests: int = Field(
+        0, ge=0, description="The same for all apps of a workspace; 0: no limit."
+    )
     max_json_mb: int = Field(10, ge=1, le=1024, description="Largest JSON body.")
     image_max_mb: int = Field(15, ge=1, le=10240, description="Largest image upload.")
     document_max_mb: int = Field(100, ge=1, le=10240, description="Largest document upload.")

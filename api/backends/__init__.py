@@ -92,6 +92,8 @@ def to_limits(settings: Settings) -> Limits:
         enterprise_windows=tuple(Window(limit=limit, seconds=seconds) for limit, seconds in enterprise),
         console_rpm=settings.console_rpm,
         max_active_requests=settings.max_active_requests,
+        key_max_active_requests=settings.key_max_active_requests,
+        workspace_max_active_requests=settings.workspace_max_active_requests,
         max_json_bytes=settings.max_json_mb * MB,
         max_file_bytes={
             "image": settings.image_max_mb * MB,

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from api.core.apps import chat, completion
 from api.core.apps.inputs import check_inputs
 from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec, Deps, Retrieved, Run, Turn
-from api.core.events import ErrorOccurred, Event, EventLog, RunHeader
+from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunHeader
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
 from api.errors import AppError, AppUnavailable, BadRequest, Internal, NotFound
@@ -63,7 +63,7 @@ class Repeated(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a caller asks of an app, as it came through the door."""
+    """What a caller asks of an app, as it came through the door; ``key_id`` is the API key it came with."""
 
     query: str
     inputs: JSONObject
@@ -71,6 +71,7 @@ class Ask:
     conversation_id: str | None = None
     auto_generate_name: bool = True
     invoke_from: str = "service-api"
+    key_id: str | None = None
     claim: idempotency.Claim | None = None
 
 
@@ -97,7 +98,7 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
         raise AppUnavailable(f"Apps of mode {app.mode.value!r} cannot be run yet.")
     models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
     models.schema(app.tenant_id, app.configured().model.ref)
-    slot = limits.take_slot(runtime, app)
+    slots = limits.take_slots(runtime, app, ask.key_id)
     try:
         started = _begin(runtime, app, principal, ask)
         recorder = Recorder(
@@ -107,17 +108,17 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
             is_new=started.is_new,
             wants_title=started.is_new and ask.auto_generate_name and titles.may_be_titled(app),
         )
-        return _launch(app, started, models, recorder, slot)
+        return _launch(app, started, models, recorder, slots)
     except Repeated as again:
-        limits.free_slot(runtime, slot)
+        limits.free_slots(runtime, slots)
         return messages.first_run(runtime, principal, app.id, again.message_id)
     except BaseException:
-        limits.free_slot(runtime, slot)
+        limits.free_slots(runtime, slots)
         raise
 
 
 def _launch(
-    app: AppSpec, started: Started, models: ModelRuntime, recorder: Recorder, slot: limits.Slot | None
+    app: AppSpec, started: Started, models: ModelRuntime, recorder: Recorder, slots: tuple[limits.Slot, ...]
 ) -> EventLog:
     """Open the run's log, start its thread, and return the log."""
     runtime, task_id = recorder.runtime, started.header.task_id
@@ -133,10 +134,11 @@ def _launch(
     def drive() -> None:
         try:
             deps = Deps(models=models, cancel=cancel, retrieve=retrieve)
-            _drive(_events(runtime, app, started, deps), log, recorder)
+            events = _events(runtime, app, started, deps)
+            _drive(_giving_back(runtime, slots, events) if slots else events, log, recorder)
         finally:
             forget()
-            limits.free_slot(runtime, slot)
+            limits.free_slots(runtime, slots)
         try:
             recorder.store_later()
         finally:
@@ -252,6 +254,19 @@ def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Ite
     images = files.load_images(runtime, started.attached, detail=detail, cancel=deps.cancel)
     documents = attached_documents.load_documents(runtime, started.attached, started.earlier, deps.cancel)
     yield from RUNNERS[app.mode](app, replace(started.turn, images=images, documents=documents), deps)
+
+
+def _giving_back(
+    runtime: Runtime, slots: tuple[limits.Slot, ...], events: Iterator[Event]
+) -> Iterator[Event]:
+    """Yield the events; the slots are free before the last is told: whoever hears it may ask again."""
+    try:
+        for event in events:
+            if isinstance(event, MessageEnd):
+                limits.free_slots(runtime, slots)
+            yield event
+    finally:
+        limits.free_slots(runtime, slots)
 
 
 def _drive(events: Iterator[Event], log: EventLog, recorder: Recorder) -> None:

@@ -6,6 +6,7 @@ slot long after its request is answered.
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from api.core.apps.spec import AppSpec
@@ -48,10 +49,19 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A run's place among those an app may have at once."""
+    """A run's place among those an app, a key or a workspace may have at once."""
 
     key: str
     member: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Cap:
+    """At most ``limit`` runs at once, counted under ``key``; ``name`` is what an error calls it."""
+
+    key: str
+    name: str
+    limit: int
 
 
 def app_ceilings(limits: Limits, app: AppSpec) -> tuple[Ceiling, ...]:
@@ -78,37 +88,50 @@ def account_ceilings(limits: Limits, principal: Principal) -> tuple[Ceiling, ...
     return (Ceiling(f"account:{principal.id}", Window(limit=limits.console_rpm, seconds=MINUTE)),)
 
 
-def take_slot(runtime: Runtime, app: AppSpec) -> Slot | None:
-    """Take one of the app's slots for concurrent runs; None where there is no limit.
+def take_slots(runtime: Runtime, app: AppSpec, key_id: str | None) -> tuple[Slot, ...]:
+    """Take a slot for a concurrent run wherever there is a limit: of the app, of the key, of the workspace.
 
-    Raises RateLimited when all are taken. Give it back with ``free_slot``. While
-    the cache is out of reach runs are let through and logged.
+    Raises RateLimited when all of one are taken, and keeps none then. Give them
+    back with ``free_slots``. While the cache is out of reach runs are let
+    through and logged.
     """
-    caps = [cap for cap in (app.max_active_requests, runtime.limits.max_active_requests) if cap]
-    if not caps:
-        return None
-    slot = Slot(f"slots:{app.id}", new_id())
+    taken: list[Slot] = []
+    for cap in _caps(runtime.limits, app, key_id):
+        slot = Slot(cap.key, new_id())
+        taken.append(slot)  # also where the cache does not say so: it may have been taken all the same
+        if not _take(runtime, slot, cap.limit):
+            free_slots(runtime, tuple(taken[:-1]))
+            raise RateLimited(
+                "Too many requests. Please try again later. The current maximum concurrent requests allowed "
+                f"for {cap.name} is {cap.limit}.",
+                retry_after_s=1,
+            )
+    return tuple(taken)
+
+
+def free_slots(runtime: Runtime, slots: tuple[Slot, ...]) -> None:
+    """Give a run's slots back on whatever way it ended; where that fails time frees them."""
+    for slot in slots:
+        try:
+            runtime.cache.give(slot.key, slot.member)
+        except Unavailable:
+            logger.warning("slot not given back: the cache is not available")
+
+
+def _caps(limits: Limits, app: AppSpec, key_id: str | None) -> Iterator[_Cap]:
+    """Yield the limits of concurrent runs that count for a run; 0 is none."""
+    own = [limit for limit in (app.max_active_requests, limits.max_active_requests) if limit]
+    if own:
+        yield _Cap(f"slots:{app.id}", app.id, min(own))
+    if key_id is not None and limits.key_max_active_requests:
+        yield _Cap(f"slots:key:{key_id}", "this API key", limits.key_max_active_requests)
+    if limits.workspace_max_active_requests:
+        yield _Cap(f"slots:tenant:{app.tenant_id}", "this workspace", limits.workspace_max_active_requests)
+
+
+def _take(runtime: Runtime, slot: Slot, limit: int) -> bool:
     try:
-        is_taken = runtime.cache.take(
-            slot.key, slot.member, min(caps), runtime.limits.run_timeout_s + SLOT_MARGIN_S
-        )
+        return runtime.cache.take(slot.key, slot.member, limit, runtime.limits.run_timeout_s + SLOT_MARGIN_S)
     except Unavailable:
         logger.warning("slot not counted: the cache is not available")
-        return slot  # it may have been taken all the same
-    if not is_taken:
-        raise RateLimited(
-            "Too many requests. Please try again later. The current maximum concurrent requests allowed "
-            f"for {app.id} is {min(caps)}.",
-            retry_after_s=1,
-        )
-    return slot
-
-
-def free_slot(runtime: Runtime, slot: Slot | None) -> None:
-    """Give a slot back on whatever way the run ended; where that fails it is freed by its time-out."""
-    if slot is None:
-        return
-    try:
-        runtime.cache.give(slot.key, slot.member)
-    except Unavailable:
-        logger.warning("slot not given back: the cache is not available")
+        return True

@@ -11,7 +11,7 @@ from api.core.apps.spec import AppMode, AppSpec
 from api.core.ports import Cache
 from api.errors import RateLimited
 from api.runtime import Runtime
-from api.services.limits import free_slot, take_slot
+from api.services.limits import Slot, free_slots, take_slots
 
 NOWHERE = "redis://127.0.0.1:1"
 
@@ -42,6 +42,10 @@ def make_app_spec(max_active_requests: int) -> AppSpec:
     )
 
 
+def take_slot(runtime: Runtime, app: AppSpec) -> tuple[Slot, ...]:
+    return take_slots(runtime, app, None)
+
+
 def with_cache(runtime: Runtime, cache: Cache) -> Runtime:
     """Return the runtime with another cache and runs of up to 1200 s."""
     return replace(runtime, cache=cache, limits=replace(runtime.limits, run_timeout_s=1200.0))
@@ -53,14 +57,14 @@ def test_slots_all_taken_one_more_is_refused_until_one_is_free(runtime: Runtime)
     with pytest.raises(RateLimited):
         take_slot(runtime, app)
 
-    free_slot(runtime, first)
-    free_slot(runtime, first)
+    free_slots(runtime, first)
+    free_slots(runtime, first)
     third = take_slot(runtime, app)
 
     with pytest.raises(RateLimited):
         take_slot(runtime, app)
     for slot in (second, third):
-        free_slot(runtime, slot)
+        free_slots(runtime, slot)
 
 
 def test_slot_of_the_installations_own_cap_counts_where_it_is_lower(runtime: Runtime) -> None:
@@ -69,13 +73,48 @@ def test_slot_of_the_installations_own_cap_counts_where_it_is_lower(runtime: Run
     slot = take_slot(capped, app)
     with pytest.raises(RateLimited):
         take_slot(capped, app)
-    free_slot(capped, slot)
+    free_slots(capped, slot)
 
 
 def test_slot_without_a_cap_is_none_and_nothing_to_free(runtime: Runtime) -> None:
-    slot = take_slot(runtime, make_app_spec(0))
-    free_slot(runtime, slot)
-    assert slot is None
+    slots = take_slots(runtime, make_app_spec(0), "a-key")
+    free_slots(runtime, slots)
+    assert slots == ()
+
+
+def test_slots_of_a_key_are_counted_over_its_apps(runtime: Runtime) -> None:
+    capped = replace(runtime, limits=replace(runtime.limits, key_max_active_requests=1))
+    one, other, key = make_app_spec(0), make_app_spec(0), str(uuid.uuid4())
+    slots = take_slots(capped, one, key)
+    with pytest.raises(RateLimited, match="API key"):
+        take_slots(capped, other, key)
+    free_slots(capped, take_slots(capped, other, str(uuid.uuid4())))
+    free_slots(capped, slots)
+    free_slots(capped, take_slots(capped, other, key))
+
+
+def test_slots_of_a_workspace_are_counted_over_its_apps_and_leave_others_alone(runtime: Runtime) -> None:
+    capped = replace(runtime, limits=replace(runtime.limits, workspace_max_active_requests=1))
+    one, stranger = make_app_spec(0), make_app_spec(0)
+    other = replace(make_app_spec(0), tenant_id=one.tenant_id)
+    slots = take_slots(capped, one, None)
+    with pytest.raises(RateLimited, match="workspace"):
+        take_slots(capped, other, None)
+    free_slots(capped, take_slots(capped, stranger, None))
+    free_slots(capped, slots)
+    free_slots(capped, take_slots(capped, other, None))
+
+
+def test_run_refused_for_its_workspace_keeps_no_slot_of_its_app(runtime: Runtime) -> None:
+    capped = replace(runtime, limits=replace(runtime.limits, workspace_max_active_requests=1))
+    busy = make_app_spec(0)
+    waiting = replace(make_app_spec(1), tenant_id=busy.tenant_id)
+    slots = take_slots(capped, busy, None)
+    for _ in range(2):
+        with pytest.raises(RateLimited, match="workspace"):
+            take_slots(capped, waiting, None)
+    free_slots(capped, slots)
+    free_slots(capped, take_slots(capped, waiting, None))
 
 
 def test_slot_of_a_dead_process_is_free_again_though_the_app_is_busy(runtime: Runtime) -> None:
@@ -84,9 +123,9 @@ def test_slot_of_a_dead_process_is_free_again_though_the_app_is_busy(runtime: Ru
     take_slot(capped, app)  # by a process that dies
     for _ in range(13):
         clock.now += 100
-        free_slot(capped, take_slot(capped, app))
+        free_slots(capped, take_slot(capped, app))
 
-    assert [take_slot(capped, app) is not None for _ in range(2)] == [True, True]
+    assert [take_slot(capped, app) != () for _ in range(2)] == [True, True]
 
 
 def test_slot_of_a_run_as_long_as_runs_may_be_is_kept_and_freed_once(runtime: Runtime) -> None:
@@ -97,8 +136,8 @@ def test_slot_of_a_run_as_long_as_runs_may_be_is_kept_and_freed_once(runtime: Ru
 
     with pytest.raises(RateLimited):
         take_slot(capped, app)
-    free_slot(capped, slot)
-    assert take_slot(capped, app) is not None
+    free_slots(capped, slot)
+    assert take_slot(capped, app)
     with pytest.raises(RateLimited):
         take_slot(capped, app)
 
@@ -109,7 +148,7 @@ def test_slots_cache_away_runs_are_let_through_and_logged(
     capped, app = with_cache(runtime, redis.Backend(NOWHERE)), make_app_spec(1)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            free_slot(capped, take_slot(capped, app))
+            free_slots(capped, take_slot(capped, app))
 
     assert caplog.text.count("slot not counted") == 2
     assert caplog.text.count("slot not given back") == 2

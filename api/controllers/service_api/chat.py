@@ -38,6 +38,7 @@ class ChatMessages(Resource):
             files=turn.files or (),
             conversation_id=turn.conversation_id,
             auto_generate_name=turn.auto_generate_name,
+            key_id=caller.key_id,
             claim=claim(principal.tenant_id, principal.id),
         )
         log = generation.generate(runtime(), caller.app, principal, ask)

@@ -36,6 +36,7 @@ class CompletionMessages(Resource):
             inputs=turn.inputs or {},
             files=turn.files or (),
             auto_generate_name=False,
+            key_id=caller.key_id,
             claim=claim(principal.tenant_id, principal.id),
         )
         log = generation.generate(runtime(), caller.app, principal, ask)
