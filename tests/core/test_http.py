@@ -27,6 +27,7 @@ from api.core.http import (
 )
 from api.core.ports import Cancel
 from api.errors import InvalidRequest
+from api.logs import request_id
 from tests.servers import Reply, ScriptedServer, Step
 
 PATIENT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
@@ -266,6 +267,16 @@ def test_request_json_is_sent_with_its_type(client: HTTPClient) -> None:
         assert (server.seen[0].method, server.seen[0].target) == ("POST", "/p?q=1")
         assert server.seen[0].headers["content-type"] == "application/json"
         assert server.seen[0].json == {"a": "ü"}
+
+
+def test_request_carries_the_id_of_the_request_it_is_made_for(client: HTTPClient) -> None:
+    outside = request_id.set("trace-me-2")
+    try:
+        with ScriptedServer(Reply()) as server:
+            client.request("GET", server.url, cancel=Cancel(5), max_bytes=9)
+            assert server.seen[0].headers["x-request-id"] == "trace-me-2"
+    finally:
+        request_id.reset(outside)
 
 
 def test_request_userinfo_of_the_address_becomes_basic_authorization(client: HTTPClient) -> None:

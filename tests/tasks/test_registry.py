@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from api.logs import request_id
 from api.models.base import new_id, utc_now
 from api.models.job import JobRow
 from api.runtime import Runtime
@@ -20,11 +21,13 @@ class Task:
 
     def __init__(self, failures: int = 0) -> None:
         self.runs: list[Lease] = []
+        self.request_ids: list[str] = []
         self.done = threading.Event()
         self.failures = failures
 
     def __call__(self, _runtime: Runtime, lease: Lease) -> None:
         self.runs.append(lease)
+        self.request_ids.append(request_id.get())
         if len(self.runs) <= self.failures:
             raise RuntimeError("not yet")
         self.done.set()
@@ -147,3 +150,19 @@ def test_sweep_wakes_workers_for_what_was_missed(runtime: Runtime, owner: Owner,
     jobs.wake_due_jobs(runtime)
 
     assert task.done.wait(10)
+
+
+def test_job_works_under_the_id_of_the_request_that_ordered_it(
+    runtime: Runtime, owner: Owner, task: Task
+) -> None:
+    outside = request_id.set("trace-me-3")
+    try:
+        with runtime.transaction() as session:
+            jobs.enqueue_on_commit(
+                runtime, session, Job.NAME_CONVERSATION, {"message_id": "-"}, tenant_id=owner.tenant_id
+            )
+    finally:
+        request_id.reset(outside)
+
+    assert task.done.wait(10)
+    assert task.request_ids == ["trace-me-3"]
