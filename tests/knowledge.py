@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from api.models.base import new_id
+from api.models.base import new_id, utc_now
 from api.models.dataset import Dataset
 from api.models.document import Document
 from api.models.job import JobRow
@@ -109,6 +109,19 @@ def run_jobs(runtime: Runtime, owner: Owner) -> None:
         for job_id in ids:
             run_job(runtime, job_id)
         ran.update(ids)
+
+
+def finish_jobs(runtime: Runtime, owner: Owner) -> None:
+    """Be the worker until no job is left: also of those that failed or whose worker died."""
+    of_workspace = (JobRow.tenant_id == owner.tenant_id, JobRow.failed_at.is_(None))
+    while True:
+        with runtime.transaction() as session:
+            session.execute(update(JobRow).where(*of_workspace).values(leased_until=None, run_at=utc_now()))
+            ids = session.scalars(select(JobRow.id).where(*of_workspace).order_by(JobRow.created_at)).all()
+        if not ids:
+            return
+        for job_id in ids:
+            run_job(runtime, job_id)
 
 
 def texts_of(client: FlaskClient, owner: Owner, dataset_id: str, query: str) -> list[str]:

@@ -16,6 +16,9 @@ def call_datasets(call: Call) -> dict[str, TestResponse]:
     tags = call_tags(call, found["id"])
     return {
         **tags,
+        "GET /workspaces/current/models/model-types/{model_type}": call(
+            "GET", "/workspaces/current/models/model-types/text-embedding"
+        ),
         **call_metadata(call, path),
         "POST /datasets": create,
         "GET /datasets": call("GET", "/datasets"),

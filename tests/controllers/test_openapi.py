@@ -354,6 +354,7 @@ def use_documents(caller: Caller) -> dict[str, TestResponse]:
     for name in ("retrieve", "hit-testing"):
         call(f"POST {here}/{name}", f"{at}/{name}", json={"query": "text"})
     ids = {"document_ids": [made["document"]["id"]]}
+    call(f"POST {here}/documents/download-zip", f"{at}/documents/download-zip", json=ids, buffered=True)
     call(f"PATCH {here}/documents/status/{{action}}", f"{at}/documents/status/enable", json=ids)
     call(f"DELETE {one}", document)
     caller.client.application.extensions["runtime"] = asleep

@@ -6,6 +6,7 @@ from flask_restx import Namespace, Resource
 from api.controllers.http import swagger
 from api.controllers.http.auth import knowledge
 from api.controllers.http.door import base_url, claim, render, runtime, transactional
+from api.controllers.http.downloads import send_archive
 from api.controllers.http.parsing import parse
 from api.controllers.http.uploads import sent_file, takes_files
 from api.controllers.schemas import document as sent
@@ -13,7 +14,14 @@ from api.controllers.schemas import document_answer as shown
 from api.controllers.schemas.fields import RESULT, render_page, render_success
 from api.principal import Principal
 from api.runtime import Session
-from api.services import document_batches, document_sources, document_syncs, documents
+from api.services import (
+    document_archives,
+    document_batches,
+    document_sources,
+    document_syncs,
+    document_types,
+    documents,
+)
 from api.services.document_origins import NOTION, WEBSITE
 
 ns = Namespace("documents", path="/", description="Documents of datasets")
@@ -238,6 +246,23 @@ class NotionSync(Resource):
         return render(render_success())
 
 
+@ns.route(f"{DOCUMENT}/metadata")
+class Description(Resource):
+    """What a document is."""
+
+    @ns.expect(sent.DESCRIPTION)
+    @ns.response(200, "Done.", shown.DESCRIBED)
+    @knowledge(may_edit=True)
+    @transactional
+    def put(self, session: Session, principal: Principal, dataset_id: str, document_id: str) -> Response:
+        """Say what a document is; the values take the place of those it has."""
+        asked = parse(sent.DESCRIPTION, sent.DescriptionIn)
+        document_types.describe(
+            session, principal, dataset_id, document_id, asked.doc_type, asked.doc_metadata
+        )
+        return render({**render_success(), "message": "Document metadata updated."})
+
+
 @ns.route(f"{DATASET}/retry")
 class Retry(Resource):
     """Documents whose indexing failed."""
@@ -264,3 +289,18 @@ class Download(Resource):
         """Give a signed address of a document's file."""
         upload = documents.get_upload(session, principal, dataset_id, document_id)
         return render({"url": documents.sign_download(runtime(), upload, base_url())})
+
+
+@ns.route(f"{DATASET}/documents/download-zip")
+class Archive(Resource):
+    """The files some documents were made of."""
+
+    @ns.expect(sent.ARCHIVE)
+    @ns.doc(produces=swagger.ZIP_ONLY)
+    @ns.response(200, "A ZIP with the files.")
+    @knowledge()
+    def post(self, principal: Principal, dataset_id: str) -> Response:
+        """Fetch the files of up to 100 documents, all or none, as one ZIP."""
+        asked = parse(sent.ARCHIVE, sent.IdsIn)
+        pieces = document_archives.stream_archive(runtime(), principal, dataset_id, asked.document_ids)
+        return send_archive(pieces, "documents.zip")

@@ -8,6 +8,8 @@ from api.controllers.http.door import base_url, render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.dataset import DATASET_MODEL, NEW_DATASET, NewDatasetIn, render_dataset
 from api.controllers.schemas.external_api import (
+    EXTERNAL_ANSWER,
+    EXTERNAL_ANSWER_MODEL,
     EXTERNAL_API,
     EXTERNAL_API_MODEL,
     EXTERNAL_FOUND_MODEL,
@@ -16,16 +18,18 @@ from api.controllers.schemas.external_api import (
     EXTERNAL_SEARCH,
     EXTERNAL_USE_MODEL,
     MODELS,
+    ExternalAnswerIn,
     ExternalAPIIn,
     ExternalListIn,
     ExternalSearchIn,
     render_external_api,
     render_found,
+    render_records,
 )
 from api.controllers.schemas.fields import render_page
 from api.principal import Principal
 from api.runtime import Session
-from api.services import dataset_views, datasets, external_apis, external_search
+from api.services import dataset_views, datasets, external_answers, external_apis, external_search
 
 ns = Namespace("external_knowledge", path="/", description="Knowledge that other services keep")
 for model in MODELS:
@@ -146,3 +150,24 @@ class ExternalHitTesting(Resource):
             runtime(), principal, dataset_id, asked.query, asked.external_retrieval_model
         )
         return render(render_found(asked.query, found))
+
+
+@ns.route("/test/retrieval")
+class RetrievalTest(Resource):
+    """A dataset as an external knowledge service, to try clients of that protocol with."""
+
+    @ns.expect(EXTERNAL_ANSWER)
+    @ns.response(200, "What the dataset finds, best first.", EXTERNAL_ANSWER_MODEL)
+    @knowledge()
+    def post(self, principal: Principal) -> Response:
+        """Search a dataset by the External Knowledge API."""
+        asked = parse(EXTERNAL_ANSWER, ExternalAnswerIn)
+        found = external_answers.answer(
+            runtime(),
+            principal,
+            asked.knowledge_id,
+            asked.query,
+            asked.retrieval_setting,
+            asked.metadata_condition,
+        )
+        return render(render_records(found))

@@ -4,6 +4,7 @@ What must stay true: a browser shows only raster images, sound, video and PDF,
 believes our media type, and runs nothing of the file (Wire: docs/wire/files.md).
 """
 
+from collections.abc import Iterator
 from typing import cast
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Accept-Ranges": "bytes",
 }
+ZIP = "application/zip"
 
 
 def send_file(download: Download, *, as_attachment: bool) -> Response:
@@ -45,3 +47,12 @@ def send_file(download: Download, *, as_attachment: bool) -> Response:
         response.close()
         raise
     return cast("Response", answer)
+
+
+def send_archive(pieces: Iterator[bytes], name: str) -> Response:
+    """Answer with a ZIP that is made while it is sent, to be saved under ``name``."""
+    response = Response(pieces, content_type=ZIP)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    response.headers["Cache-Control"] = "private, no-store"
+    return response

@@ -321,12 +321,15 @@ class Items:
 
     item: Callable[[Any], object]
     max_items: int = 1000
+    min_items: int = 0
 
     def __call__(self, value: object) -> tuple[object, ...]:
         if not isinstance(value, list):
             raise InvalidRequest("The value must be an array", fault="invalid_type")
         if len(value) > self.max_items:
             raise InvalidRequest(f"The value must have at most {self.max_items} items", fault="too_long")
+        if len(value) < self.min_items:
+            raise InvalidRequest(f"The value must have at least {self.min_items} items", fault="too_short")
         return tuple(self.item(item) for item in value)
 
     @property

@@ -57,6 +57,7 @@ APP_HEADER = {
 ANSWER_OR_STREAM = [JSON, EVENT_STREAM]
 STREAM_ONLY = [EVENT_STREAM]
 FILE_ONLY = ["*/*"]
+ZIP_ONLY = ["application/zip"]
 IDEMPOTENCY_HEADER = {
     "Idempotency-Key": {
         "in": "header",

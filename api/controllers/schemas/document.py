@@ -28,10 +28,12 @@ from api.errors import InvalidRequest
 from api.services.document_batches import Batch
 from api.services.document_settings import DocumentSettings
 from api.services.document_sources import to_text_file
+from api.services.document_types import TYPES
 from api.services.documents import BY_DISPLAY_STATUS, ORDERS, DocumentFilter
 from api.services.uploads import IncomingFile
 
 MAX_NAME_CHARS = 255
+MAX_TOLD = 50
 TECHNIQUE = Choice(("high_quality", "economy"))
 FORM = Choice(tuple(DocForm))
 NAME = Text(min_length=1, max_length=MAX_NAME_CHARS, is_trimmed=True)
@@ -39,6 +41,7 @@ TEXT = Text(needs_content=True)
 LANGUAGE = Text(min_length=1, max_length=255)
 MODEL = Text(min_length=1, max_length=255)
 IDS = Items(item=UUID(), max_items=1000)
+FEW_IDS = Items(item=UUID(), min_items=1, max_items=100)
 
 
 def process_rule(value: object) -> JSONValue:
@@ -47,6 +50,18 @@ def process_rule(value: object) -> JSONValue:
 
 
 process_rule.__schema__ = {"type": "object"}  # type: ignore[attr-defined]  # restx documents the parameter by it
+
+
+def described(value: object) -> JSONObject:
+    """Return what is told of a document by name, the names without surrounding space."""
+    said = {name.strip(): told for name, told in Object()(value).items()}
+    if len(said) > MAX_TOLD or not all(0 < len(name) <= MAX_NAME_CHARS for name in said):
+        message = f"The value must have at most {MAX_TOLD} names of 1 to {MAX_NAME_CHARS} characters"
+        raise InvalidRequest(message, fault="too_long")
+    return said
+
+
+described.__schema__ = {"type": "object"}  # type: ignore[attr-defined]  # restx documents the parameter by it
 
 SETTINGS: dict[str, Check] = {
     "indexing_technique": TECHNIQUE,
@@ -179,6 +194,14 @@ class NameIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DescriptionIn:
+    """What a document is, and what is told of it by name."""
+
+    doc_type: str
+    doc_metadata: dict[str, JSONValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleIn:
     """Whose process rule is asked for."""
 
@@ -246,7 +269,12 @@ _FILTERS = (
 DOCUMENT_LIST = parser(*page_fields(20), *_FILTERS)
 DOCUMENT_LIST_CAPPED = parser(*capped_page_fields(), *_FILTERS)
 DOCUMENT_IDS = parser(json_field("document_ids", IDS, required=True))
+ARCHIVE = parser(json_field("document_ids", FEW_IDS, required=True))
 QUERY_IDS = parser(query_field("document_id", Words(check=UUID()), required=True, action="append"))
 RENAME = parser(json_field("name", NAME, required=True))
+DESCRIPTION = parser(
+    json_field("doc_type", Choice(TYPES), required=True),
+    json_field("doc_metadata", described, required=True, help="Values by the names of fields."),
+)
 RULE_OF = parser(query_field("document_id", OPTIONAL_ID))
 METADATA = parser(query_field("metadata", Text(), help="all, only or without."))

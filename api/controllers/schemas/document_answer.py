@@ -106,6 +106,7 @@ STATUSES = Model("IndexingStatuses", {"data": fields.List(fields.Nested(STATUS))
 URL = Model(
     "DocumentDownload", {"url": fields.String(description="A signed address, good for some minutes.")}
 )
+DESCRIBED = Model("DocumentDescribed", {"result": fields.String, "message": fields.String})
 SOURCE_FILE = Model(
     "DocumentFile",
     {
@@ -131,6 +132,7 @@ MODELS = (
     STATUS,
     STATUSES,
     URL,
+    DESCRIBED,
     SOURCE_FILE,
 )
 

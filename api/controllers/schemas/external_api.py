@@ -9,7 +9,7 @@ from api.controllers.http.parsing import Object, Text, json_field, parser, query
 from api.controllers.schemas.dataset import NAME
 from api.controllers.schemas.fields import PageIn, page_fields, to_unix
 from api.controllers.schemas.retrieval import MAX_QUERY_CHARS
-from api.core.ports import JSONObject
+from api.core.ports import JSONObject, JSONValue
 from api.core.rag.external import ExternalRecord
 from api.errors import InvalidRequest
 from api.services.external_apis import MASK, ExternalAPIView
@@ -45,6 +45,36 @@ class ExternalSearchIn:
 
     query: str
     external_retrieval_model: JSONObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalAnswerIn:
+    """A search in the words of the protocol."""
+
+    knowledge_id: str
+    query: str
+    retrieval_setting: JSONObject
+    metadata_condition: JSONObject | None = None
+
+
+def _condition(value: object) -> JSONObject:
+    """Return the protocol's conditions as ours; theirs name a list of fields each, of which we take one."""
+    said = Object()(value)
+    conditions = said.get("conditions")
+    if not isinstance(conditions, list):
+        return said
+    return {**said, "conditions": [_with_one_name(each) for each in conditions]}
+
+
+def _with_one_name(condition: JSONValue) -> JSONValue:
+    if isinstance(condition, dict):
+        names = condition.get("name")
+        if isinstance(names, list) and len(names) == 1:
+            return {**condition, "name": names[0]}
+    return condition
+
+
+_condition.__schema__ = {"type": "object"}  # type: ignore[attr-defined]  # read by restx
 
 
 def _settings(value: object) -> SettingsIn:
@@ -101,6 +131,12 @@ EXTERNAL_SEARCH = parser(
         "external_retrieval_model", Object(), nullable=True, help="The dataset's own settings when absent."
     ),
 )
+EXTERNAL_ANSWER = parser(
+    json_field("knowledge_id", Text(min_length=1, max_length=255), required=True, help="A dataset's id."),
+    json_field("query", Text(min_length=1, needs_content=True), required=True),
+    json_field("retrieval_setting", Object(), required=True, help="top_k, score_threshold."),
+    json_field("metadata_condition", _condition, nullable=True),
+)
 EXTERNAL_RECORD_MODEL = Model(
     "ExternalRecord",
     {
@@ -114,7 +150,11 @@ EXTERNAL_FOUND_MODEL = Model(
     "ExternalRetrieval",
     {"query": fields.Raw, "records": fields.List(fields.Nested(EXTERNAL_RECORD_MODEL))},
 )
+EXTERNAL_ANSWER_MODEL = Model(
+    "ExternalAnswer", {"records": fields.List(fields.Nested(EXTERNAL_RECORD_MODEL))}
+)
 MODELS = (
+    EXTERNAL_ANSWER_MODEL,
     EXTERNAL_API_MODEL,
     EXTERNAL_PAGE_MODEL,
     EXTERNAL_USE_MODEL,
@@ -125,8 +165,12 @@ MODELS = (
 
 def render_found(query: str, records: Sequence[ExternalRecord]) -> JSONObject:
     """Return what a service found for a query, best first."""
+    return {"query": {"content": query}, **render_records(records)}
+
+
+def render_records(records: Sequence[ExternalRecord]) -> JSONObject:
+    """Return records as the protocol has them, best first."""
     return {
-        "query": {"content": query},
         "records": [
             {
                 "content": record.content,
@@ -135,7 +179,7 @@ def render_found(query: str, records: Sequence[ExternalRecord]) -> JSONObject:
                 "metadata": dict(record.metadata),
             }
             for record in records
-        ],
+        ]
     }
 
 

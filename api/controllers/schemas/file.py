@@ -5,9 +5,19 @@ from dataclasses import dataclass
 from flask_restx import Model, fields
 from werkzeug.datastructures import FileStorage
 
-from api.controllers.http.parsing import Boolean, Field, Text, form_field, parser, query_field, user_name
+from api.controllers.http.parsing import (
+    Boolean,
+    Field,
+    Text,
+    form_field,
+    json_field,
+    parser,
+    query_field,
+    user_name,
+)
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject
+from api.services.remote_files import RemoteFile
 from api.services.uploads import StoredFile
 
 
@@ -36,6 +46,13 @@ class SignedIn:
     as_attachment: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteIn:
+    """Where a file is to be fetched."""
+
+    url: str
+
+
 _USER = "End user, as the caller names it."
 _AS_ATTACHMENT = query_field("as_attachment", Boolean(is_text=True), help="Save it even if it can be shown.")
 _SIGNED = Text(max_length=256)
@@ -52,6 +69,7 @@ SIGNED = parser(
     query_field("sign", _SIGNED, help="The signature."),
     _AS_ATTACHMENT,
 )
+REMOTE = parser(json_field("url", Text(min_length=1, max_length=2048), required=True, help="http(s)."))
 
 FILE = Model(
     "UploadedFile",
@@ -73,6 +91,24 @@ FILE = Model(
         "reference": fields.String(nullable=True),
     },
 )
+REMOTE_FILE = Model(
+    "RemoteFile",
+    {
+        "file_type": fields.String(description="Its media type."),
+        "file_length": fields.Integer(description="Bytes; 0 where the server does not say."),
+    },
+)
+KEPT_REMOTE = FILE.clone("KeptRemoteFile", {"url": fields.String(description="source_url again.")})
+
+
+def render_remote(file: RemoteFile) -> JSONObject:
+    """Return what an address says of its file."""
+    return {"file_type": file.mime_type, "file_length": file.size_bytes}
+
+
+def render_kept_remote(file: StoredFile, source_url: str) -> JSONObject:
+    """Return a file that was fetched from its address."""
+    return {**render_file(file, source_url), "url": source_url}
 
 
 def render_file(file: StoredFile, source_url: str) -> JSONObject:

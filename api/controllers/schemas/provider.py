@@ -192,7 +192,7 @@ PROVIDER_MODEL = Model(
         "label": fields.Raw,
         "description": fields.Raw,
         "icon_small": fields.Raw,
-        "icon_small_dark": fields.Raw,
+        "icon_small_dark": fields.Raw(nullable=True),
         "icon_large": fields.Raw,
         "background": fields.String,
         "help": fields.Raw,
@@ -208,6 +208,19 @@ PROVIDER_MODEL = Model(
     },
 )
 PROVIDER_LIST_MODEL = Model("ModelProviders", {"data": fields.List(fields.Nested(PROVIDER_MODEL))})
+
+_USABLE_KEYS = (
+    "tenant_id",
+    "provider",
+    "label",
+    "icon_small",
+    "icon_small_dark",
+    "icon_large",
+    "status",
+    "models",
+)
+USABLE_MODEL = Model("UsableProvider", {key: PROVIDER_MODEL[key] for key in _USABLE_KEYS})
+USABLE_MODELS = Model("UsableModels", {"data": fields.List(fields.Nested(USABLE_MODEL))})
 
 
 def render_provider(view: ProviderView, base_url: str) -> JSONObject:

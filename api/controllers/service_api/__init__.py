@@ -18,6 +18,7 @@ from api.controllers.service_api import (
     info,
     messages,
     metadata,
+    models,
     retrieval,
     segments,
     spec,
@@ -37,6 +38,7 @@ NAMESPACES = (
     segments.ns,
     tags.ns,
     metadata.ns,
+    models.ns,
     spec.ns,
 )
 

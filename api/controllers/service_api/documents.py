@@ -6,6 +6,7 @@ from flask_restx import Namespace, Resource
 from api.controllers.http import swagger
 from api.controllers.http.auth import dataset_key
 from api.controllers.http.door import base_url, claim, render, runtime, transactional
+from api.controllers.http.downloads import send_archive
 from api.controllers.http.parsing import parse
 from api.controllers.http.uploads import sent_file, takes_files
 from api.controllers.schemas import document as sent
@@ -13,7 +14,7 @@ from api.controllers.schemas import document_answer as shown
 from api.controllers.schemas.fields import RESULT, render_page, render_success
 from api.principal import Principal
 from api.runtime import Session
-from api.services import document_sources, documents
+from api.services import document_archives, document_sources, documents
 from api.services.document_sources import Replacement, to_text_file
 
 ns = Namespace("documents", path="/", description="Documents of datasets")
@@ -197,6 +198,21 @@ class Download(Resource):
         """Give a signed address of a document's file."""
         upload = documents.get_upload(session, principal, dataset_id, document_id)
         return render({"url": documents.sign_download(runtime(), upload, base_url())})
+
+
+@ns.route(f"{DATASET}/documents/download-zip")
+class Archive(Resource):
+    """The files some documents were made of."""
+
+    @ns.expect(sent.ARCHIVE)
+    @ns.doc(produces=swagger.ZIP_ONLY)
+    @ns.response(200, "A ZIP with the files.")
+    @dataset_key()
+    def post(self, principal: Principal, dataset_id: str) -> Response:
+        """Fetch the files of up to 100 documents, all or none, as one ZIP."""
+        asked = parse(sent.ARCHIVE, sent.IdsIn)
+        pieces = document_archives.stream_archive(runtime(), principal, dataset_id, asked.document_ids)
+        return send_archive(pieces, "documents.zip")
 
 
 @ns.route(f"{DOCUMENT}/upload-file")
