@@ -1,6 +1,6 @@
 """Documents, their segments and child chunks, embeddings kept for use again, and the log of searches.
 
-Large tables: no foreign keys, removed in bounded batches by a job. A row counts
+Large tables: no foreign keys (but for imports), removed in bounded batches by a job. A row counts
 only while the rows above it (dataset, document, segment) are there and enabled;
 every search checks that when it reads.
 """
@@ -8,10 +8,10 @@ every search checks that when it reads.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, Text
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from api.models.base import Base, TenantScoped, utc_now
+from api.models.base import Base, TenantOwned, TenantScoped, utc_now
 from api.models.types import Id, Json, UTCDateTime
 
 
@@ -106,6 +106,24 @@ class Segment(TenantScoped, Base):
     created_by: Mapped[str | None] = mapped_column(Id)
     updated_by: Mapped[str | None] = mapped_column(Id)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now, onupdate=utc_now)
+
+
+class SegmentImport(TenantOwned, Base):
+    """A table whose rows become segments of a document, and how far that is.
+
+    ``status`` is waiting, processing, completed or error; the first ``rows_done``
+    rows are segments of the document's ``version``.
+    """
+
+    __tablename__ = "segment_imports"
+
+    document_id: Mapped[str] = mapped_column(Id, ForeignKey("documents.id", ondelete="CASCADE"), index=True)
+    version: Mapped[int]
+    upload_file_id: Mapped[str] = mapped_column(Id)
+    created_by: Mapped[str] = mapped_column(Id)
+    status: Mapped[str] = mapped_column(default="waiting")
+    rows_done: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
 
 
 class ChildChunk(TenantScoped, Base):

@@ -20,7 +20,7 @@ from api.models.dataset import (
     MetadataField,
     Tag,
 )
-from api.models.document import ChildChunk, Document, Segment
+from api.models.document import ChildChunk, Document, Segment, SegmentImport
 from api.models.file import UploadFile
 from api.principal import ActorKind, Principal, Role
 
@@ -227,6 +227,23 @@ def access_segment(session: Session, principal: Principal, document: Document, s
         row = session.scalars(query).one_or_none()
     if row is None:
         raise NotFound("Segment not found.")
+    return row
+
+
+def access_import(session: Session, principal: Principal, import_id: str) -> SegmentImport:
+    """Return an import into a document whose dataset the caller may use; raises NotFound, Forbidden."""
+    found = None
+    if is_id(import_id):
+        query = (
+            select(SegmentImport, Document.dataset_id)
+            .join(Document, Document.id == SegmentImport.document_id)
+            .where(SegmentImport.tenant_id == principal.tenant_id, SegmentImport.id == import_id.lower())
+        )
+        found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFound("There is no such import.")
+    access_dataset(session, principal, found.dataset_id)
+    row: SegmentImport = found[0]
     return row
 
 

@@ -31,6 +31,7 @@ class Job(StrEnum):
 
     CRAWL_WEBSITE = "crawl_website"
     FORGET_ENTRIES = "forget_entries"
+    IMPORT_SEGMENTS = "import_segments"
     INDEX_DOCUMENT = "index_document"
     NAME_CONVERSATION = "name_conversation"
     PURGE_APP = "purge_app"

@@ -129,10 +129,23 @@ def create_segments(
 
     Raises NotFound for a document that is not completed or disabled, InvalidRequest for an empty text.
     """
+    check_open(document)
+    rows = add_segments(runtime, session, document, texts, created_by=principal.id)
+    return _page(session, document, rows)
+
+
+def check_open(document: Document) -> None:
+    """Raise NotFound for a document that takes no segments: not completed, or disabled."""
     if document.indexing_status != "completed":
         raise NotFound("Document is not completed.")
     if not document.enabled:
         raise NotFound("Document is disabled.")
+
+
+def add_segments(
+    runtime: Runtime, session: Session, document: Document, texts: Sequence[SegmentText], *, created_by: str
+) -> list[Segment]:
+    """Add segments at the end of a document that is held, and have them indexed; raises InvalidRequest."""
     last = session.scalar(
         select(func.max(Segment.position)).where(
             Segment.document_id == document.id, Segment.version == document.version
@@ -147,17 +160,17 @@ def create_segments(
             document_id=document.id,
             version=document.version,
             position=position,
-            created_by=principal.id,
+            created_by=created_by,
             enabled=text.enabled is not False,
         )
         _say(document, row, text)
         session.add(row)
         if document.doc_form == DocForm.HIERARCHICAL:
-            session.add_all(_split(session, principal, document, row))
+            session.add_all(_split(session, document, row, created_by=created_by))
         rows.append(row)
     session.flush()
     indexing.reindex_segments(runtime, session, document, [row.id for row in rows])
-    return _page(session, document, rows)
+    return rows
 
 
 def update_segment(
@@ -246,7 +259,7 @@ def _say(document: Document, row: Segment, text: SegmentText) -> None:
         row.keywords = list(text.keywords)
 
 
-def _split(session: Session, principal: Principal, document: Document, row: Segment) -> list[ChildChunk]:
+def _split(session: Session, document: Document, row: Segment, *, created_by: str) -> list[ChildChunk]:
     """Return children of a segment, cut by its document's rule."""
     stored = session.get(ProcessRuleRow, document.process_rule_id) if document.process_rule_id else None
     passages = split(row.content, to_rule(stored), DocForm.HIERARCHICAL)
@@ -261,7 +274,7 @@ def _split(session: Session, principal: Principal, document: Document, row: Segm
             content=text,
             word_count=len(text),
             hash=content_hash(text),
-            created_by=principal.id,
+            created_by=created_by,
         )
         for position, text in enumerate(texts, 1)
     ]
@@ -276,4 +289,4 @@ def _regenerate(
         .returning(ChildChunk.id)
     ).all()
     indexing.remove_entries(runtime, session, document, gone)
-    session.add_all(_split(session, principal, document, row))
+    session.add_all(_split(session, document, row, created_by=principal.id))

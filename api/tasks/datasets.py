@@ -1,7 +1,7 @@
 """Jobs that index documents, and that remove what was indexed."""
 
 from api.runtime import Runtime
-from api.services import dataset_purge, document_syncs, index_jobs, rebuild_jobs
+from api.services import dataset_purge, document_syncs, index_jobs, rebuild_jobs, segment_imports
 from api.services.jobs import Job, Lease
 from api.tasks.registry import task
 
@@ -16,6 +16,12 @@ def index_document(runtime: Runtime, lease: Lease) -> None:
 def sync_document(runtime: Runtime, lease: Lease) -> None:
     """Read a document's page again."""
     document_syncs.sync_document(runtime, lease)
+
+
+@task(Job.IMPORT_SEGMENTS, give_up=segment_imports.give_up_import)
+def import_segments(runtime: Runtime, lease: Lease) -> None:
+    """Make segments of a table's rows."""
+    segment_imports.run_import(runtime, lease)
 
 
 @task(Job.FORGET_ENTRIES)

@@ -5,8 +5,6 @@ what has no question or no answer is an error in a table, and left out of a
 model's text.
 """
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -14,6 +12,7 @@ from typing import NamedTuple
 from api.core.model_runtime.runtime import fold
 from api.core.model_runtime.types import ChatChunk, ChatRequest, Message, Role
 from api.core.ports import Cancel
+from api.core.rag.csv_rows import read_rows
 from api.errors import InvalidRequest
 
 Chat = Callable[[ChatRequest, Cancel], Iterable[ChatChunk]]
@@ -31,7 +30,6 @@ class Pair(NamedTuple):
 
 _QUESTION_TITLES = frozenset({"question", "questions", "q", "问题", "問題", "问", "提问"})
 _ANSWER_TITLES = frozenset({"answer", "answers", "a", "答案", "回答", "答", "答复"})
-_QUOTED = re.compile(r'"[^"]*+"')
 
 
 def parse_qa_csv(text: str) -> list[Pair]:
@@ -42,7 +40,7 @@ def parse_qa_csv(text: str) -> list[Pair]:
     Raises InvalidRequest, with the row's number counted from 1, where one of
     the two is missing.
     """
-    return parse_qa_rows(_read(text.removeprefix("\ufeff")))
+    return parse_qa_rows(read_rows(text))
 
 
 def parse_qa_rows(rows: Iterable[Sequence[str]]) -> list[Pair]:
@@ -62,23 +60,6 @@ def parse_qa_rows(rows: Iterable[Sequence[str]]) -> list[Pair]:
     if not pairs:
         raise InvalidRequest("The table has no questions.", field="file", fault="required")
     return pairs
-
-
-def _read(text: str) -> Iterator[list[str]]:
-    unquoted = _QUOTED.sub("", text.lstrip().partition("\n")[0])
-    delimiter = next((mark for mark in "\t,;" if mark in unquoted), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    number = 0
-    while True:
-        number += 1
-        try:
-            row = next(reader, None)
-        except csv.Error as exc:
-            message = f"Row {number} of the table cannot be read: {exc}."
-            raise InvalidRequest(message, field="file", fault="invalid_format") from exc
-        if row is None:
-            return
-        yield row
 
 
 def _named_columns(cells: Sequence[str]) -> tuple[int, int] | None:

@@ -15,13 +15,15 @@ SAMPLE_CHARS = 16 * 1024
 def extract(file: BinaryIO) -> str:
     """Return a line for each row, every value with the name of its column."""
     text = charsets.decode(file.read())
-    csv.field_size_limit(max(len(text), 1))
+    limit = csv.field_size_limit(max(len(text), 1))
     try:
         return "\n".join(
             tables.to_records(csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text)))
         )
     except csv.Error as exc:
         raise ExtractionFailed(f"The file is not a table of separated values: {exc}.") from exc
+    finally:
+        csv.field_size_limit(limit)  # it is the whole process's, and others read tables too
 
 
 def _delimiter(text: str) -> str:
