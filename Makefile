@@ -30,10 +30,11 @@ fmt: .venv/dev  ## format and mend what can be mended
 bench: .venv/dev  ## measure against a bare proxy in the same run; asserts nothing
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-# Short jobs and indexing have processes of their own, so that neither waits for the other.
+# Short jobs, indexing and summaries have processes of their own, so that none waits for the others.
 worker: .venv/runtime  ## run the jobs of a scaled-out installation (QUEUE=celery)
 	@$(CELERY) worker -P gevent -n short@%h -c 16 -Q slipway.default,slipway.titles $(QUIET) & \
-	$(CELERY) worker -P gevent -n indexing@%h -c 2 -Q slipway.indexing $(QUIET) & wait
+	$(CELERY) worker -P gevent -n indexing@%h -c 2 -Q slipway.indexing $(QUIET) & \
+	$(CELERY) worker -P gevent -n summaries@%h -c 2 -Q slipway.summaries $(QUIET) & wait
 
 beat: .venv/runtime  ## call the schedule of a scaled-out installation; one of these
 	@$(CELERY) beat --pidfile=

@@ -76,6 +76,7 @@ class RetrieverResource:
     word_count: int | None = None
     hit_count: int | None = None
     index_node_hash: str | None = None
+    summary: str | None = None
     doc_metadata: JSONObject | None = None
 
 

@@ -86,6 +86,7 @@ class Queue(StrEnum):
     DEFAULT = "default"
     TITLES = "titles"
     INDEXING = "indexing"
+    SUMMARIES = "summaries"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from api.models.base import Base, TenantOwned, TenantScoped, utc_now
 from api.models.types import Id, Json, UTCDateTime
 
+SUMMARY = "summary"
+"""The type of a child chunk that is its segment's summary."""
+
 
 class Document(TenantScoped, Base):
     """A document on its way into the index, or in it.
@@ -76,7 +79,8 @@ class Segment(TenantScoped, Base):
     """A passage of a document. Its id follows from document, version, position and content.
 
     ``hash`` is the SHA-256 of what is embedded; ``status`` is waiting,
-    indexing, completed or error.
+    indexing, completed or error. ``summary_status`` is waiting (for a model to
+    write one), completed or error, and null where there is to be no summary.
     """
 
     __tablename__ = "segments"
@@ -98,6 +102,8 @@ class Segment(TenantScoped, Base):
     hit_count: Mapped[int] = mapped_column(default=0)
     status: Mapped[str] = mapped_column(default="waiting")
     error: Mapped[str | None] = mapped_column(Text)
+    summary_status: Mapped[str | None]
+    summary_error: Mapped[str | None] = mapped_column(Text)
     enabled: Mapped[bool] = mapped_column(default=True)
     disabled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     disabled_by: Mapped[str | None] = mapped_column(Id)
@@ -127,7 +133,11 @@ class SegmentImport(TenantOwned, Base):
 
 
 class ChildChunk(TenantScoped, Base):
-    """A small piece of a segment that is searched in its place. ``type`` is automatic or customized."""
+    """A text that is searched in the place of its segment: a small piece of it, or its summary.
+
+    ``type`` is automatic or customized for a piece, of hierarchical documents,
+    and SUMMARY for the one summary a segment may have.
+    """
 
     __tablename__ = "child_chunks"
     __table_args__ = (

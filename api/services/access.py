@@ -20,7 +20,7 @@ from api.models.dataset import (
     MetadataField,
     Tag,
 )
-from api.models.document import ChildChunk, Document, Segment, SegmentImport
+from api.models.document import SUMMARY, ChildChunk, Document, Segment, SegmentImport
 from api.models.file import UploadFile
 from api.principal import ActorKind, Principal, Role
 
@@ -254,6 +254,7 @@ def access_child_chunk(session: Session, principal: Principal, segment: Segment,
         query = select(ChildChunk).where(
             ChildChunk.tenant_id == principal.tenant_id,
             ChildChunk.segment_id == segment.id,
+            ChildChunk.type != SUMMARY,
             ChildChunk.id == chunk_id.lower(),
         )
         row = session.scalars(query).one_or_none()

@@ -102,6 +102,7 @@ def _cite(place: int, record: Record, names: Mapping[str, str], origin: str) -> 
         word_count=segment.word_count,
         hit_count=segment.hit_count,
         index_node_hash=segment.hash,
+        summary=record.summary.content if record.summary else None,
     )
 
 

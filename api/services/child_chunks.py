@@ -14,7 +14,7 @@ from api.core.text.process_rule import DocForm
 from api.core.text.segment_hash import content_hash
 from api.errors import InvalidRequest
 from api.models.base import new_id
-from api.models.document import ChildChunk, Document, Segment
+from api.models.document import SUMMARY, ChildChunk, Document, Segment
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import indexing
@@ -49,7 +49,9 @@ def load_chunks(
     """Return one page (from 1) of a segment's children, and how many there are; raises NotFound."""
     segment = access_segment(session, principal, document, segment_id)
     query = select(ChildChunk).where(
-        ChildChunk.tenant_id == document.tenant_id, ChildChunk.segment_id == segment.id
+        ChildChunk.tenant_id == document.tenant_id,
+        ChildChunk.segment_id == segment.id,
+        ChildChunk.type != SUMMARY,
     )
     if keyword:
         query = query.where(ChildChunk.content.icontains(keyword, autoescape=True))
@@ -109,7 +111,9 @@ def replace_chunks(
     kept = {text.id: access_child_chunk(session, principal, segment, text.id) for text in texts if text.id}
     rows = session.scalars(
         select(ChildChunk).where(
-            ChildChunk.tenant_id == document.tenant_id, ChildChunk.segment_id == segment.id
+            ChildChunk.tenant_id == document.tenant_id,
+            ChildChunk.segment_id == segment.id,
+            ChildChunk.type != SUMMARY,
         )
     ).all()
     kept_ids = {row.id for row in kept.values()}

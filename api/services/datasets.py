@@ -17,6 +17,7 @@ from api.core.model_runtime.types import ModelRef, ModelType
 from api.core.ports import JSONObject
 from api.core.rag.external_settings import load_external_model
 from api.core.rag.retrieval_model import load_retrieval_model
+from api.core.rag.summary import load_summary_setting
 from api.errors import Conflict, Forbidden, InvalidRequest, NotFound, ProviderNotConfigured
 from api.models.account import TenantMember
 from api.models.dataset import AppDataset, Dataset, DatasetMember
@@ -82,6 +83,7 @@ def create_dataset(
         created_by=principal.id,
         updated_by=principal.id,
     )
+    _set_summaries(runtime, session, dataset, wanted)
     technique = wanted.get("indexing_technique")
     model = _choose_model(runtime, session, principal, technique, _named_model(wanted))
     dataset.indexing_technique = technique
@@ -105,6 +107,7 @@ def update_dataset(
     dataset = access_dataset(session, principal, dataset_id)
     _check_may_share(principal, dataset, changes)
     dataset.name = changes.get("name", dataset.name)
+    _set_summaries(runtime, session, dataset, changes)
     _set_plain(session, principal, dataset, changes)
     dataset.updated_by = principal.id
     _flush_name(session)
@@ -164,8 +167,6 @@ def _set_plain(session: Session, principal: Principal, dataset: Dataset, wanted:
         dataset.icon_info = _check_icon(session, principal, dict(wanted["icon_info"] or {}))
     if wanted.get("external_retrieval_model") is not None:
         dataset.external_retrieval_model = load_external_model(wanted["external_retrieval_model"]).to_wire()
-    if "summary_index_setting" in wanted:
-        dataset.summary_index_setting = wanted["summary_index_setting"]
     if dataset.provider != "external":
         return
     api_id, knowledge_id = wanted.get("external_knowledge_api_id"), wanted.get("external_knowledge_id")
@@ -173,6 +174,25 @@ def _set_plain(session: Session, principal: Principal, dataset: Dataset, wanted:
         dataset.external_api_id = access_external_api(session, principal, api_id).id
     if knowledge_id:
         dataset.external_knowledge_id = knowledge_id
+
+
+def _set_summaries(runtime: Runtime, session: Session, dataset: Dataset, wanted: DatasetChanges) -> None:
+    """Set how segments are summarised, checked; a model that is named must be one the workspace can call."""
+    if "summary_index_setting" not in wanted:
+        return
+    raw = wanted["summary_index_setting"]
+    dataset.summary_index_setting = (
+        None if raw is None else check_summaries(runtime, session, dataset.tenant_id, raw)
+    )
+
+
+def check_summaries(runtime: Runtime, session: Session, tenant_id: str, raw: JSONObject) -> JSONObject:
+    """Return how segments are to be summarised, as it is kept; raises InvalidRequest."""
+    setting = load_summary_setting(raw)
+    if setting.ref is not None:
+        names = ("summary_index_setting.model_provider_name", "summary_index_setting.model_name")
+        providers.check_usable(runtime, session, tenant_id, setting.ref, ModelType.LLM, names=names)
+    return setting.to_wire()
 
 
 def _check_icon(session: Session, principal: Principal, icon: dict[str, Any]) -> dict[str, Any]:

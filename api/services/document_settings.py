@@ -18,7 +18,7 @@ from api.errors import InvalidRequest, ProviderNotConfigured
 from api.models.dataset import Dataset, ProcessRuleRow
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import providers
+from api.services import datasets, providers
 
 HIGH_QUALITY = "high_quality"
 MODEL_FIELDS = ("embedding_model_provider", "embedding_model")
@@ -35,6 +35,7 @@ class DocumentSettings:
     retrieval_model: JSONObject | None = None
     embedding_model: str | None = None
     embedding_model_provider: str | None = None
+    summary_index_setting: JSONObject | None = None
 
 
 def check_rule(runtime: Runtime, asked: DocumentSettings) -> ProcessRule:
@@ -66,6 +67,10 @@ def settle(
     if asked.retrieval_model is not None:
         chosen = load_retrieval_model(asked.retrieval_model).to_wire()
         dataset.retrieval_model = dataset.retrieval_model or chosen
+    if asked.summary_index_setting is not None and dataset.summary_index_setting is None:
+        dataset.summary_index_setting = datasets.check_summaries(
+            runtime, session, principal.tenant_id, asked.summary_index_setting
+        )
     return add_rule(session, principal, dataset, rule)
 
 

@@ -24,6 +24,7 @@ from api.runtime import Runtime
 from api.services import files, indexing
 from api.services.access import FileNotFound, access_dataset, access_document
 from api.services.index_rows import IN_PROGRESS
+from api.services.summary_rows import load_summarizing, wants_summaries
 from api.services.uploads import StoredFile, to_stored
 
 MAX_BATCH = 1000
@@ -80,6 +81,8 @@ class DocumentView:
     document: Document
     upload: UploadFile | None
     fields: Mapping[str, MetadataField]
+    needs_summaries: bool
+    is_summarizing: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +174,7 @@ def load_documents(
 
 
 def to_views(session: Session, dataset: Dataset, rows: Sequence[Document]) -> list[DocumentView]:
-    """Return documents of one dataset with what is shown beside them, in two statements."""
+    """Return documents of one dataset with what is shown beside them, in three statements at most."""
     ids = {row.source.get("upload_file_id") for row in rows}
     uploads = {
         upload.id: upload
@@ -180,8 +183,16 @@ def to_views(session: Session, dataset: Dataset, rows: Sequence[Document]) -> li
         )
     }
     known = _fields(session, dataset)
+    wanting = [row for row in rows if wants_summaries(dataset, row)]
+    wanting_ids, summarizing = {row.id for row in wanting}, load_summarizing(session, wanting)
     return [
-        DocumentView(document=row, upload=uploads.get(row.source.get("upload_file_id", "")), fields=known)
+        DocumentView(
+            document=row,
+            upload=uploads.get(row.source.get("upload_file_id", "")),
+            fields=known,
+            needs_summaries=row.id in wanting_ids,
+            is_summarizing=row.id in summarizing,
+        )
         for row in rows
     ]
 
@@ -216,6 +227,8 @@ def get_detail(session: Session, principal: Principal, dataset_id: str, document
         document=document,
         upload=view.upload,
         fields=view.fields,
+        needs_summaries=view.needs_summaries,
+        is_summarizing=view.is_summarizing,
         rule=_rule_of(session, document).to_json(),
         dataset_rule=_latest_rule(session, document).to_json(),
     )

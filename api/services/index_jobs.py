@@ -33,9 +33,10 @@ from api.models.base import utc_now
 from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
-from api.services import index_rows, providers, remote_texts, stored_embeddings
+from api.services import index_rows, providers, remote_texts, stored_embeddings, summaries
 from api.services.index_rows import Gone, Pending, Work, fenced
 from api.services.jobs import Lease
+from api.services.summary_rows import WAITING
 
 MIN_BATCH, MAX_BATCH = 16, 256
 ROWS_PER_BATCH = 500
@@ -175,6 +176,21 @@ def _complete(runtime: Runtime, lease: Lease, work: Work) -> None:
         with fenced(runtime, lease, work, indexing_status="completed", completed_at=utc_now(), error=None):
             pass
     _remove_older(runtime, lease, work)
+    _request_summaries(runtime, lease, work)
+
+
+def _request_summaries(runtime: Runtime, lease: Lease, work: Work) -> None:
+    """Have the summaries written that new and changed segments wait for."""
+    waits = select(Segment.id).where(
+        Segment.document_id == work.document_id,
+        Segment.version == work.version,
+        Segment.summary_status == WAITING,
+    )
+    with runtime.reading() as session:
+        is_waiting = session.scalar(waits.limit(1)) is not None
+    if is_waiting:
+        with fenced(runtime, lease, work) as session:
+            summaries.enqueue_summaries(runtime, session, work.tenant_id, work.document_id)
 
 
 def _remove_older(runtime: Runtime, lease: Lease, work: Work) -> None:

@@ -22,7 +22,7 @@ from api.models.dataset import Dataset, ProcessRuleRow
 from api.models.document import ChildChunk, Document, Segment
 from api.models.types import insert_for
 from api.runtime import Runtime
-from api.services import stored_embeddings
+from api.services import stored_embeddings, summary_rows
 from api.services.jobs import Lease, Postpone, check_lease
 
 SEGMENTS = Base.metadata.tables["segments"]
@@ -55,6 +55,7 @@ class Work:
     rule: ProcessRule
     collection: str
     embedding: ModelRef | None
+    wants_summaries: bool
 
 
 def load_work(session: Session, tenant_id: str, document_id: str) -> Work | None:
@@ -91,6 +92,7 @@ def load_work(session: Session, tenant_id: str, document_id: str) -> Work | None
         rule=AUTOMATIC if rule is None else ProcessRule.from_json({"mode": rule.mode, "rules": rule.rules}),
         collection=dataset.collection_id,
         embedding=embedding_of(dataset),
+        wants_summaries=summary_rows.wants_summaries(dataset, document),
     )
 
 
@@ -158,6 +160,7 @@ def write_segments(session: Session, work: Work, segments: Sequence[NewSegment])
             "hash": segment.hash,
             "hit_count": 0,
             "status": "waiting",
+            "summary_status": summary_rows.WAITING if work.wants_summaries else None,
             "enabled": True,
         }
         for segment in segments
@@ -192,7 +195,7 @@ class Pending:
 def load_pending(session: Session, work: Work, limit: int) -> Pending:
     """Return the next segments not yet indexed, at most ``limit``, in order of position."""
     rows = session.execute(
-        select(Segment.id, Segment.hash, Segment.content, Segment.answer)
+        select(Segment.id, Segment.hash, Segment.content, Segment.answer, Segment.summary_status)
         .where(
             Segment.tenant_id == work.tenant_id,
             Segment.document_id == work.document_id,
@@ -203,21 +206,22 @@ def load_pending(session: Session, work: Work, limit: int) -> Pending:
         .limit(limit)
     ).all()
     segments = [(row.id, row.hash, f"{row.content}\n{row.answer or ''}".rstrip()) for row in rows]
-    if work.doc_form is not DocForm.HIERARCHICAL or work.embedding is None:
-        texts = [Unembedded(id=row.id, segment_id=row.id, text=row.content, hash=row.hash) for row in rows]
+    is_whole = work.doc_form is not DocForm.HIERARCHICAL or work.embedding is None
+    texts = [Unembedded(id=row.id, segment_id=row.id, text=row.content, hash=row.hash) for row in rows]
+    # Segments that are searched whole have a child at most where they have a summary.
+    parents = [row.id for row in rows if not is_whole or row.summary_status is not None]
+    if work.embedding is None or not parents:
         return Pending(segments, texts)
     children = session.execute(
         select(ChildChunk.id, ChildChunk.segment_id, ChildChunk.content, ChildChunk.hash)
-        .where(ChildChunk.segment_id.in_([row.id for row in rows]))
+        .where(ChildChunk.segment_id.in_(parents))
         .order_by(ChildChunk.segment_id, ChildChunk.position)
-    ).all()
-    return Pending(
-        segments,
-        [
-            Unembedded(id=child.id, segment_id=child.segment_id, text=child.content, hash=child.hash)
-            for child in children
-        ],
     )
+    found = [
+        Unembedded(id=child.id, segment_id=child.segment_id, text=child.content, hash=child.hash)
+        for child in children
+    ]
+    return Pending(segments, [*texts, *found] if is_whole else found)
 
 
 def write_index(runtime: Runtime, lease: Lease, work: Work, pending: Pending, embedded: Embedded) -> None:
@@ -235,7 +239,7 @@ def write_index(runtime: Runtime, lease: Lease, work: Work, pending: Pending, em
     if entries and not runtime.vectors.joins_unit:
         runtime.vectors.upsert(work.collection, entries)
     with fenced(runtime, lease, work) as session:
-        _check_collection(session, work)
+        check_collection(session, work)
         if entries and runtime.vectors.joins_unit:
             runtime.vectors.upsert(work.collection, entries, unit=session)
         words = [
@@ -255,7 +259,7 @@ def write_index(runtime: Runtime, lease: Lease, work: Work, pending: Pending, em
             stored_embeddings.keep(session, work.tenant_id, work.embedding, embedded.made, used)
 
 
-def _check_collection(session: Session, work: Work) -> None:
+def check_collection(session: Session, work: Work) -> None:
     """Raise Gone where the dataset was deleted meanwhile, Postpone where it has another collection now.
 
     Until this transaction ends, it keeps the one it has.

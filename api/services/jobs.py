@@ -39,6 +39,7 @@ class Job(StrEnum):
     PURGE_DATASET = "purge_dataset"
     PURGE_DOCUMENT = "purge_document"
     REBUILD_DATASET = "rebuild_dataset"
+    SUMMARIZE_DOCUMENT = "summarize_document"
     SYNC_DOCUMENT = "sync_document"
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import Row, Select, and_, select
 from api.core.rag.chunk import Hit
 from api.core.rag.passage import ChildChunk, Passage
 from api.models.dataset import Dataset
+from api.models.document import SUMMARY, Document, Segment
 from api.models.document import ChildChunk as ChildRow
-from api.models.document import Document, Segment
 from api.runtime import Runtime
 
 SEARCHABLE = and_(
@@ -45,11 +45,11 @@ class LivePassages:
                     ChildRow.id.label("child_id"),
                     ChildRow.content.label("child_text"),
                     ChildRow.position.label("child_position"),
+                    ChildRow.type.label("child_type"),
                 )
                 joined = query.join(ChildRow, ChildRow.segment_id == Segment.id)
                 for row in session.execute(joined.where(ChildRow.id.in_(parts))):
-                    child = ChildChunk(id=row.child_id, text=row.child_text, position=row.child_position)
-                    found[row.child_id] = _to_passage(row, child)
+                    found[row.child_id] = _to_passage(row, _to_child(row))
         return found
 
     def _live(self) -> Select[*tuple[Any, ...]]:
@@ -63,6 +63,13 @@ class LivePassages:
                 Segment.tenant_id == self._tenant_id, Segment.dataset_id.in_(self._dataset_ids), SEARCHABLE
             )
         )
+
+
+def _to_child(row: Row[Any]) -> ChildChunk | None:
+    """Return the part of its segment that was found; none where that was the summary of the whole."""
+    if row.child_type == SUMMARY:
+        return None
+    return ChildChunk(id=row.child_id, text=row.child_text, position=row.child_position)
 
 
 def _to_passage(row: Row[Any], child: ChildChunk | None = None) -> Passage:

@@ -19,7 +19,7 @@ from api.core.model_runtime.types import ModelRef
 from api.core.rag.chunk import TextEntry, VectorEntry
 from api.models.base import utc_now
 from api.models.dataset import Dataset
-from api.models.document import ChildChunk, Document, Segment
+from api.models.document import SUMMARY, ChildChunk, Document, Segment
 from api.runtime import Runtime
 from api.services import index_jobs, stored_embeddings
 from api.services.jobs import Lease, check_lease
@@ -136,7 +136,7 @@ def _texts(session: Session, segments: Sequence[Segment]) -> list[Unembedded]:
     """Return what is embedded of segments: their children where they have some, else themselves."""
     ids = [segment.id for segment in segments]
     children = session.scalars(select(ChildChunk).where(ChildChunk.segment_id.in_(ids))).all()
-    parents = {child.segment_id for child in children}
+    parents = {child.segment_id for child in children if child.type != SUMMARY}
     texts = [Unembedded(id=c.id, segment_id=c.segment_id, text=c.content, hash=c.hash) for c in children]
     return texts + [
         Unembedded(id=segment.id, segment_id=segment.id, text=segment.content, hash=segment.hash)

@@ -22,13 +22,14 @@ from api.errors import InvalidRequest, Unavailable
 from api.models.account import Tenant
 from api.models.base import Base, new_id, utc_now
 from api.models.dataset import Dataset
-from api.models.document import Document, Segment
+from api.models.document import ChildChunk, Document, Segment
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import metadata_filters, providers
 from api.services.access import access_dataset
 from api.services.index_rows import embedding_of
 from api.services.passages import LivePassages
+from api.services.summary_rows import load_summaries
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Record:
     found: Found
     segment: Segment
     document: Document
+    summary: ChildChunk | None
     point: Point | None
 
 
@@ -217,11 +219,13 @@ def load_records(
             .where(Segment.tenant_id == tenant_id, Segment.id.in_(ids))
         )
         by_id = {segment.id: (segment, document) for segment, document in rows}
+        known = load_summaries(session, [segment for segment, _ in by_id.values()])
     return [
         Record(
             found=one,
             segment=by_id[one.passage.segment_id][0],
             document=by_id[one.passage.segment_id][1],
+            summary=known.get(one.passage.segment_id),
             point=(points or {}).get(one.passage.segment_id),
         )
         for one in found

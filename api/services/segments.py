@@ -18,12 +18,13 @@ from api.core.text.tokens import count_tokens
 from api.errors import InvalidRequest, NotFound
 from api.models.base import new_id, utc_now
 from api.models.dataset import ProcessRuleRow
-from api.models.document import ChildChunk, Document, Segment
+from api.models.document import SUMMARY, ChildChunk, Document, Segment
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import indexing
+from api.services import indexing, summaries
 from api.services.access import access_segment
 from api.services.documents import InvalidAction, check_mutable, open_document, to_rule
+from api.services.summary_rows import load_summaries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class SegmentText:
     keywords: tuple[str, ...] | None = None
     enabled: bool | None = None
     regenerate_child_chunks: bool = False
+    summary: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +51,10 @@ class SegmentFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentView:
-    """A segment with its children, in their order."""
+    """A segment with its summary and its children, in their order."""
 
     segment: Segment
+    summary: ChildChunk | None = None
     children: Sequence[ChildChunk] = field(default_factory=tuple)
 
 
@@ -93,17 +96,22 @@ def load_segments(
 
 
 def to_views(session: Session, document: Document, rows: Sequence[Segment]) -> list[SegmentView]:
-    """Return segments of one document with their children, in one statement."""
+    """Return segments of one document with what is shown beside them, in two statements at most."""
     children: dict[str, list[ChildChunk]] = {row.id: [] for row in rows}
     if document.doc_form == DocForm.HIERARCHICAL:
         found = session.scalars(
             select(ChildChunk)
-            .where(ChildChunk.tenant_id == document.tenant_id, ChildChunk.segment_id.in_(children))
+            .where(
+                ChildChunk.tenant_id == document.tenant_id,
+                ChildChunk.segment_id.in_(children),
+                ChildChunk.type != SUMMARY,
+            )
             .order_by(ChildChunk.position, ChildChunk.id)
         )
         for child in found:
             children[child.segment_id].append(child)
-    return [SegmentView(segment=row, children=children[row.id]) for row in rows]
+    known = load_summaries(session, rows)
+    return [SegmentView(segment=row, summary=known.get(row.id), children=children[row.id]) for row in rows]
 
 
 def open_for_change(session: Session, principal: Principal, dataset_id: str, document_id: str) -> Document:
@@ -152,6 +160,7 @@ def add_segments(
         )
     )
     rows = []
+    summary_status = summaries.status_of_new(session, document)
     for position, text in enumerate(texts, (last or 0) + 1):
         row = Segment(
             id=new_id(),
@@ -162,6 +171,7 @@ def add_segments(
             position=position,
             created_by=created_by,
             enabled=text.enabled is not False,
+            summary_status=summary_status,
         )
         _say(document, row, text)
         session.add(row)
@@ -194,8 +204,12 @@ def update_segment(
     is_regenerated = text.regenerate_child_chunks and document.doc_form == DocForm.HIERARCHICAL
     if is_regenerated:
         _regenerate(runtime, session, principal, document, row)
+    is_changed = is_regenerated or before != (row.hash, row.answer)
+    if text.summary is not None or before[0] != row.hash:
+        by = principal.id
+        is_changed |= summaries.follow_change(runtime, session, document, row, text.summary, by=by)
     session.flush()
-    if is_regenerated or before != (row.hash, row.answer):
+    if is_changed:
         indexing.reindex_segments(runtime, session, document, [row.id])
     return _page(session, document, [row])
 
@@ -285,7 +299,11 @@ def _regenerate(
 ) -> None:
     gone = session.scalars(
         delete(ChildChunk)
-        .where(ChildChunk.tenant_id == document.tenant_id, ChildChunk.segment_id == row.id)
+        .where(
+            ChildChunk.tenant_id == document.tenant_id,
+            ChildChunk.segment_id == row.id,
+            ChildChunk.type != SUMMARY,
+        )
         .returning(ChildChunk.id)
     ).all()
     indexing.remove_entries(runtime, session, document, gone)

@@ -1,7 +1,14 @@
 """Jobs that index documents, and that remove what was indexed."""
 
 from api.runtime import Runtime
-from api.services import dataset_purge, document_syncs, index_jobs, rebuild_jobs, segment_imports
+from api.services import (
+    dataset_purge,
+    document_syncs,
+    index_jobs,
+    rebuild_jobs,
+    segment_imports,
+    summary_jobs,
+)
 from api.services.jobs import Job, Lease
 from api.tasks.registry import task
 
@@ -22,6 +29,12 @@ def sync_document(runtime: Runtime, lease: Lease) -> None:
 def import_segments(runtime: Runtime, lease: Lease) -> None:
     """Make segments of a table's rows."""
     segment_imports.run_import(runtime, lease)
+
+
+@task(Job.SUMMARIZE_DOCUMENT, give_up=summary_jobs.give_up_summaries)
+def summarize_document(runtime: Runtime, lease: Lease) -> None:
+    """Have a model write the summaries a document waits for."""
+    summary_jobs.summarize_document(runtime, lease)
 
 
 @task(Job.FORGET_ENTRIES)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from api.core.ports import Queue
+
 MAKEFILE = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
 CLI = (Path(__file__).parents[2] / "api" / "cli.py").read_text(encoding="utf-8")
 VERBS = ("run", "test", "dev", "check", "fmt", "bench", "worker", "beat", "migrate", "env")
@@ -20,3 +22,7 @@ def test_every_command_the_makefile_calls_exists() -> None:
     plain = set(re.findall(r"@main\.command\(\)[\s\S]*?\ndef ([a-z_]+)\(", CLI))
 
     assert called <= named | plain
+
+
+def test_every_queue_is_served_by_a_worker() -> None:
+    assert set(re.findall(r"slipway\.([a-z]+)", MAKEFILE)) == {queue.value for queue in Queue}

@@ -19,7 +19,14 @@ from api.settings import Settings
 if TYPE_CHECKING:
     from api.backends.queue.embedded import Embedded
 
-PLACES: Mapping[Queue, int] = MappingProxyType({Queue.DEFAULT: 4, Queue.TITLES: 4, Queue.INDEXING: 2})
+PLACES: Mapping[Queue, int] = MappingProxyType(
+    {
+        Queue.DEFAULT: 4,
+        Queue.TITLES: 4,
+        Queue.INDEXING: 2,
+        Queue.SUMMARIES: 1,
+    }
+)
 """How many jobs of each queue run side by side."""
 MAX_WAITING = 100_000
 

@@ -109,6 +109,7 @@ RETRIEVER_RESOURCE = Model(
         "word_count": fields.Integer(nullable=True),
         "hit_count": fields.Integer(nullable=True),
         "index_node_hash": fields.String(nullable=True),
+        "summary": fields.String(nullable=True),
         "doc_metadata": fields.Raw(
             nullable=True, description="What another service tells of a passage it keeps."
         ),

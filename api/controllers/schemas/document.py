@@ -71,6 +71,7 @@ SETTINGS: dict[str, Check] = {
     "retrieval_model": Object(),
     "embedding_model": MODEL,
     "embedding_model_provider": MODEL,
+    "summary_index_setting": Object(),
 }
 
 
@@ -85,6 +86,7 @@ class SettingsIn:
     retrieval_model: JSONObject | None = None
     embedding_model: str | None = None
     embedding_model_provider: str | None = None
+    summary_index_setting: JSONObject | None = None
 
     @property
     def settings(self) -> DocumentSettings:
@@ -224,11 +226,17 @@ _FORM_HELP = {
     "retrieval_model": "A JSON object as text, taken over by a dataset that has none.",
     "embedding_model": "The workspace's own when absent.",
     "embedding_model_provider": "The provider of embedding_model.",
+    "summary_index_setting": "A JSON object as text, taken over by a dataset that has none.",
     "name": "That of the file when absent.",
     "indexing_technique": "Needed by the first document of a dataset.",
     "original_document_id": "The document that is replaced; it keeps its id.",
 }
-FORM_TYPES: dict[str, Check] = {**FORM_FIELDS, "process_rule": Text(), "retrieval_model": JSONText()}
+FORM_TYPES: dict[str, Check] = {
+    **FORM_FIELDS,
+    "process_rule": Text(),
+    "retrieval_model": JSONText(),
+    "summary_index_setting": JSONText(),
+}
 DOCUMENT_FORM = parser(
     *(form_field(name, check, help=_FORM_HELP[name]) for name, check in FORM_TYPES.items()),
     form_field("data", JSONText(Shape(optional=FORM_FIELDS)), help="The same fields as one JSON object."),

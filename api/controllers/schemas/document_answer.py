@@ -42,7 +42,7 @@ DOCUMENT_KEYS = {
     "hit_count": fields.Integer,
     "doc_form": fields.String(enum=list(DocForm)),
     "doc_metadata": fields.List(fields.Raw),
-    "summary_index_status": fields.String(nullable=True),
+    "summary_index_status": fields.String(nullable=True, description="SUMMARIZING, or null."),
     "need_summary": fields.Boolean,
 }
 DOCUMENT = Model("Document", DOCUMENT_KEYS)
@@ -163,8 +163,8 @@ def render_document(view: DocumentView) -> JSONObject:
         "hit_count": row.hit_count,
         "doc_form": row.doc_form,
         "doc_metadata": _render_metadata(view),
-        "summary_index_status": None,
-        "need_summary": False,
+        "summary_index_status": "SUMMARIZING" if view.is_summarizing else None,
+        "need_summary": view.needs_summaries,
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Object, Text, json_field, parser
-from api.controllers.schemas.segment import render_row
+from api.controllers.schemas.segment import CHUNK_MODEL, SEGMENT_MODEL, render_segment
 from api.core.ports import JSONObject
 from api.core.rag.retrieval_service import Point
 from api.services.retrieval import HitTest, Record
@@ -44,36 +44,7 @@ FOUND_DOCUMENT_MODEL = Model(
         "doc_metadata": fields.Raw(nullable=True),
     },
 )
-FOUND_SEGMENT_MODEL = Model(
-    "FoundSegment",
-    {
-        "id": fields.String,
-        "position": fields.Integer(description="From 1 within the document."),
-        "document_id": fields.String,
-        "content": fields.String,
-        "sign_content": fields.String,
-        "answer": fields.String(nullable=True),
-        "word_count": fields.Integer,
-        "tokens": fields.Integer,
-        "keywords": fields.List(fields.String),
-        "index_node_id": fields.String,
-        "index_node_hash": fields.String,
-        "hit_count": fields.Integer,
-        "enabled": fields.Boolean,
-        "disabled_at": fields.Integer(nullable=True),
-        "disabled_by": fields.String(nullable=True),
-        "status": fields.String,
-        "created_by": fields.String(nullable=True),
-        "created_at": fields.Integer,
-        "updated_at": fields.Integer,
-        "updated_by": fields.String(nullable=True),
-        "indexing_at": fields.Integer(nullable=True),
-        "completed_at": fields.Integer(nullable=True),
-        "error": fields.String(nullable=True),
-        "stopped_at": fields.Integer(nullable=True),
-        "document": fields.Nested(FOUND_DOCUMENT_MODEL),
-    },
-)
+FOUND_SEGMENT_MODEL = SEGMENT_MODEL.clone("FoundSegment", {"document": fields.Nested(FOUND_DOCUMENT_MODEL)})
 FOUND_CHILD_MODEL = Model(
     "FoundChildChunk",
     {"id": fields.String, "content": fields.String, "position": fields.Integer, "score": fields.Float},
@@ -101,6 +72,7 @@ HIT_TEST_MODEL = Model(
     {"query": fields.Nested(ASKED_MODEL), "records": fields.List(fields.Nested(RECORD_MODEL))},
 )
 MODELS = (
+    CHUNK_MODEL,
     FOUND_DOCUMENT_MODEL,
     FOUND_SEGMENT_MODEL,
     FOUND_CHILD_MODEL,
@@ -121,7 +93,7 @@ def render_hit_test(test: HitTest) -> JSONObject:
 def _render_record(record: Record) -> JSONObject:
     document = record.document
     return {
-        "segment": render_row(SegmentView(segment=record.segment))
+        "segment": render_segment(SegmentView(segment=record.segment, summary=record.summary))
         | {
             "document": {
                 "id": document.id,
@@ -143,7 +115,7 @@ def _render_record(record: Record) -> JSONObject:
         "score": record.found.score,
         "tsne_position": _render_point(record.point),
         "files": [],
-        "summary": None,
+        "summary": record.summary.content if record.summary else None,
     }
 
 

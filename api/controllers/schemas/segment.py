@@ -34,6 +34,7 @@ CHANGES: dict[str, Check] = {
     "keywords": KEYWORDS,
     "enabled": Boolean(),
     "regenerate_child_chunks": Boolean(),
+    "summary": Text(),
 }
 NEW: dict[str, Check] = {"answer": Text(), "keywords": KEYWORDS, "enabled": Boolean()}
 
@@ -143,6 +144,7 @@ SEGMENT_EDIT = parser(
     json_field("answer", Text(), nullable=True),
     json_field("keywords", KEYWORDS, nullable=True),
     json_field("regenerate_child_chunks", Boolean()),
+    json_field("summary", Text(), nullable=True, help="Blank takes it away."),
 )
 CHUNK_LIST = parser(*page_fields(20), query_field("keyword", Text()))
 CHUNK_LIST_CAPPED = parser(*capped_page_fields(), query_field("keyword", Text()))
@@ -232,16 +234,7 @@ MODELS = (
 
 
 def render_segment(view: SegmentView) -> JSONObject:
-    """Return a segment with its children."""
-    return render_row(view) | {
-        "child_chunks": [render_chunk(ChildChunkView(chunk=child)) for child in view.children],
-        "attachments": [],
-        "summary": None,
-    }
-
-
-def render_row(view: SegmentView) -> JSONObject:
-    """Return a segment without its children, as searches show it too."""
+    """Return a segment with its summary and its children."""
     row = view.segment
     return {
         "id": row.id,
@@ -268,6 +261,9 @@ def render_row(view: SegmentView) -> JSONObject:
         "completed_at": to_unix(row.completed_at),
         "error": row.error,
         "stopped_at": None,
+        "child_chunks": [render_chunk(ChildChunkView(chunk=child)) for child in view.children],
+        "attachments": [],
+        "summary": view.summary.content if view.summary else None,
     }
 
 

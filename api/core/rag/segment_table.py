@@ -8,22 +8,24 @@ from collections.abc import Sequence
 from api.core.rag.csv_rows import read_rows
 from api.errors import InvalidRequest
 
-_TITLES = frozenset({
-    "content",
-    "segment content",
-    "segment",
-    "segments",
-    "chunk content",
-    "chunk",
-    "chunks",
-    "text",
-    "内容",
-    "內容",
-    "分段",
-    "分段内容",
-    "分段內容",
-    "文本",
-})
+_TITLES = frozenset(
+    {
+        "content",
+        "segment content",
+        "segment",
+        "segments",
+        "chunk content",
+        "chunk",
+        "chunks",
+        "text",
+        "内容",
+        "內容",
+        "分段",
+        "分段内容",
+        "分段內容",
+        "文本",
+    }
+)
 
 
 def parse_segments_csv(text: str) -> list[str]:

@@ -147,6 +147,7 @@ def test_app_answers_from_a_dataset_of_another_service_and_cites_it(world: World
         "word_count": None,
         "hit_count": None,
         "index_node_hash": None,
+        "summary": None,
         "doc_metadata": {"page": 3, "document_id": "b-7"},
     }
     assert THEIRS in world.script.requests[0].messages[0].text
