@@ -117,6 +117,22 @@ def make_pdf(*lines: str, password: str = "") -> bytes:
     return saved(writer.write)
 
 
+def make_pages(*pages: str | None) -> bytes:
+    """A PDF of pages with one line each; None is a page whose content is packed in a way nobody knows."""
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.generic import NameObject, StreamObject
+
+    writer = PdfWriter()
+    for text in pages:
+        writer.append(PdfReader(io.BytesIO(make_pdf(text or "x") + b"startxref\n0\n%%EOF\n")))
+        if text is None:
+            content = StreamObject()
+            content[NameObject("/Filter")] = NameObject("/NobodyKnows")
+            content.set_data(b"x")
+            writer.pages[-1][NameObject("/Contents")] = writer._add_object(content)  # no public way
+    return saved(writer.write)
+
+
 def make_doc(*pieces: str, version: int = 0xC1, flags: int = 0x0200) -> bytes:
     """A Word 97 document; pieces of one byte a character where Windows-1252 has all of them."""
     stream = bytearray(0x400)

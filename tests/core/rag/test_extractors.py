@@ -32,6 +32,17 @@ def test_code_keeps_its_indentation() -> None:
     assert read(b"def f():\n    return 1\n", "py") == "def f():\n    return 1"
 
 
+def test_pdf_tells_which_pages_cannot_be_read_and_gives_the_others() -> None:
+    content = documents.make_pages("One", None, "Three", None, None, "Six")
+    assert read(content, "pdf").split("\n\n") == [
+        "One",
+        "[Page 2 could not be read.]",
+        "Three",
+        "[Pages 4 to 5 could not be read.]",
+        "Six",
+    ]
+
+
 def test_pdf_gives_its_lines() -> None:
     assert read(documents.make_pdf("Hello world", "second line"), "pdf") == "Hello world\nsecond line"
 

@@ -155,6 +155,10 @@ def test_pdf_of_pictures_is_refused_with_what_to_do() -> None:
     assert "OCR" in refusal(documents.make_pdf(), "pdf")
 
 
+def test_pdf_without_a_page_that_can_be_read_is_refused() -> None:
+    assert "No page" in refusal(documents.make_pages(None, None), "pdf")
+
+
 def test_extension_nobody_reads_is_refused() -> None:
     assert "'exe'" in refusal(b"MZ", "exe")
 

@@ -1,9 +1,7 @@
 """Documents nobody here wrote, where they are at hand: text or a reason, and the words that were expected."""
 
-import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,8 @@ from api.core.ports import Cancel
 from api.core.rag.extraction import ExtractionFailed
 from tests.conftest import make_settings
 from tests.core.rag.documents import read
+from tests.real_documents import DOCS, KINDS, Real, load_documents
 
-DOCS = Path(__file__).parents[4] / "shared/data/docs"
 MIN_RECALL = 0.95
 MEASURED = ("pdf", "docx", "html", "xlsx", "pptx", "txt")
 # Chinese and Japanese have no spaces: there a character counts as a word.
@@ -24,31 +22,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # libraries complain about the documents of others
     pytest.mark.skipif(not DOCS.exists(), reason="the real documents are not beside this repository"),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Real:
-    """One document of the manifest."""
-
-    path: Path
-    extension: str
-    expect: str
-    reference: Path | None
-
-
-def load_documents(kind: str) -> list[Real]:
-    manifest = DOCS / "manifest.jsonl"
-    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
-    return [
-        Real(
-            path=DOCS / row["file"],
-            extension=row["file"].rpartition(".")[2],
-            expect=row["expect"],
-            reference=DOCS / row["reference"] if row["reference"] else None,
-        )
-        for row in rows
-        if row["kind"] == kind
-    ]
 
 
 def words(text: str) -> Counter[str]:
@@ -69,9 +42,7 @@ def outcome(document: Real) -> tuple[str, str]:
         return "", failed.message
 
 
-@pytest.mark.parametrize(
-    "kind", [*MEASURED, "csv", "doc", "eml", "epub", "json", "md", "msg", "xls", "xml", "odt", "rst"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_real_documents_end_with_text_or_a_reason(kind: str) -> None:
     outcomes = {document: outcome(document) for document in load_documents(kind)}
     silent = [document.path.name for document, (text, reason) in outcomes.items() if not text and not reason]
