@@ -2,11 +2,13 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[3] / "shared/data/retrieval"
+FOLDER = Path(os.environ.get("BENCH_DATA") or Path(__file__).parents[3] / "shared/data/retrieval")
+"""Where the sets are, if they are: beside this repository, or where BENCH_DATA says."""
 
 BASELINES = {
     "scifact-train-2500": 0.741,

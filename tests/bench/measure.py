@@ -2,13 +2,16 @@
 
 import os
 import resource
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PROC = Path("/proc")
+SAMPLE_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,11 @@ class Used:
 
 
 class Watch:
-    """Measures from its making to ``read``; processes that were not there then are not counted."""
+    """Measures from its making to ``read``.
+
+    Of processes that were not there then, those are counted that have ended
+    and were waited for by one that was.
+    """
 
     def __init__(self, pids: Iterable[int]) -> None:
         self._pids = tuple(pids)
@@ -50,14 +57,41 @@ def tree(root: int) -> tuple[int, ...]:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    """Return the CPU seconds processes have used, user and system; one that is gone counts nothing."""
-    return sum(int(field) for pid in pids for field in _stat(pid)[11:13]) / TICKS_PER_S
+    """Return the CPU seconds processes have used, user and system, with children of theirs that have ended.
+
+    One that is gone counts nothing.
+    """
+    return sum(int(field) for pid in pids for field in _stat(pid)[11:15]) / TICKS_PER_S
 
 
 def pss_mb(pids: Iterable[int]) -> float:
     """Return the memory of processes, a page that several share divided among them."""
     found = (line for pid in pids for line in _lines(pid, "smaps_rollup") if line.startswith("Pss:"))
     return sum(int(line.split()[1]) for line in found) * 1024 / 1e6
+
+
+class MemoryPeak:
+    """Samples the memory of a process and its descendants, ten times a second, while its block runs."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._is_over = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self.mb = 0.0
+
+    def __enter__(self) -> Self:
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._sampler.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.mb = max(self.mb, pss_mb(tree(self._pid)))
+            if self._is_over.wait(SAMPLE_EVERY_S):
+                return
 
 
 def machine_cpu_s() -> float:
@@ -80,7 +114,7 @@ def _all_pids() -> list[int]:
 def _stat(pid: int) -> list[str]:
     """Return the fields of a process's stat from its state on; as many zeros when it is gone."""
     lines = _lines(pid, "stat")
-    return lines[0].rpartition(")")[2].split() if lines else ["0"] * 13
+    return lines[0].rpartition(")")[2].split() if lines else ["0"] * 15
 
 
 def _lines(pid: int, name: str) -> list[str]:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUNICORN = str(Path(sys.executable).with_name("gunicorn"))
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
+RUN_TIMEOUT_S = 300.0
 POLL_S = 0.01
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
@@ -64,7 +65,7 @@ def serving(
             _stop(process)
 
 
-def run(command: Sequence[str], env: Mapping[str, str]) -> str:
+def run(command: Sequence[str], env: Mapping[str, str], timeout_s: float = RUN_TIMEOUT_S) -> str:
     """Run a command to its end and return what it printed; raises NotStarted with what went wrong."""
     done = subprocess.run(
         command,
@@ -72,7 +73,7 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> str:
         env=_environment(env),
         capture_output=True,
         text=True,
-        timeout=START_TIMEOUT_S * 5,
+        timeout=timeout_s,
         check=False,
     )
     if done.returncode:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tests.bench.corpora import BASELINES
 from tests.bench.scenarios import Bench, Scenario
 
 FLOOR = "floor"
@@ -104,6 +105,21 @@ SCENARIO_ROWS: dict[str, tuple[Row, ...]] = {
         Row(title="first event p95 (ms)", figure="first_p95_ms"),
         *_cpu()[:1],
     ),
+    "retrieve1": (
+        Row(title="p50 (ms)", figure="p50_ms", at_most=8),
+        Row(title="p95 (ms)", figure="p95_ms"),
+        *_cpu(at_most=4)[:1],
+        DB_CPU,
+        NO_ERRORS,
+    ),
+    "retrieve10": (
+        Row(title="requests/s", figure="rps", form="{:.0f}", at_least=250),
+        Row(title="p50 (ms)", figure="p50_ms"),
+        *_cpu(at_most=4)[:1],
+        DB_CPU,
+        CONNECTIONS,
+        NO_ERRORS,
+    ),
 }
 STATEMENT_ROWS = tuple(
     Row(title=title, figure=figure, form="{:.0f}", at_most=at_most)
@@ -120,6 +136,73 @@ STATEMENT_ROWS = tuple(
         ("GET /messages, 20 a page", "history", 6),
     )
 )
+KNOWLEDGE_ROWS: dict[str, tuple[str, tuple[Row, ...]]] = {
+    "index": (
+        "index 1 MB of text, embedding without delay",
+        (
+            Row(title="chunks", figure="chunks", form="{:.0f}"),
+            Row(title="chunks/s", figure="chunks_s", form="{:.0f}", at_least=600),
+            Row(title="CPU ms a chunk", figure="cpu_ms", form="{:.2f}", at_most=1.2),
+            Row(title="CPU ms a chunk of PostgreSQL's backends", figure="db_cpu_ms", form="{:.2f}"),
+            Row(title="peak memory above idle (MB)", figure="grown_mb", form="{:.0f}", at_most=300),
+        ),
+    ),
+    "pdf": (
+        "chat's first event, 1 client, while a large PDF is indexed",
+        (
+            Row(title="p50 before (ms)", figure="p50_before_ms"),
+            Row(title="p50 (ms)", figure="p50_ms"),
+            Row(title="p50, over that before", figure="p50_x", form="{:.2f}", at_most=2),
+            Row(title="p95 before (ms)", figure="p95_before_ms"),
+            Row(title="p95 (ms)", figure="p95_ms"),
+            Row(title="p95, over that before", figure="p95_x", form="{:.2f}", at_most=2),
+            Row(title="messages meanwhile", figure="asked", form="{:.0f}"),
+            Row(title="chunks", figure="chunks", form="{:.0f}"),
+            Row(title="from upload to completed (s)", figure="index_s"),
+            Row(title="peak memory above idle (MB)", figure="grown_mb", form="{:.0f}"),
+            NO_ERRORS,
+        ),
+    ),
+}
+
+
+def _search_rows(store: str = "") -> Iterator[Row]:
+    """Yield the rows of searches in one store of vectors, whose figures begin with its name."""
+    prefix = f"{store}_" if store else ""
+    beside = f", {store}" if store else ""
+    for size, p95_ms in (("small", 5), ("large", 30)):
+        title, figure = f"{size}{beside}", f"{prefix}{size}"
+        yield Row(title=f"{title}, chunks", figure=f"{figure}_chunks", form="{:.0f}")
+        yield Row(title=f"{title}, p50 (ms)", figure=f"{figure}_p50_ms")
+        yield Row(title=f"{title}, p95 (ms)", figure=f"{figure}_p95_ms", at_most=p95_ms)
+        yield Row(title=f"{title}, CPU ms a search", figure=f"{figure}_cpu_ms")
+        yield Row(title=f"{title} in 14 datasets, p50 (ms)", figure=f"{figure}_parts_p50_ms")
+        yield Row(
+            title=f"{title} in 14, p50 over that of one",
+            figure=f"{figure}_parts_x",
+            form="{:.2f}",
+            at_most=1.5,
+        )
+
+
+def _quality_rows() -> Iterator[Row]:
+    for name, baseline in BASELINES.items():
+        for method in ("full_text", "semantic", "hybrid"):
+            figure, form = f"{name}_{method}", "{:.4f}"
+            least = round(baseline - 0.01, 3) if method == "full_text" else None
+            yield Row(title=f"{name}, {method}, nDCG@10", figure=f"{figure}_ndcg", form=form, at_least=least)
+            yield Row(title=f"{name}, {method}, recall@10", figure=f"{figure}_recall", form=form)
+        title = f"{name}, hybrid above its better part"
+        yield Row(title=title, figure=f"{name}_gain", form="{:+.4f}", at_least=0)
+    yield Row(title="xquad, hybrid, zh above en", figure="zh_gain", form="{:+.4f}", at_least=0)
+
+
+KNOWLEDGE_ROWS["search"] = (
+    "hybrid search of the services, without embedding call",
+    (*_search_rows(), *_search_rows("pgvector")),
+)
+KNOWLEDGE_ROWS["quality"] = ("found of what is known to answer", tuple(_quality_rows()))
+
 WIDTHS = (48, 10, 20, 20, 14)
 
 
@@ -127,12 +210,11 @@ def render(bench: Bench, loads: Sequence[Scenario], subjects: Sequence[str]) -> 
     """Yield the table's lines; ``subjects`` are the databases, the floor aside."""
     yield _line("", FLOOR, *subjects, *[""] * (2 - len(subjects)), "target")
     for name, title, rows in _sections(loads):
-        yield ""
-        yield title
-        for row in rows:
-            cells = _cells(bench, name, row, subjects)
-            if any(cells):
-                yield _line(f"  {row.title}", *cells, row.target)
+        shown = [(row, cells) for row in rows if any(cells := _cells(bench, name, row, subjects))]
+        if shown:
+            yield from ("", title)
+        for row, cells in shown:
+            yield _line(f"  {row.title}", *cells, row.target)
     doubts = list(bench.doubts())
     if doubts:
         yield from ("", "Doubts", *(f"  {reason}" for reason in doubts))
@@ -142,6 +224,8 @@ def _sections(loads: Sequence[Scenario]) -> Iterator[tuple[str, str, tuple[Row, 
     yield "start", "start and memory", START_ROWS
     for load in loads:
         yield load.name, load.title, SCENARIO_ROWS[load.name]
+    for name, (title, rows) in KNOWLEDGE_ROWS.items():
+        yield name, title, rows
     yield "statements", "SQL statements, counted at the driver", STATEMENT_ROWS
 
 

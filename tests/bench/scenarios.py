@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 from tests.bench import measure
 from tests.bench.databases import Database
+from tests.bench.library import HYBRID, Library
 from tests.bench.load import Load, Outcome, quantile, request, run_load
 from tests.bench.measure import Watch
 from tests.bench.processes import Server
+from tests.bench.texts import make_query
 from tests.bench.workspace import (
     BLOCKING_MODEL,
     STREAMING_MODEL,
@@ -34,12 +36,17 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Something to measure: the floor (without database and workspace), or Slipway on a database."""
+    """Something to measure: the floor (without database and workspace), or Slipway on a database.
+
+    There is a library where knowledge is measured; ``fresh_mb`` is the memory before it was made.
+    """
 
     name: str
     server: Server
     database: Database | None = None
     workspace: Workspace | None = None
+    library: Library | None = None
+    fresh_mb: float = 0.0
 
     def key(self, model: str) -> str:
         """Return the bearer token that leads to a model."""
@@ -132,12 +139,22 @@ def scenarios(*, is_quick: bool) -> tuple[Scenario, ...]:
         Scenario(
             name="first",
             title="first event, 1 client, model without delay",
-            load=lambda subject: _first_event(subject, count(120), is_continued=False),
+            load=lambda subject: first_event(subject, count(120), is_continued=False),
         ),
         Scenario(
             name="first200",
             title="the same in a conversation of 200 messages",
-            load=lambda subject: _first_event(subject, count(120), is_continued=True),
+            load=lambda subject: first_event(subject, count(120), is_continued=True),
+        ),
+        Scenario(
+            name="retrieve1",
+            title="retrieve, hybrid, 2,160 chunks, 1 client",
+            load=lambda subject: _retrieve(subject, 1, count(400)),
+        ),
+        Scenario(
+            name="retrieve10",
+            title="the same, 10 clients",
+            load=lambda subject: _retrieve(subject, 10, count(1200)),
         ),
     )
 
@@ -148,7 +165,7 @@ def measure_scenario(bench: Bench, scenario: Scenario, subject: Subject) -> None
     if load is None:
         return
     pids = subject.server.pids
-    others = _wait_until_quiet(pids)
+    others = wait_until_quiet(pids)
     bench.busy_cores.append(others)
     database_s = subject.database.cpu_s() if subject.database else 0.0
     with _most_connections(subject) as connections:
@@ -156,7 +173,7 @@ def measure_scenario(bench: Bench, scenario: Scenario, subject: Subject) -> None
         outcome = run_load(subject.server.port, load)
         used = watch.read()
         if scenario.drains:
-            _wait_until_quiet(pids)
+            wait_until_quiet(pids)
         cpu_s = watch.read().cpu_s
     figures = _figures(outcome, cpu_s)
     if subject.database:
@@ -197,7 +214,8 @@ def _streaming(subject: Subject, clients: int, requests: int) -> Load:
     return Load(clients=clients, requests=requests, payload=payload, messages=100)
 
 
-def _first_event(subject: Subject, requests: int, *, is_continued: bool) -> Load | None:
+def first_event(subject: Subject, requests: int, *, is_continued: bool) -> Load | None:
+    """Return a load of streamed answers, one at a time, by a model that does not make anybody wait."""
     conversation_id = subject.workspace.conversation_id if subject.workspace and is_continued else ""
     if is_continued and not conversation_id:
         return None
@@ -223,8 +241,20 @@ def _history(subject: Subject, clients: int, requests: int) -> Load | None:
     return Load(clients=clients, requests=requests, payload=lambda _: sent)
 
 
-def _post(key: str, body: Mapping[str, object]) -> bytes:
-    return request("POST", CHAT, key, json.dumps(body).encode())
+def _retrieve(subject: Subject, clients: int, requests: int) -> Load | None:
+    library = subject.library
+    if library is None:
+        return None
+    path = f"/v1/datasets/{library.dataset_id}/retrieve"
+
+    def payload(number: int) -> bytes:
+        return _post(library.key, {"query": make_query(number), "retrieval_model": HYBRID}, path)
+
+    return Load(clients=clients, requests=requests, payload=payload)
+
+
+def _post(key: str, body: Mapping[str, object], path: str = CHAT) -> bytes:
+    return request("POST", path, key, json.dumps(body).encode())
 
 
 def _figures(outcome: Outcome, cpu_s: float) -> Figures:
@@ -254,7 +284,7 @@ def _judge_run(
         bench.faults.append(f"{where}: {outcome.errors} errors, the first: {outcome.sample}")
 
 
-def _wait_until_quiet(pids: tuple[int, ...]) -> float:
+def wait_until_quiet(pids: tuple[int, ...]) -> float:
     """Wait until processes use next to no CPU, at most 30 s; return how many cores others keep busy."""
     deadline = time.monotonic() + QUIET_TIMEOUT_S
     while True:

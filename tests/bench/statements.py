@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -30,7 +31,7 @@ SETTLE_S = 0.2
 
 def count_all(flask: Flask, upstream_url: str) -> dict[str, list[str]]:
     """Return the statements of everything that has a target, each in a process that is warm."""
-    workspace = set_up(_test_call(flask), upstream_url, model=SLOW_MODEL, messages=MESSAGES)
+    workspace = set_up(client_call(flask), upstream_url, model=SLOW_MODEL, messages=MESSAGES)
     _count_message(flask, workspace, question(0, mode="streaming"))
     found: dict[str, list[str]] = {}
     asked = {
@@ -83,15 +84,15 @@ def _engine(flask: Flask) -> Engine:
 
 
 @contextmanager
-def _program(data_dir: Path, database_url: str, redis_url: str) -> Iterator[Flask]:
-    """Give the program on an empty database."""
+def program(data_dir: Path, database_url: str, **values: Any) -> Iterator[Flask]:
+    """Give the program on an empty database; ``values`` are settings besides."""
     settings = Settings(
         _env_file=None,
         data_dir=data_dir,
         database_url=database_url,
-        redis_url=redis_url,
         rate_limits="off",
         log_level="ERROR",
+        **values,
     )
     flask = create_app(settings)
     install_migrations(flask)
@@ -101,7 +102,9 @@ def _program(data_dir: Path, database_url: str, redis_url: str) -> Iterator[Flas
     _engine(flask).dispose()
 
 
-def _test_call(flask: Flask) -> Call:
+def client_call(flask: Flask) -> Call:
+    """Return a Call that goes to the program's test client."""
+
     def call(method: str, path: str, headers: Mapping[str, str], body: object) -> tuple[int, Answer]:
         answer = flask.test_client().open(path, method=method, headers=headers, json=body)
         return answer.status_code, answer.get_json()
@@ -117,7 +120,7 @@ def main() -> None:
     arguments.add_argument("--database-url", default="")
     arguments.add_argument("--redis-url", default="")
     given = arguments.parse_args()
-    with _program(given.data_dir, given.database_url, given.redis_url) as flask:
+    with program(given.data_dir, given.database_url, redis_url=given.redis_url) as flask:
         found = count_all(flask, given.upstream)
     sys.stdout.write(json.dumps(found))
 

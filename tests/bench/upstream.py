@@ -1,19 +1,25 @@
-"""A scripted model server on the OpenAI chat wire, quick enough never to be what is measured.
+"""A scripted model server on the OpenAI wire, quick enough never to be what is measured.
 
-The model's name is its script: ``bench-100t-10ms`` streams 100 tokens, 10 ms
-apart, the first one 10 ms after the call. ``GET /stats`` tells how late the
-server's own timers ran.
+A chat model's name is its script: ``bench-100t-10ms`` streams 100 tokens, 10 ms
+apart, the first one 10 ms after the call. Embeddings come at once: a text has
+one of ``VECTORS`` made beforehand. ``GET /stats`` tells how late the server's
+own timers ran.
 """
 
 import argparse
 import asyncio
 import json
+import math
+import random
 import re
+import zlib
 from functools import lru_cache
 from typing import Any
 
 SCRIPT = re.compile(r"bench-(\d+)t-(\d+)ms")
 DEFAULT_SCRIPT = (20, 0.0)
+DIMENSIONS = 384
+VECTORS = 1024
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
@@ -57,6 +63,27 @@ def whole_of(model: str, count: int) -> bytes:
     return _to_json(
         {"id": "chatcmpl-bench", "model": model, "choices": [choice], "usage": _usage(count)},
     )
+
+
+def embeddings_of(model: str, texts: list[str]) -> bytes:
+    """Return a vector for each text, the same one for the same text."""
+    entries = b",".join(
+        b'{"object":"embedding","index":%d,"embedding":%s}'
+        % (index, _vector(zlib.crc32(text.encode("utf-8", "replace")) % VECTORS))
+        for index, text in enumerate(texts)
+    )
+    usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+    rest = _to_json({"object": "list", "model": model, "usage": usage})
+    return b'%s,"data":[%s]}' % (rest[:-1], entries)
+
+
+@lru_cache(maxsize=VECTORS)
+def _vector(number: int) -> bytes:
+    """Return a vector of unit length, written as a server with floats of 32 bits would."""
+    chance = random.Random(number)
+    raw = [chance.gauss(0, 1) for _ in range(DIMENSIONS)]
+    length = math.hypot(*raw)
+    return _to_json([round(value / length, 9) for value in raw])
 
 
 def _frame(model: str, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
@@ -119,6 +146,9 @@ class Caller(asyncio.Protocol):
     def _answer(self, path: bytes, body: bytes) -> None:
         if path.endswith(b"/chat/completions"):
             self._chat(json.loads(body))
+        elif path.endswith(b"/embeddings"):
+            asked = json.loads(body)
+            self._send_json(embeddings_of(asked["model"], asked["input"]))
         elif path.endswith(b"/models"):
             self._send_json(_to_json({"object": "list", "data": []}))
         else:
@@ -159,6 +189,8 @@ class Caller(asyncio.Protocol):
 async def serve(port: int) -> None:
     """Serve on loopback until the process is ended."""
     stats = Stats()
+    for number in range(VECTORS):
+        _vector(number)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Caller(stats), "127.0.0.1", port, backlog=1024)
     await server.serve_forever()

@@ -40,18 +40,18 @@ def set_up(
 ) -> Workspace:
     """Make an owner, a provider, 30 apps, a key for each model and a long conversation with one of them."""
     owner = {"email": EMAIL, "name": "Bench", "password": PASSWORD}
-    _do(call, "POST", "/console/api/setup", None, owner)
-    login = _do(call, "POST", "/console/api/login", None, {"email": EMAIL, "password": PASSWORD})
+    do(call, "POST", "/console/api/setup", None, owner)
+    login = do(call, "POST", "/console/api/login", None, {"email": EMAIL, "password": PASSWORD})
     token = login["data"]["access_token"]
     credentials = {"endpoint_url": f"{upstream_url}/v1", "api_key": "bench"}
     path = "/console/api/workspaces/current/model-providers/openai_api_compatible/credentials"
-    _do(call, "POST", path, token, {"credentials": credentials})
+    do(call, "POST", path, token, {"credentials": credentials})
     apps = [_make_app(call, token, f"App {number}") for number in range(LISTED_APPS)]
     keys = {name: _make_key(call, token, app_id, name) for name, app_id in zip(MODELS, apps, strict=False)}
     conversation_id = ""
     for number in range(messages):
         asked = question(number, conversation_id=conversation_id)
-        told = _do(call, "POST", "/v1/chat-messages", keys[model], asked)
+        told = do(call, "POST", "/v1/chat-messages", keys[model], asked)
         conversation_id = told["conversation_id"]
     return Workspace(keys=keys, console_token=token, conversation_id=conversation_id)
 
@@ -87,7 +87,8 @@ def http_call(port: int) -> Call:
     return call
 
 
-def _do(call: Call, method: str, path: str, token: str | None, body: object) -> Answer:
+def do(call: Call, method: str, path: str, token: str | None, body: object) -> Answer:
+    """Return what a call answers; raises Refused where it is not 200 or 201."""
     status, answer = call(method, path, {"Authorization": f"Bearer {token}"} if token else {}, body)
     if status not in (200, 201):
         raise Refused(f"{method} {path} answered {status}: {answer}")
@@ -95,7 +96,7 @@ def _do(call: Call, method: str, path: str, token: str | None, body: object) -> 
 
 
 def _make_app(call: Call, token: str, name: str) -> str:
-    return str(_do(call, "POST", "/console/api/apps", token, {"name": name, "mode": "chat"})["id"])
+    return str(do(call, "POST", "/console/api/apps", token, {"name": name, "mode": "chat"})["id"])
 
 
 def _make_key(call: Call, token: str, app_id: str, model: str) -> str:
@@ -108,5 +109,5 @@ def _make_key(call: Call, token: str, app_id: str, model: str) -> str:
         },
         "pre_prompt": "Answer in short.",
     }
-    _do(call, "POST", f"/console/api/apps/{app_id}/model-config", token, config)
-    return str(_do(call, "POST", f"/console/api/apps/{app_id}/api-keys", token, {"name": "bench"})["token"])
+    do(call, "POST", f"/console/api/apps/{app_id}/model-config", token, config)
+    return str(do(call, "POST", f"/console/api/apps/{app_id}/api-keys", token, {"name": "bench"})["token"])
