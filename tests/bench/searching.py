@@ -181,9 +181,7 @@ def _to_segment(document_id: str, position: int, text: str) -> NewSegment:
 def _ask(runtime: Runtime, dataset_ids: list[str]) -> Ask:
     models = Ready()
     with runtime.reading() as session:
-        tenant_id = session.get_one(Dataset, dataset_ids[0]).tenant_id
-        searched = retrieval.load_searched(session, tenant_id, dataset_ids)
-    assert len(searched) == len(dataset_ids)
+        searched = [retrieval.to_searched(session.get_one(Dataset, each)) for each in dataset_ids]
 
     def ask(number: int) -> object:
         found = retrieval.search(runtime, models, searched, make_query(number), SETTINGS, Cancel(TIMEOUT_S))
