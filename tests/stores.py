@@ -41,6 +41,9 @@ class MemoryStore(Generic[E]):
     def ids(self, collection: str) -> Iterator[str]:
         yield from self.entries.get(collection, {})
 
+    def known(self, collection: str, ids: Collection[str]) -> set[str]:
+        return set(self.entries.get(collection, {})) & set(ids)
+
     def collections(self) -> Iterator[str]:
         yield from self.entries
 

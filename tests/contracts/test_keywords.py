@@ -325,6 +325,31 @@ def test_keywords_ids_are_those_of_every_entry(index: KeywordIndex, collection: 
     assert sorted(index.ids(collection)) == sorted(entry.id for entry in entries)
 
 
+def test_keywords_known_tells_which_ids_have_an_entry(index: KeywordIndex, collection: str) -> None:
+    entries = make_entries(*["the"] * 1_200)
+    index.upsert(collection, entries)
+    other = make_entry("other")
+    index.upsert(new_id(), [other])
+    ids = [entry.id for entry in entries]
+    index.delete(collection, ids=ids[:3])
+
+    assert index.known(collection, [*ids, other.id]) == set(ids[3:])
+    assert index.known(collection, []) == index.known(new_id(), ids[:2]) == set()
+
+
+def test_keywords_ids_may_be_removed_while_they_are_read(index: KeywordIndex, collection: str) -> None:
+    entries = make_entries(*["the"] * 1_100)
+    index.upsert(collection, entries)
+    seen = []
+
+    for entry_id in index.ids(collection):
+        seen.append(entry_id)
+        if len(seen) % 100 == 0:
+            index.delete(collection, ids=seen[-100:])
+
+    assert sorted(seen) == sorted(entry.id for entry in entries)
+
+
 # -- transactions --------------------------------------------------------------------------------
 
 

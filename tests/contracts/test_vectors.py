@@ -288,8 +288,30 @@ def test_vectors_are_read_back_at_unit_length(store: VectorStore, collection: st
         assert list(read[entry.id]) == pytest.approx(entry.vector, abs=1e-7)
 
 
+def test_known_tells_which_ids_have_an_entry(store: VectorStore, collection: str) -> None:
+    entries = make_entries(1_200)
+    store.upsert(collection, entries)
+    ids = [entry.id for entry in entries]
+    store.delete(collection, ids=ids[:3])
+    assert store.known(collection, [*ids, new_id()]) == set(ids[3:])
+
+
+def test_ids_may_be_removed_while_they_are_read(store: VectorStore, collection: str) -> None:
+    entries = make_entries(600)
+    store.upsert(collection, entries)
+    seen = []
+    for entry_id in store.ids(collection):
+        seen.append(entry_id)
+        if len(seen) % 100 == 0:
+            store.delete(collection, ids=seen[-100:])
+    assert sorted(seen) == sorted(entry.id for entry in entries)
+    assert list(store.ids(collection)) == []
+
+
 def test_reading_what_does_not_exist_gives_nothing(store: VectorStore, collection: str) -> None:
     store.upsert(collection, make_entries(1))
+    assert store.known(collection, []) == set()
+    assert store.known(new_id(), [new_id()]) == set()
     assert store.vectors(collection, []) == {}
     assert store.vectors(new_id(), [new_id()]) == {}
     assert list(store.ids(new_id())) == []

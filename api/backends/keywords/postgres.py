@@ -160,6 +160,10 @@ class Backend:
         """Yield the id of every entry; see KeywordIndex."""
         return tables.iterate_ids(self._sessions, collection)
 
+    def known(self, collection: str, ids: Collection[str]) -> set[str]:
+        """Return those of ``ids`` that have an entry; see KeywordIndex."""
+        return tables.find_known(self._sessions, collection, ids)
+
     def collections(self) -> Iterator[str]:
         """Yield the names of all collections; see KeywordIndex."""
         return tables.iterate_collections(self._sessions)

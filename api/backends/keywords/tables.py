@@ -130,6 +130,18 @@ def iterate_ids(sessions: sessionmaker[Session], collection: str) -> Iterator[st
         last = ids[-1]
 
 
+def find_known(sessions: sessionmaker[Session], collection: str, ids: Collection[str]) -> set[str]:
+    """Return those of ``ids`` that a collection has an entry of."""
+    wanted = list(ids)
+    found: set[str] = set()
+    with reading(sessions) as session:
+        scope = find_scope(session, collection)
+        for start in range(0, len(wanted), PAGE_ROWS):
+            some = ENTRIES.c.id.in_(wanted[start : start + PAGE_ROWS])
+            found |= set(session.scalars(select(ENTRIES.c.id).where(ENTRIES.c.scope == scope, some)))
+    return found
+
+
 def iterate_collections(sessions: sessionmaker[Session]) -> Iterator[str]:
     """Yield the names of all collections."""
     with reading(sessions) as session:

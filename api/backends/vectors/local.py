@@ -154,6 +154,15 @@ class Backend:
         """Yield the id of every entry, in their order."""
         return self._pages(ENTRIES.c.id, ENTRIES.c.collection_id == collection)
 
+    def known(self, collection: str, ids: Collection[str]) -> set[str]:
+        """Return those of ``ids`` that have an entry."""
+        wanted = select(ENTRIES.c.id).where(ENTRIES.c.collection_id == collection)
+        found: set[str] = set()
+        with _faults_told(), self._sessions() as session:
+            for some in _slices(list(ids), IDS_AT_ONCE):
+                found |= set(session.scalars(wanted.where(ENTRIES.c.id.in_(some))))
+        return found
+
     def vectors(self, collection: str, ids: Collection[str]) -> dict[str, Sequence[float]]:
         """Return the stored vectors of those of ``ids`` that are there."""
         found: dict[str, Sequence[float]] = {}

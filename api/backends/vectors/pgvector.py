@@ -163,6 +163,18 @@ class Backend:
                 return
             last = page[-1]
 
+    def known(self, collection: str, ids: Collection[str]) -> set[str]:
+        """Return those of ``ids`` that have an entry."""
+        with _faults_told(), self._sessions() as session:
+            return {
+                str(entry_id)
+                for table in _find_tables(session, [collection])
+                for entry_id in session.scalars(
+                    text(f"SELECT id FROM {table.name} WHERE id = ANY(CAST(:ids AS uuid[]))"),  # noqa: S608
+                    {"ids": list(ids)},
+                )
+            }
+
     def vectors(self, collection: str, ids: Collection[str]) -> dict[str, Sequence[float]]:
         """Return the stored vectors of those of ``ids`` that are there."""
         found: dict[str, Sequence[float]] = {}

@@ -151,23 +151,16 @@ class Backend:
             for found in objects:
                 yield str(found.uuid)
 
+    def known(self, collection: str, ids: Collection[str]) -> set[str]:
+        """Return those of ``ids`` that have an entry."""
+        return {str(found.uuid) for found in self._fetch(collection, ids, has_vector=False)}
+
     def vectors(self, collection: str, ids: Collection[str]) -> dict[str, Sequence[float]]:
         """Return the stored vectors of those of ``ids`` that are there."""
-        found: dict[str, Sequence[float]] = {}
-        with self._reach() as client:
-            if not client.collections.exists(_name(collection)):
-                return found
-            by_id = self._library.classes.query.Filter.by_id()
-            query = client.collections.use(_name(collection)).query
-            for some in _slices(list(ids), AT_ONCE):
-                answer = query.fetch_objects(
-                    filters=by_id.contains_any(list(some)),
-                    limit=len(some),
-                    include_vector=True,
-                    return_properties=[],
-                )
-                found |= {str(one.uuid): cast("list[float]", one.vector["default"]) for one in answer.objects}
-        return found
+        return {
+            str(found.uuid): cast("list[float]", found.vector["default"])
+            for found in self._fetch(collection, ids, has_vector=True)
+        }
 
     def collections(self) -> Iterator[str]:
         """Yield the names of all collections, leaving out those others made."""
@@ -204,6 +197,24 @@ class Backend:
                 if not client.collections.exists(name):  # else another process made it just now
                     raise
         _check_described(client, name, dimension)
+
+    def _fetch(self, collection: str, ids: Collection[str], *, has_vector: bool) -> list[Any]:
+        """Return those of some objects that are there, some hundred a call."""
+        found: list[Any] = []
+        with self._reach() as client:
+            if not client.collections.exists(_name(collection)):
+                return found
+            by_id = self._library.classes.query.Filter.by_id()
+            query = client.collections.use(_name(collection)).query
+            for some in _slices(list(ids), AT_ONCE):
+                answer = query.fetch_objects(
+                    filters=by_id.contains_any(list(some)),
+                    limit=len(some),
+                    include_vector=has_vector,
+                    return_properties=[],
+                )
+                found += answer.objects
+        return found
 
     def _search(
         self,

@@ -67,7 +67,15 @@ class VectorStore(Protocol):
         ...
 
     def ids(self, collection: str) -> Iterator[str]:
-        """Yield the id of every entry, in any order; for comparing with the rows."""
+        """Yield the id of every entry, in any order, in bounded memory; for comparing with the rows.
+
+        Neither a session nor a transaction is held between two of them. What is
+        written or removed meanwhile may be among them or not.
+        """
+        ...
+
+    def known(self, collection: str, ids: Collection[str]) -> set[str]:
+        """Return those of ``ids`` that have an entry; none for a collection that does not exist."""
         ...
 
     def vectors(self, collection: str, ids: Collection[str]) -> dict[str, Sequence[float]]:
@@ -125,7 +133,15 @@ class KeywordIndex(Protocol):
         ...
 
     def ids(self, collection: str) -> Iterator[str]:
-        """Yield the id of every entry, in any order; for comparing with the rows."""
+        """Yield the id of every entry, in any order, in bounded memory; for comparing with the rows.
+
+        Neither a session nor a transaction is held between two of them. What is
+        written or removed meanwhile may be among them or not.
+        """
+        ...
+
+    def known(self, collection: str, ids: Collection[str]) -> set[str]:
+        """Return those of ``ids`` that have an entry; none for a collection that does not exist."""
         ...
 
     def collections(self) -> Iterator[str]:
