@@ -1,6 +1,7 @@
 """What tests of knowledge share: datasets, dataset keys, documents put in through the doors."""
 
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from api.tasks.registry import run_job
 from tests.core.rag.sources.sites import http_client
 from tests.factories import Owner
 
+WAIT_S = 20.0
 CONSOLE = "/console/api/datasets"
 TEXT = b"The harbour master counts seven ships.\n\nThe lighthouse keeper counts the stars."
 
@@ -87,6 +89,14 @@ def load_document(runtime: Runtime, document_id: str) -> Document:
     """Return a document's row."""
     with runtime.reading() as session:
         return session.get_one(Document, document_id)
+
+
+def wait_until_indexed(runtime: Runtime, document_id: str) -> None:
+    """Return when the program's worker has indexed a document."""
+    end = time.monotonic() + WAIT_S
+    while load_document(runtime, document_id).indexing_status != "completed":
+        assert time.monotonic() < end, f"not indexed within {WAIT_S} s"
+        time.sleep(0.02)
 
 
 def set_document(runtime: Runtime, document_id: str, **values: Any) -> None:

@@ -21,7 +21,7 @@ from api.models.document import Document
 from api.models.file import UploadFile
 from api.principal import ActorKind, Principal, Role
 from api.runtime import Runtime
-from api.services import files, indexing
+from api.services import built_in_fields, files, indexing
 from api.services.access import FileNotFound, access_dataset, access_document
 from api.services.index_rows import IN_PROGRESS
 from api.services.summary_rows import load_summarizing, wants_summaries
@@ -76,13 +76,18 @@ class InvalidMetadata(BadRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentView:
-    """A document with what is shown beside it; ``fields`` are the metadata fields of its dataset, by id."""
+    """A document with what is shown beside it.
+
+    ``fields`` are the metadata fields of its dataset, by id; ``built_in`` the
+    values of the built-in ones by name, none where the dataset does not show them.
+    """
 
     document: Document
     upload: UploadFile | None
     fields: Mapping[str, MetadataField]
     needs_summaries: bool
     is_summarizing: bool
+    built_in: Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +190,8 @@ def to_views(session: Session, dataset: Dataset, rows: Sequence[Document]) -> li
     known = _fields(session, dataset)
     wanting = [row for row in rows if wants_summaries(dataset, row)]
     wanting_ids, summarizing = {row.id for row in wanting}, load_summarizing(session, wanting)
+    is_on = dataset.built_in_field_enabled
+    uploaders = built_in_fields.load_uploaders(session, rows) if is_on else {}
     return [
         DocumentView(
             document=row,
@@ -192,6 +199,7 @@ def to_views(session: Session, dataset: Dataset, rows: Sequence[Document]) -> li
             fields=known,
             needs_summaries=row.id in wanting_ids,
             is_summarizing=row.id in summarizing,
+            built_in=built_in_fields.values_of(row, uploaders) if is_on else {},
         )
         for row in rows
     ]
@@ -229,6 +237,7 @@ def get_detail(session: Session, principal: Principal, dataset_id: str, document
         fields=view.fields,
         needs_summaries=view.needs_summaries,
         is_summarizing=view.is_summarizing,
+        built_in=view.built_in,
         rule=_rule_of(session, document).to_json(),
         dataset_rule=_latest_rule(session, document).to_json(),
     )

@@ -1,8 +1,8 @@
 """Metadata of documents: a dataset's fields, and the values its documents carry, by the id of the field."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
@@ -21,16 +21,9 @@ from api.services.access import (
     check_may_edit,
     is_id,
 )
+from api.services.built_in_fields import BUILT_IN, FieldType
 from api.services.constraints import is_duplicate
 
-FieldType = Literal["string", "number", "time"]
-BUILT_IN: Mapping[str, FieldType] = {
-    "document_name": "string",
-    "uploader": "string",
-    "upload_date": "time",
-    "last_update_date": "time",
-    "source": "string",
-}
 MAX_VALUE_CHARS = 5000
 MAX_EXACT = 2**53
 """Up to here every whole number is the same on every client."""

@@ -3,55 +3,104 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from api.core.rag.metadata_filter import MetadataFilter, Stored
 from api.core.rag.metadata_prompt import FieldType
 from api.core.rag.metadata_prompt import MetadataField as Field
 from api.core.rag.passage import Source
-from api.models.dataset import MetadataField
+from api.models.dataset import Dataset, MetadataField
 from api.models.document import Document
+from api.services.built_in_fields import (
+    BUILT_IN,
+    DOCUMENT_NAME,
+    UPLOADER,
+    Described,
+    load_uploaders,
+    values_of,
+)
 
-DOCUMENT_NAME = "document_name"
 TYPES: Mapping[str, FieldType] = {"string": "string", "number": "number", "time": "time"}
 
 
 def load_fields(session: Session, tenant_id: str, dataset_ids: Sequence[str]) -> list[Field]:
-    """Return what can be asked about the documents of some datasets: their names, and the fields given."""
+    """Return what can be asked about the documents of some datasets: the fields built in, and those given.
+
+    The name of a document can be asked about always, the others that are built in where they are on.
+    """
     rows = session.execute(
         select(MetadataField.name, MetadataField.type)
         .where(MetadataField.tenant_id == tenant_id, MetadataField.dataset_id.in_(dataset_ids))
         .order_by(MetadataField.name)
     )
     known = {row.name: TYPES[row.type] for row in rows}
-    return [Field(DOCUMENT_NAME, "string"), *(Field(name, kind) for name, kind in known.items())]
+    is_on = session.scalar(
+        select(
+            exists().where(
+                Dataset.tenant_id == tenant_id, Dataset.id.in_(dataset_ids), Dataset.built_in_field_enabled
+            )
+        )
+    )
+    shown = [name for name in BUILT_IN if is_on or name == DOCUMENT_NAME]
+    return [*(Field(name, BUILT_IN[name]) for name in shown), *(Field(*each) for each in known.items())]
 
 
 def narrow(session: Session, source: Source, dataset_id: str, chosen: MetadataFilter | None) -> Source:
     """Return the source with only the documents that meet the conditions; as it is without any."""
     if chosen is None:
         return source
-    names = {
-        row.id: row.name
-        for row in session.execute(
-            select(MetadataField.id, MetadataField.name).where(
-                MetadataField.tenant_id == source.tenant_id, MetadataField.dataset_id == dataset_id
-            )
-        )
-    }
+    names = _names(session, source.tenant_id, dataset_id)
+    is_on = session.scalar(select(Dataset.built_in_field_enabled).where(Dataset.id == dataset_id))
     rows = session.execute(
-        select(Document.id, Document.name, Document.doc_metadata).where(
-            Document.tenant_id == source.tenant_id, Document.dataset_id == dataset_id
+        select(
+            Document.id,
+            Document.name,
+            Document.doc_metadata,
+            Document.created_by,
+            Document.created_at,
+            Document.updated_at,
+            Document.data_source_type,
+        ).where(Document.tenant_id == source.tenant_id, Document.dataset_id == dataset_id)
+    ).all()
+    is_asked = is_on and any(condition.name == UPLOADER for condition in chosen.conditions)
+    uploaders = load_uploaders(session, rows) if is_asked else {}
+    met = frozenset(
+        row.id
+        for row in rows
+        if chosen.matches(
+            (values_of(row, uploaders) if is_on else {DOCUMENT_NAME: row.name}) | _given(row, names)
         )
     )
-    met = frozenset(row.id for row in rows if chosen.matches(_named(row.name, row.doc_metadata, names)))
     return replace(source, documents=met)
 
 
-def _named(
-    document_name: str, values: Mapping[str, Stored] | None, names: Mapping[str, str]
-) -> dict[str, Stored]:
-    """Return a document's metadata by the names of the fields, its own name among them."""
-    known = {names[key]: value for key, value in (values or {}).items() if key in names}
-    return {DOCUMENT_NAME: document_name, **known}
+def load_named(session: Session, documents: Sequence[Document]) -> dict[str, dict[str, Stored]]:
+    """Return the metadata of documents of one dataset by the names of the fields, by document id.
+
+    The built-in fields are among them where the dataset shows them.
+    """
+    if not documents:
+        return {}
+    dataset = session.get(Dataset, documents[0].dataset_id)
+    is_on = dataset is not None and dataset.built_in_field_enabled
+    names = _names(session, documents[0].tenant_id, documents[0].dataset_id)
+    uploaders = load_uploaders(session, documents) if is_on else {}
+    return {
+        document.id: {**_given(document, names), **(values_of(document, uploaders) if is_on else {})}
+        for document in documents
+    }
+
+
+def _names(session: Session, tenant_id: str, dataset_id: str) -> dict[str, str]:
+    rows = session.execute(
+        select(MetadataField.id, MetadataField.name).where(
+            MetadataField.tenant_id == tenant_id, MetadataField.dataset_id == dataset_id
+        )
+    )
+    return {row.id: row.name for row in rows}
+
+
+def _given(document: Described, names: Mapping[str, str]) -> dict[str, Stored]:
+    """Return the values that were given to a document, by the names of their fields."""
+    return {names[key]: value for key, value in (document.doc_metadata or {}).items() if key in names}

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
+from api.core.rag.metadata_filter import Stored
 from api.core.rag.passage import Found, Source
 from api.core.rag.retrieval_model import RetrievalModel, load_retrieval_model
 from api.core.rag.retrieval_service import Point, retrieve, retrieve_plotted
@@ -56,11 +57,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HitTest:
-    """What a test of retrieval found, best first."""
+    """What a test of retrieval found, best first.
+
+    ``metadata`` are the values of each document, by its id and the names of the fields.
+    """
 
     query: str
     point: Point | None
     records: Sequence[Record]
+    metadata: Mapping[str, Mapping[str, Stored]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +113,9 @@ def hit_test(
     note_search(
         runtime, principal, [dataset.id], query, [record.found for record in records], source="hit_testing"
     )
-    return HitTest(query=query, point=plot.query, records=records)
+    with runtime.reading() as session:
+        metadata = metadata_filters.load_named(session, [record.document for record in records])
+    return HitTest(query=query, point=plot.query, records=records, metadata=metadata)
 
 
 def search(

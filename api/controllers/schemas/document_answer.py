@@ -8,6 +8,7 @@ from api.controllers.schemas.dataset import DATASET_MODEL, render_dataset
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject, JSONValue
 from api.core.text.process_rule import DocForm
+from api.services.built_in_fields import BUILT_IN
 from api.services.document_batches import Added
 from api.services.document_origins import UPLOAD
 from api.services.documents import (
@@ -18,6 +19,9 @@ from api.services.documents import (
     display_status,
 )
 from api.services.uploads import StoredFile
+
+BUILT_IN_ID = "built-in"
+"""Stands where the metadata that are given have the id of their field."""
 
 DOCUMENT_KEYS = {
     "id": fields.String,
@@ -194,11 +198,16 @@ def _render_source(view: DocumentView) -> JSONObject:
 
 
 def _render_metadata(view: DocumentView) -> list[JSONValue]:
+    """Return the values given to a document, and those built in where its dataset shows them."""
     values = view.document.doc_metadata or {}
-    return [
+    given: list[JSONValue] = [
         {"id": field.id, "name": field.name, "type": field.type, "value": values.get(field.id)}
         for field in view.fields.values()
         if field.id in values
+    ]
+    return given + [
+        {"id": BUILT_IN_ID, "name": name, "type": BUILT_IN[name], "value": value}
+        for name, value in view.built_in.items()
     ]
 
 

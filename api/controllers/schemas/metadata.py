@@ -7,7 +7,8 @@ from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Boolean, Choice, Items, Object, Text, json_field, parser
 from api.core.ports import JSONObject
-from api.services.metadata import BUILT_IN, FieldType, FieldValue, FieldView, Operation
+from api.services.built_in_fields import BUILT_IN, FieldType
+from api.services.metadata import FieldValue, FieldView, Operation
 
 NAME = json_field(
     "name", Text(min_length=1, max_length=255, is_trimmed=True), required=True, help="Unique in the dataset."

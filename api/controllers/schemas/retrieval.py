@@ -1,6 +1,8 @@
 """Searches of a dataset on the wire: what is asked, and the segments found."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from flask_restx import Model, fields
 
@@ -41,7 +43,7 @@ FOUND_DOCUMENT_MODEL = Model(
         "data_source_type": fields.String,
         "name": fields.String,
         "doc_type": fields.String(nullable=True),
-        "doc_metadata": fields.Raw(nullable=True),
+        "doc_metadata": fields.Raw(nullable=True, description="Values by the names of their fields."),
     },
 )
 FOUND_SEGMENT_MODEL = SEGMENT_MODEL.clone("FoundSegment", {"document": fields.Nested(FOUND_DOCUMENT_MODEL)})
@@ -86,11 +88,11 @@ def render_hit_test(test: HitTest) -> JSONObject:
     """Return what a search found, best first."""
     return {
         "query": {"content": test.query, "tsne_position": _render_point(test.point)},
-        "records": [_render_record(record) for record in test.records],
+        "records": [_render_record(record, test.metadata.get(record.document.id)) for record in test.records],
     }
 
 
-def _render_record(record: Record) -> JSONObject:
+def _render_record(record: Record, metadata: Mapping[str, object] | None) -> JSONObject:
     document = record.document
     return {
         "segment": render_segment(SegmentView(segment=record.segment, summary=record.summary))
@@ -100,7 +102,7 @@ def _render_record(record: Record) -> JSONObject:
                 "data_source_type": document.data_source_type,
                 "name": document.name,
                 "doc_type": document.doc_type,
-                "doc_metadata": document.doc_metadata,
+                "doc_metadata": cast("JSONObject", metadata) or None,
             }
         },
         "child_chunks": [

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from api.principal import Role
 from api.runtime import Runtime
 from tests.controllers.console.test_datasets import DATASETS, UNKNOWN_ID, add_document, made
 from tests.factories import Owner, make_member, make_owner
+from tests.knowledge import add_document as add_file
+from tests.knowledge import make_dataset, wait_until_indexed
 
 
 def make_field(client: FlaskClient, caller: Owner, dataset_id: str, name: str, kind: str = "string") -> Any:
@@ -28,6 +31,38 @@ def set_values(client: FlaskClient, caller: Owner, dataset_id: str, *operations:
 def values_of(runtime: Runtime, document_id: str) -> Any:
     with runtime.reading() as session:
         return session.get_one(Document, document_id).doc_metadata
+
+
+@dataclass(frozen=True)
+class Searchable:
+    """A dataset with a document of one segment that is indexed."""
+
+    client: FlaskClient
+    owner: Owner
+    dataset_id: str
+
+    def switch(self, word: str) -> None:
+        switch_built_in(self.client, self.owner, self.dataset_id, word)
+
+    def search(self, condition: dict[str, str]) -> Any:
+        settings = {
+            "search_method": "keyword_search",
+            "reranking_enable": False,
+            "top_k": 5,
+            "score_threshold_enabled": False,
+            "metadata_filtering_conditions": {"conditions": [condition]},
+        }
+        body = {"query": "ships", "retrieval_model": settings}
+        url = f"{DATASETS}/{self.dataset_id}/retrieve"
+        return self.client.post(url, json=body, headers=self.owner.headers).get_json()["records"]
+
+
+@pytest.fixture
+def harbour(client: FlaskClient, runtime: Runtime, owner: Owner) -> Searchable:
+    dataset_id = make_dataset(runtime, owner)
+    document_id = add_file(client, owner, dataset_id, content=b"Seven ships.")["id"]
+    wait_until_indexed(runtime, document_id)
+    return Searchable(client, owner, dataset_id)
 
 
 def test_values_are_kept_by_field_and_counted(client: FlaskClient, owner: Owner, runtime: Runtime) -> None:
@@ -181,3 +216,73 @@ def test_time_outside_the_calendar_is_refused(
     answer = set_values(client, owner, dataset_id, operation)
 
     assert (answer.status_code, answer.get_json()["details"]["field"]) == (400, "operation_data")
+
+
+def switch_built_in(client: FlaskClient, owner: Owner, dataset_id: str, word: str) -> None:
+    url = f"{DATASETS}/{dataset_id}/metadata/built-in/{word}"
+    assert client.post(url, headers=owner.headers).get_json() == {"result": "success"}
+
+
+def test_built_in_fields_are_shown_while_they_are_on(
+    client: FlaskClient, owner: Owner, runtime: Runtime
+) -> None:
+    dataset_id = made(client, owner)["id"]
+    field = make_field(client, owner, dataset_id, "author").get_json()["id"]
+    document_id = add_document(runtime, owner, dataset_id, created_by=owner.account_id)
+    value = {"id": field, "value": "Ann"}
+    set_values(client, owner, dataset_id, {"document_id": document_id, "metadata_list": [value]})
+
+    def shown(path: str = "?metadata=only") -> Any:
+        url = f"{DATASETS}/{dataset_id}/documents/{document_id}{path}"
+        return client.get(url, headers=owner.headers).get_json()["doc_metadata"]
+
+    given = {"id": field, "name": "author", "type": "string", "value": "Ann"}
+    assert shown() == [given]
+    switch_built_in(client, owner, dataset_id, "enable")
+    with runtime.reading() as session:
+        row = session.get_one(Document, document_id)
+    built_in = [
+        {"id": "built-in", "name": name, "type": kind, "value": value}
+        for name, kind, value in (
+            ("document_name", "string", row.name),
+            ("uploader", "string", "Test Owner"),
+            ("upload_date", "time", int(row.created_at.timestamp())),
+            ("last_update_date", "time", int(row.updated_at.timestamp())),
+            ("source", "string", "file_upload"),
+        )
+    ]
+    assert shown() == shown("") == [given, *built_in]
+    listed = client.get(f"{DATASETS}/{dataset_id}/documents", headers=owner.headers).get_json()
+    assert listed["data"][0]["doc_metadata"] == [given, *built_in]
+    switch_built_in(client, owner, dataset_id, "disable")
+    assert shown() == [given]
+
+
+@pytest.mark.parametrize(
+    ("name", "operator", "value", "is_found"),
+    [
+        ("document_name", "is", "harbour.txt", True),
+        ("document_name", "is", "other.txt", False),
+        ("uploader", "contains", "Owner", True),
+        ("uploader", "is not", "Test Owner", False),
+        ("upload_date", "after", "2020-01-01", True),
+        ("last_update_date", "before", "2020-01-01", False),
+        ("source", "is", "file_upload", True),
+        ("source", "is", "website", False),
+    ],
+)
+def test_search_is_limited_by_built_in_fields(
+    harbour: Searchable, name: str, operator: str, value: str, is_found: bool
+) -> None:
+    harbour.switch("enable")
+    found = harbour.search({"name": name, "comparison_operator": operator, "value": value})
+    assert [record["segment"]["document"]["name"] for record in found] == ["harbour.txt"] * is_found
+    shown = {record["segment"]["document"]["doc_metadata"]["uploader"] for record in found}
+    assert shown == ({"Test Owner"} if is_found else set())
+
+
+def test_search_knows_the_name_alone_while_built_in_fields_are_off(harbour: Searchable) -> None:
+    by_name = {"name": "document_name", "comparison_operator": "is", "value": "harbour.txt"}
+    by_source = {"name": "source", "comparison_operator": "is", "value": "file_upload"}
+    assert [record["segment"]["document"]["doc_metadata"] for record in harbour.search(by_name)] == [None]
+    assert harbour.search(by_source) == []
