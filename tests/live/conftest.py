@@ -203,7 +203,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """An embedded program with short time-outs."""
     short = {
-        "FIRST_TOKEN_TIMEOUT_S": 1.5,
+        "FIRST_TOKEN_TIMEOUT_S": 2.5,
         "IDLE_TIMEOUT_S": 0.8,
         "RUN_TIMEOUT_S": 3,
         "PING_INTERVAL_S": 0.3,
