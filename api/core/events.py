@@ -9,7 +9,7 @@ terminal and nothing follows it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import orjson
 
@@ -23,7 +23,8 @@ class RunHeader:
 
     ``principal_id`` is the end user or account that started the run; only it
     (or the console) may stop the run or read its log. ``created_at`` is in Unix
-    seconds. ``total_s`` is how long the run may last.
+    seconds. ``total_s`` is how long the run may last. ``created_by`` shows who
+    started a workflow.
     """
 
     task_id: str
@@ -36,6 +37,8 @@ class RunHeader:
     conversation_id: str | None = None
     message_id: str | None = None
     workflow_run_id: str | None = None
+    workflow_id: str | None = None
+    created_by: JSONObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +85,166 @@ class RetrieverResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageEnd:
-    """The answer is complete. Terminal for chat and completion. ``usage`` is None for a canned answer."""
+    """The answer is complete. Terminal. ``usage`` is None for a canned answer."""
 
     usage: Usage | None
     retriever_resources: tuple[RetrieverResource, ...] = ()
     outcome: Literal["finished", "stopped", "truncated"] = "finished"
+    files: tuple[JSONObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A workflow begins, or goes on after a pause. ``created_at`` is in Unix seconds."""
+
+    inputs: JSONObject
+    created_at: int
+    reason: Literal["initial", "resumption"] = "initial"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStarted:
+    """A node begins its work, the ``index``-th of its run, from 1.
+
+    An iteration or a loop says how many rounds it has before it: ``length``.
+    """
+
+    execution_id: str
+    node_id: str
+    node_type: str
+    title: str
+    index: int
+    created_at: int
+    predecessor: str | None = None
+    iteration_id: str | None = None
+    loop_id: str | None = None
+    inputs: JSONObject | None = None
+    length: int | None = None
+    metadata: JSONObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFinished:
+    """A node has ended: with status ``exception`` where its failure was provided for.
+
+    With status ``retry`` it begins once more, for the ``retry_index``-th time.
+    ``edge`` is the branch it left by; ``steps`` counts the nodes that ran in an
+    iteration or a loop. Secrets are masked in all it shows.
+    """
+
+    execution_id: str
+    node_id: str
+    node_type: str
+    title: str
+    index: int
+    created_at: int
+    finished_at: int
+    elapsed_s: float
+    status: Literal["succeeded", "failed", "exception", "stopped", "paused", "retry"]
+    inputs: JSONObject
+    process_data: JSONObject
+    outputs: JSONObject
+    metadata: JSONObject
+    error: str | None = None
+    edge: str = "source"
+    predecessor: str | None = None
+    iteration_id: str | None = None
+    loop_id: str | None = None
+    retry_index: int | None = None
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStarted:
+    """Round ``index`` of an iteration begins, from 0; or ``index`` rounds of a loop are done.
+
+    ``previous`` holds a loop's variables after its last round.
+    """
+
+    node_id: str
+    node_type: str
+    title: str
+    index: int
+    created_at: int
+    previous: JSONObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentLogged:
+    """One step of an agent inside a node."""
+
+    node_id: str
+    execution_id: str
+    id: str
+    label: str
+    status: Literal["start", "success", "error"]
+    parent_id: str | None = None
+    error: str | None = None
+    told: JSONObject | None = None
+    metadata: JSONObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormAsked:
+    """A run waits for a person to answer a form. ``expires_at`` is in Unix seconds.
+
+    Whoever has the ``token`` may answer.
+    """
+
+    node_id: str
+    title: str
+    content: str
+    fields: tuple[JSONObject, ...]
+    actions: tuple[JSONObject, ...]
+    defaults: JSONObject
+    expires_at: int
+    form_id: str = ""
+    token: str = ""
+    deliveries: tuple[JSONObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormClosed:
+    """A form was answered by ``action_id``, or its time ran out: then there is no action."""
+
+    node_id: str
+    title: str
+    action_id: str | None
+    action_text: str = ""
+    content: str = ""
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """A workflow waits for people. Terminal: what comes after has a log of its own."""
+
+    node_ids: tuple[str, ...]
+    outputs: JSONObject
+    created_at: int
+    elapsed_s: float
+    total_tokens: int
+    total_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """A workflow has ended. Terminal where no answer follows.
+
+    ``exceptions`` counts the nodes whose failures were provided for. Secrets
+    are masked.
+    """
+
+    status: Literal["succeeded", "failed", "stopped", "partial-succeeded"]
+    outputs: JSONObject
+    created_at: int
+    finished_at: int
+    elapsed_s: float
+    total_tokens: int
+    total_steps: int
+    exceptions: int = 0
+    error: str | None = None
+    files: tuple[JSONObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +256,23 @@ class ErrorOccurred:
     message: str
 
 
-Event = TextChunk | TextReplaced | MessageEnd | ErrorOccurred
+Event = (
+    TextChunk
+    | TextReplaced
+    | RunStarted
+    | NodeStarted
+    | NodeFinished
+    | RoundStarted
+    | AgentLogged
+    | FormAsked
+    | FormClosed
+    | RunPaused
+    | RunFinished
+    | MessageEnd
+    | ErrorOccurred
+)
 
-EVENT_TYPES: dict[str, type[Event]] = {
-    cls.__name__: cls for cls in (TextChunk, TextReplaced, MessageEnd, ErrorOccurred)
-}
+EVENT_TYPES: dict[str, type[Event]] = {cls.__name__: cls for cls in get_args(Event)}
 
 
 FIELDS = {name: tuple(field.name for field in fields(cls)) for name, cls in EVENT_TYPES.items()}
@@ -199,7 +369,7 @@ def _revive(name: str, value: Any) -> object:
             return Usage(**{**value, "price": _revive_price(value["price"])})
         case "retriever_resources", list():
             return tuple(RetrieverResource(**item) for item in value)
-        case "selector", list():
+        case "selector" | "node_ids" | "fields" | "actions" | "deliveries" | "files", list():
             return tuple(value)
     return value
 

@@ -159,6 +159,35 @@ class Extractor(Protocol):
         ...
 
 
+class CodeFailed(Exception):
+    """Code of a workflow's author failed, or met a limit; the message names which, for the author."""
+
+
+class CodeSandbox(Protocol):
+    """Runs code and templates of workflow authors, each apart from the server and under limits of its own.
+
+    Nothing of the server is visible there: no environment, no files, no network,
+    nothing of other runs.
+    """
+
+    def run(
+        self, language: str, code: str, inputs: JSONObject, *, timeout_s: float, cancel: "Cancel"
+    ) -> JSONObject:
+        """Return what ``main`` of the code returns for the inputs as keyword arguments.
+
+        ``language`` is ``python3`` or ``javascript``. Raises CodeFailed with what
+        the code printed of its failure, where it does not return an object, and
+        with the name of the limit where it met one: time, memory, output. When
+        ``cancel`` is set the work ends within 300 ms with CodeFailed. Raises
+        Unavailable when no work can be started.
+        """
+        ...
+
+    def render(self, template: str, variables: JSONObject, *, timeout_s: float, cancel: "Cancel") -> str:
+        """Return a Jinja2 template filled with the variables. Fails as :meth:`run` does."""
+        ...
+
+
 class Cancel:
     """Ends one run early: set once, from any thread, by a stop or by what makes it fail.
 

@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection, delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from api.core.apps.spec import PastTurn
+from api.core.model_runtime.types import PastTurn
 from api.core.ports import JSONObject
 from api.errors import NotFound
 from api.models.base import utc_now

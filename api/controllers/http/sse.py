@@ -17,6 +17,7 @@ from flask import Response, request
 
 from api.controllers.http.door import render, runtime
 from api.controllers.http.errors import dialect_code
+from api.controllers.http.flow_frames import flow_payload, text_payload
 from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunHeader, TextChunk, TextReplaced
 from api.core.model_runtime.types import FREE, Usage
 from api.core.ports import JSONObject
@@ -63,6 +64,9 @@ class Frames:
 
     def __init__(self, header: RunHeader, audience: Audience) -> None:
         self._dialect = audience.dialect
+        self._is_flat = audience.dialect == "seed"
+        self._header = header
+        self._is_message = header.mode != "workflow"
         self._envelope = envelope(header)
         named: JSONObject = {"event": "message", **self._envelope, "id": header.message_id, "answer": ""}
         head, _, tail = orjson.dumps({**named, "from_variable_selector": None}).rpartition(b'""')
@@ -71,15 +75,29 @@ class Frames:
 
     def frame(self, event: Event) -> bytes:
         """Return the frame of one event."""
-        if isinstance(event, TextChunk):
+        if isinstance(event, TextChunk) and event.selector is None:
             return self._text_head + orjson.dumps(event.text) + self._text_tail
         return b"data: " + orjson.dumps(self.payload(event)) + b"\n\n"
 
     def payload(self, event: Event) -> JSONObject:
         """Return the JSON of one event."""
+        told = flow_payload(event, self._header, self._envelope, is_flat=self._is_flat)
+        return told if told is not None else self._message_payload(event)
+
+    def _message_payload(self, event: Event) -> JSONObject:
+        """Return the JSON of an event that apps of every kind tell."""
         match event:
+            case TextChunk() | TextReplaced() if not self._is_message:
+                return text_payload(event, self._envelope, is_flat=self._is_flat)
             case TextChunk():
-                return {"event": "message", **self._envelope, "answer": event.text}
+                selector: JSONObject = {"from_variable_selector": list(event.selector or ()) or None}
+                return {
+                    "event": "message",
+                    **self._envelope,
+                    "id": self._header.message_id,
+                    "answer": event.text,
+                    **selector,
+                }
             case TextReplaced():
                 return {
                     "event": "message_replace",
@@ -91,13 +109,14 @@ class Frames:
                 named: JSONObject = {
                     "id": self._envelope["message_id"],
                     "metadata": metadata(event),
-                    "files": None,
+                    "files": list(event.files) if self._header.mode == "advanced-chat" else None,
                 }
                 return {"event": "message_end", **self._envelope, **named}
             case ErrorOccurred():
                 code = dialect_code(event.code, self._dialect)
                 told: JSONObject = {"status": event.status, "code": code, "message": event.message}
                 return {"event": "error", **self._envelope, **told}
+        raise AssertionError(f"{type(event).__name__} has no frame")
 
 
 def respond(log: EventLog, response_mode: str, on_disconnect: str, principal: Principal) -> Response:
@@ -203,6 +222,8 @@ def answer(header: RunHeader, text: str, end: MessageEnd) -> JSONObject:
 
 def envelope(header: RunHeader) -> JSONObject:
     """Return what every event of a message app carries; completion apps show no conversation."""
+    if header.mode == "workflow":
+        return {"workflow_run_id": header.workflow_run_id, "task_id": header.task_id}
     ids: JSONObject = {
         "message_id": header.message_id,
         "created_at": header.created_at,

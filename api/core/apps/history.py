@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from api.core.apps.config import ModelConfig
-from api.core.apps.spec import PastTurn
-from api.core.model_runtime.types import ModelSchema
+from api.core.model_runtime.types import ModelSchema, PastTurn
 
 REPLY_SHARE = 4
 """Where a model states no output limit, a quarter of its context is left for the answer."""

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import orjson
 
 from api.core.apps.config import ModelConfig, PromptMessage
-from api.core.apps.spec import Document, PastTurn, Turn
-from api.core.model_runtime.types import Message, Part, Role, TextPart
+from api.core.apps.spec import Document, Turn
+from api.core.model_runtime.types import Message, Part, PastTurn, Role, TextPart
 from api.core.ports import JSONObject, JSONValue
 
 PLACEHOLDER = re.compile(r"\{\{\s*(#?[^\s{}#]{1,200}#?)\s*\}\}")

@@ -7,7 +7,7 @@ from enum import StrEnum
 from api.core.apps.config import ModelConfig
 from api.core.events import Event, RetrieverResource
 from api.core.model_runtime.runtime import ModelRuntime
-from api.core.model_runtime.types import NO_TOKENS, ImagePart, TokenCount
+from api.core.model_runtime.types import NO_TOKENS, ImagePart, PastTurn, TokenCount
 from api.core.ports import Cancel, JSONObject
 from api.errors import AppUnavailable
 
@@ -51,14 +51,6 @@ class AppSpec:
         if self.config is None:
             raise AppUnavailable("App unavailable, please check your app configurations.")
         return self.config
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastTurn:
-    """One earlier question and its answer, oldest first in a list of them."""
-
-    query: str
-    answer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Boundary: values only, shared by every provider; knows no vendor and no wire.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
@@ -117,6 +117,14 @@ class ChatRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastTurn:
+    """One earlier question and its answer, oldest first in a list of them."""
+
+    query: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCount:
     """Tokens as the provider reported them, or as we counted where it reported none."""
 
@@ -200,6 +208,33 @@ class Usage:
     def total_price(self) -> Decimal:
         """Price of prompt and answer in ``price.currency``."""
         return self.prompt_price + self.completion_price
+
+    def plus(self, other: "Usage") -> "Usage":
+        """Return what both cost together, one after the other; the price is what they cost on average.
+
+        Amounts of another currency cannot be added: their tokens count, their price does not.
+        """
+        if other.price.currency != self.price.currency:
+            other = replace(other, price=replace(FREE, currency=self.price.currency))
+        prompt_tokens = self.prompt_tokens + other.prompt_tokens
+        completion_tokens = self.completion_tokens + other.completion_tokens
+        unit = self.price.unit
+        return Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            price=Price(
+                input=_each(self.prompt_price + other.prompt_price, prompt_tokens, unit),
+                output=_each(self.completion_price + other.completion_price, completion_tokens, unit),
+                unit=unit,
+                currency=self.price.currency,
+            ),
+            latency_s=self.latency_s + other.latency_s,
+            first_token_s=other.first_token_s if self.first_token_s is None else self.first_token_s,
+        )
+
+
+def _each(total: Decimal, tokens: int, unit: Decimal) -> Decimal:
+    return total / tokens / unit if tokens else Decimal(0)
 
 
 class EmbedKind(StrEnum):

@@ -2,8 +2,8 @@
 
 from api.core.apps.config import ModelConfig, load_model_config
 from api.core.apps.prompting import chat_messages, completion_messages, fill
-from api.core.apps.spec import Document, PastTurn, Turn
-from api.core.model_runtime.types import ImagePart, Role, TextPart
+from api.core.apps.spec import Document, Turn
+from api.core.model_runtime.types import ImagePart, PastTurn, Role, TextPart
 from api.core.ports import JSONObject
 
 MODEL: JSONObject = {"provider": "builtin", "name": "extractive-qa"}

@@ -1,0 +1,148 @@
+"""What the nodes of a run may use, and what they know of it; the services behind it are not their concern."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from api.core.events import FormAsked, RetrieverResource
+from api.core.http import HTTPClient
+from api.core.model_runtime.runtime import ModelRuntime
+from api.core.model_runtime.types import PastTurn, Usage
+from api.core.ports import Cancel, CodeSandbox, JSONObject, JSONValue
+from api.core.workflow.work import NodeResult, Told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowLimits:
+    """How far one run may go."""
+
+    max_steps: int = 500
+    max_total_s: float = 1200.0
+    max_depth: int = 5
+    max_threads: int = 10
+    max_variable_bytes: int = 10 * 1024 * 1024
+    max_text_chars: int = 400_000
+    max_loop_rounds: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowFacts:
+    """Who runs what. ``user`` is the caller's name for its user, ``depth`` counts workflows in each other."""
+
+    tenant_id: str
+    app_id: str
+    workflow_id: str
+    run_id: str
+    user: str
+    invoke_from: str
+    is_chat: bool
+    conversation_id: str | None = None
+    depth: int = 0
+
+
+class Files(Protocol):
+    """The files of a run, behind their values."""
+
+    def read(self, file: JSONObject, cancel: Cancel) -> bytes:
+        """Return a file's bytes. Raises NodeFailed where it is gone, foreign or too large."""
+        ...
+
+    def save(self, name: str, mime_type: str, content: bytes) -> JSONObject:
+        """Keep bytes a node received, and return the file's value."""
+        ...
+
+    def text(self, file: JSONObject, cancel: Cancel) -> str:
+        """Return a document's text. Raises NodeFailed with a sentence for its owner."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a knowledge-retrieval node asks for: its settings as drawn, checked by its Config."""
+
+    query: str
+    dataset_ids: tuple[str, ...]
+    settings: JSONObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Passages as ``result`` shows them, the same as citations, and what finding them used of models."""
+
+    result: list[JSONObject] = field(default_factory=list)
+    cited: tuple[RetrieverResource, ...] = ()
+    usage: Usage | None = None
+
+
+class Knowledge(Protocol):
+    """The datasets of the workspace."""
+
+    def find(self, wanted: Wanted, cancel: Cancel) -> Found:
+        """Return the passages that answer a query, best first. Raises AppError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call of a tool with its filled parameters."""
+
+    provider_type: str
+    provider_id: str
+    tool_name: str
+    parameters: JSONObject
+    configurations: JSONObject
+    credential_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolAnswer:
+    """What a tool gave: text, JSON objects and files, and variables of its own."""
+
+    text: str = ""
+    json: list[JSONValue] = field(default_factory=list)
+    files: list[JSONValue] = field(default_factory=list)
+    variables: JSONObject = field(default_factory=dict)
+    info: JSONObject = field(default_factory=dict)
+
+
+class Tools(Protocol):
+    """The tools of the workspace."""
+
+    def call(self, call: ToolCall, facts: FlowFacts, cancel: Cancel) -> ToolAnswer:
+        """Return what a tool answers. Raises NodeFailed where there is no such tool, or it failed."""
+        ...
+
+
+class Agents(Protocol):
+    """Strategies that let a model use tools."""
+
+    def run(
+        self, strategy: str, parameters: JSONObject, facts: FlowFacts, cancel: Cancel
+    ) -> Generator[Told, None, NodeResult]:
+        """Yield what the agent says and does; return its outputs. Raises NodeFailed."""
+        ...
+
+
+class Forms(Protocol):
+    """Forms that people answer while a run waits."""
+
+    def ask(self, asked: FormAsked, facts: FlowFacts) -> FormAsked:
+        """Keep a form to be answered, and return it with its id and token."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowDeps:
+    """What nodes may use: ``history`` is the conversation, ``assign`` keeps one of its variables at once."""
+
+    models: ModelRuntime
+    sandbox: CodeSandbox
+    http: HTTPClient
+    files: Files
+    knowledge: Knowledge
+    tools: Tools
+    agents: Agents
+    forms: Forms
+    history: Sequence[PastTurn] = ()
+    assign: Callable[[str, JSONValue], None] = lambda _name, _value: None
+    limits: FlowLimits = FlowLimits()

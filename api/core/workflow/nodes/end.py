@@ -1,0 +1,37 @@
+"""End: what the run gives back."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.core.workflow.node import NodeConfig, NodeContext, node
+from api.core.workflow.variables import Selector
+from api.core.workflow.work import NodeResult
+
+
+class Output(BaseModel):
+    """One output of a run, by the name it goes out under."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    variable: str
+    value_selector: list[str] = Field(default_factory=list)
+
+
+@node("end")
+class End:
+    """The outputs of all End nodes a run reaches are the run's."""
+
+    class Config(NodeConfig):
+        """Which variables go out."""
+
+        outputs: list[Output] = Field(default_factory=list)
+
+        def references(self) -> Iterable[Selector]:
+            """Return what goes out."""
+            return (tuple(item.value_selector) for item in self.outputs)
+
+    def run(self, config: Config, ctx: NodeContext) -> NodeResult:
+        """Return the outputs; null for what does not exist."""
+        ctx.inputs = {item.variable: ctx.variables.get(item.value_selector) for item in config.outputs}
+        return NodeResult(outputs=ctx.inputs)

@@ -1,0 +1,50 @@
+"""Template: text made of variables by Jinja2."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.core.ports import CodeFailed
+from api.core.workflow.node import NodeConfig, NodeContext, node
+from api.core.workflow.variables import Selector
+from api.core.workflow.work import NodeFailed, NodeResult
+
+RENDER_S = 1.0
+
+
+class Named(BaseModel):
+    """A variable under the name the template knows it by."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    variable: str
+    value_selector: list[str] = Field(default_factory=list)
+
+
+@node(
+    "template-transform",
+    defaults={"variables": [{"variable": "arg1", "value_selector": []}], "template": "{{ arg1 }}"},
+)
+class TemplateTransform:
+    """Rendered in the sandbox, where a template can do no harm."""
+
+    class Config(NodeConfig):
+        """The template and its variables."""
+
+        variables: list[Named] = Field(default_factory=list)
+        template: str
+
+        def references(self) -> Iterable[Selector]:
+            """Return the variables."""
+            return (tuple(item.value_selector) for item in self.variables if item.value_selector)
+
+    def run(self, config: Config, ctx: NodeContext) -> NodeResult:
+        """Return the text. Raises NodeFailed for a template that fails or is too long."""
+        ctx.inputs = {item.variable: ctx.variables.get(item.value_selector) for item in config.variables}
+        try:
+            text = ctx.deps.sandbox.render(config.template, ctx.inputs, timeout_s=RENDER_S, cancel=ctx.cancel)
+        except CodeFailed as exc:
+            raise NodeFailed(str(exc), error_type="TemplateError") from exc
+        if len(text) > ctx.deps.limits.max_text_chars:
+            raise NodeFailed(f"The text has more than {ctx.deps.limits.max_text_chars:,} characters.")
+        return NodeResult(outputs={"output": text})
