@@ -13,8 +13,9 @@ from api.backends.database import create_database, session_factory
 from api.controllers import register_doors
 from api.controllers.http.uploads import HouseRequest
 from api.core.model_runtime import providers
+from api.core.workflow import nodes
 from api.logs import configure_logging
-from api.models import account, app, conversation, dataset, document, file, job, provider
+from api.models import account, app, conversation, dataset, document, file, job, provider, workflow
 from api.models.base import Base
 from api.runtime import Runtime
 from api.settings import Settings, SettingsError, load_settings
@@ -25,9 +26,9 @@ from api.tasks.schedule import to_ticks
 if TYPE_CHECKING:
     from celery import Celery
 
-PLUG_INS = (providers, MODULES)
-"""Importing these fills the registries of providers and tasks."""
-TABLES = (account, app, conversation, dataset, document, file, job, provider)
+PLUG_INS = (providers, nodes, MODULES)
+"""Importing these fills the registries of providers, nodes and tasks."""
+TABLES = (account, app, conversation, dataset, document, file, job, provider, workflow)
 """Importing these fills the metadata."""
 
 

@@ -20,9 +20,10 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from api.core.events import Channel
 from api.core.http import HTTPClient
-from api.core.ports import Cache, Cancel, Extractor, Offload, Storage, TaskQueue
+from api.core.ports import Cache, Cancel, CodeSandbox, Extractor, Offload, Storage, TaskQueue
 from api.core.rag.vector_store import KeywordIndex, VectorStore
 from api.core.vault import Vault
+from api.core.workflow.deps import FlowLimits
 from api.errors import NotFound, Unavailable
 from api.models.base import new_id
 
@@ -69,6 +70,7 @@ class Limits:
     ping_interval_s: float
     graceful_timeout_s: int
     job_lease_s: float
+    flow: FlowLimits
     cookie_domain: str
     notion_api_url: str
 
@@ -121,6 +123,7 @@ class Runtime:
     channel: Channel
     keywords: KeywordIndex
     queue: TaskQueue
+    sandbox: CodeSandbox
     offload: Offload
     extractor: Extractor
     vectors: VectorStore

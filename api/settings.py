@@ -165,6 +165,15 @@ class Settings(BaseSettings):
     )
     idle_timeout_s: float = Field(60.0, gt=0, le=3600, description="Longest pause inside a model's stream.")
     run_timeout_s: float = Field(1200.0, gt=0, le=86400, description="Longest run in all.")
+    workflow_max_execution_steps: int = Field(
+        500, ge=1, le=100_000, description="Most nodes one run of a workflow runs, rounds of loops included."
+    )
+    workflow_call_max_depth: int = Field(5, ge=1, le=50, description="How deep workflows call each other.")
+    workflow_max_threads: int = Field(
+        10, ge=1, le=100, description="How many nodes of one run may work at the same time."
+    )
+    max_variable_mb: int = Field(10, ge=1, le=1024, description="Largest value of a workflow's variable.")
+    loop_node_max_count: int = Field(100, ge=1, le=100_000, description="Most rounds of one loop.")
     ping_interval_s: float = Field(
         9.0, gt=0, le=10, description="Pause after which an open stream gets a ping."
     )

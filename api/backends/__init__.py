@@ -16,6 +16,7 @@ from api.backends.secret import root_secret
 from api.core.egress import EgressPolicy
 from api.core.http import HTTPClient, Timeouts
 from api.core.vault import Vault
+from api.core.workflow.deps import FlowLimits
 from api.runtime import Limits, Runtime, Window
 from api.settings import Settings, SettingsError
 
@@ -40,6 +41,7 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
             settings, sessions=session_factory
         ),
         queue=load("queue", settings.queue).from_settings(settings),
+        sandbox=None,  # type: ignore[arg-type]  # until it is there
         offload=offload,
         extractor=ExtractionBackend.from_settings(settings),
         vectors=load("vectors", settings.vectors).from_settings(
@@ -114,6 +116,14 @@ def to_limits(settings: Settings) -> Limits:
         ping_interval_s=settings.ping_interval_s,
         graceful_timeout_s=settings.graceful_timeout_s,
         job_lease_s=settings.job_lease_s,
+        flow=FlowLimits(
+            max_steps=settings.workflow_max_execution_steps,
+            max_total_s=settings.run_timeout_s,
+            max_depth=settings.workflow_call_max_depth,
+            max_threads=settings.workflow_max_threads,
+            max_variable_bytes=settings.max_variable_mb * MB,
+            max_loop_rounds=settings.loop_node_max_count,
+        ),
         cookie_domain=settings.cookie_domain,
         notion_api_url=settings.notion_api_url,
     )

@@ -15,6 +15,7 @@ class App(TenantOwned, Base):
 
     ``unique_name`` repeats the name while names must be unique and is null
     while they need not be, so that one constraint serves both settings.
+    ``workflow_id`` is the published version its API runs.
     """
 
     __tablename__ = "apps"
@@ -39,6 +40,7 @@ class App(TenantOwned, Base):
     use_icon_as_answer_icon: Mapped[bool] = mapped_column(default=False)
     status: Mapped[str] = mapped_column(default="normal")
     app_model_config_id: Mapped[str | None] = mapped_column(Id)
+    workflow_id: Mapped[str | None] = mapped_column(Id)
     created_by: Mapped[str | None] = mapped_column(Id)
     updated_by: Mapped[str | None] = mapped_column(Id)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now, onupdate=utc_now)

@@ -58,6 +58,7 @@ class Message(TenantScoped, Base):
     task_id: Mapped[str] = mapped_column(Id)
     mode: Mapped[str]
     parent_message_id: Mapped[str | None] = mapped_column(Id)
+    workflow_run_id: Mapped[str | None] = mapped_column(Id)
     invoke_from: Mapped[str]
     from_end_user_id: Mapped[str | None] = mapped_column(Id)
     from_account_id: Mapped[str | None] = mapped_column(Id)

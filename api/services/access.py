@@ -22,6 +22,7 @@ from api.models.dataset import (
 )
 from api.models.document import SUMMARY, ChildChunk, Document, Segment, SegmentImport
 from api.models.file import UploadFile
+from api.models.workflow import WorkflowRun
 from api.principal import ActorKind, Principal, Role
 
 
@@ -283,7 +284,7 @@ def own_files(principal: Principal) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def owned_by(table: type[Conversation] | type[Message], principal: Principal) -> ColumnElement[bool]:
+def owned_by(table: type[Conversation | Message | WorkflowRun], principal: Principal) -> ColumnElement[bool]:
     """Return the condition that a row was made by the caller itself."""
     if principal.kind is ActorKind.ACCOUNT:
         return table.from_account_id == principal.id

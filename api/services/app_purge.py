@@ -11,6 +11,13 @@ from sqlalchemy.orm import Session
 from api.models.app import App, EndUser
 from api.models.conversation import Conversation, Message, MessageFeedback
 from api.models.file import UploadFile
+from api.models.workflow import (
+    ConversationVariable,
+    DraftVariable,
+    NodeExecution,
+    WorkflowRun,
+    WorkflowSnapshot,
+)
 from api.runtime import Runtime
 from api.services.attached_documents import text_key
 from api.services.jobs import Job, enqueue_on_commit
@@ -18,9 +25,30 @@ from api.services.jobs import Job, enqueue_on_commit
 ROWS_PER_BATCH = 500
 APPS_PER_SWEEP = 100
 
-Purged = type[MessageFeedback] | type[Message] | type[Conversation] | type[EndUser] | type[UploadFile]
+Purged = type[
+    MessageFeedback
+    | Message
+    | Conversation
+    | EndUser
+    | UploadFile
+    | ConversationVariable
+    | NodeExecution
+    | WorkflowRun
+    | WorkflowSnapshot
+    | DraftVariable
+]
 
-TABLES: tuple[Purged, ...] = (MessageFeedback, Message, Conversation, EndUser)
+TABLES: tuple[Purged, ...] = (
+    MessageFeedback,
+    Message,
+    ConversationVariable,
+    NodeExecution,
+    WorkflowRun,
+    WorkflowSnapshot,
+    DraftVariable,
+    Conversation,
+    EndUser,
+)
 
 
 def purge_app(runtime: Runtime, tenant_id: str, app_id: str) -> None:

@@ -22,6 +22,7 @@ COLUMNS = (
     App.api_rpm,
     App.api_rph,
     App.max_active_requests,
+    App.workflow_id,
     Tenant.plan,
     Tenant.providers_version,
     AppModelConfig.id.label("config_id"),
@@ -65,6 +66,7 @@ def to_spec(runtime: Runtime, row: Row[Any]) -> AppSpec:
         providers_version=row.providers_version,
         config_id=row.config_id,
         config=_parsed(runtime, row.config_id, row.config),
+        workflow_id=row.workflow_id,
     )
 
 

@@ -68,6 +68,14 @@ def load_documents(
     return tuple(document for document in found if document is not None)
 
 
+def read_text(runtime: Runtime, file: AttachedFile, cancel: Cancel) -> str:
+    """Return a document's text, whoever asks; no more of it than fits any prompt.
+
+    Raises ExtractionFailed, InvalidRequest, EgressDenied, Unavailable, Cancelled.
+    """
+    return _load(runtime, file, cancel, fetch_s=files.FETCH_TOTAL_S).text
+
+
 def _is_document(file: AttachedFile) -> bool:
     return file.type == Kind.DOCUMENT
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, delete, select, tuple_, update
+from sqlalchemy import Connection, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from api.core.model_runtime.types import PastTurn
@@ -53,12 +53,16 @@ class ConversationItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled:
-    """What a run needs of the conversation it continues: turns oldest first, their files latest first."""
+    """What a run needs of the conversation it continues: turns oldest first, their files latest first.
+
+    ``message_count`` counts all its messages, those without an answer too.
+    """
 
     conversation_id: str
     inputs: JSONObject
     turns: tuple[PastTurn, ...]
     files: tuple[AttachedFile, ...]
+    message_count: int = 0
 
 
 def first_words(query: str) -> str:
@@ -78,6 +82,7 @@ def recall(connection: Connection, principal: Principal, app_id: str, conversati
             select(
                 *(Conversation.inputs, Message.id, Message.query, Message.answer, Message.status),
                 Message.files,
+                func.count(Message.id).over().label("message_count"),
             )
             .outerjoin(Message, Message.conversation_id == Conversation.id)
             .where(
@@ -101,6 +106,7 @@ def recall(connection: Connection, principal: Principal, app_id: str, conversati
         inputs=rows[0].inputs,
         turns=tuple(PastTurn(query=row.query, answer=row.answer) for row in reversed(answered)),
         files=tuple(AttachedFile.from_row(file) for row in answered for file in row.files or ()),
+        message_count=rows[0].message_count,
     )
 
 

@@ -5,22 +5,19 @@ into its log; the SSE door and the blocking fold only read that log. So a lost
 client changes nothing, and a second reader sees the same.
 """
 
-import logging
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from api.core.apps import chat, completion
 from api.core.apps.inputs import check_inputs
-from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec, Deps, Retrieved, Run, Turn
-from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunHeader
+from api.core.apps.spec import CHAT_MODES, FLOW_MODES, AppMode, AppSpec, Deps, Retrieved, Run, Turn
+from api.core.events import Event, EventLog, RunHeader
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
-from api.errors import AppError, AppUnavailable, BadRequest, Internal, NotFound
+from api.errors import AppUnavailable, BadRequest, NotFound
 from api.models.base import new_id
 from api.models.types import joins_inserts
 from api.principal import ActorKind, Principal
@@ -30,19 +27,21 @@ from api.services import (
     attached_documents,
     conversations,
     files,
+    flows,
     idempotency,
     limits,
     messages,
     providers,
     run_rows,
+    run_threads,
     titles,
 )
 from api.services.app_search import Question
+from api.services.asks import Ask, Repeated
 from api.services.conversations import Recalled
+from api.services.flow_runs import FlowCall, generate_flow
 from api.services.recorder import Recorder
 from api.services.run_rows import Started
-
-logger = logging.getLogger(__name__)
 
 RUNNERS: Mapping[AppMode, Run] = {AppMode.CHAT: chat.run, AppMode.COMPLETION: completion.run}
 
@@ -51,28 +50,6 @@ class NotChatApp(BadRequest):
     """The route is for chat apps and the app is another."""
 
     code = "not_chat_app"
-
-
-class Repeated(Exception):
-    """The request's idempotency claim belongs to an earlier one; ``message_id`` is what that one made."""
-
-    def __init__(self, message_id: str) -> None:
-        super().__init__(message_id)
-        self.message_id = message_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What a caller asks of an app, as it came through the door; ``key_id`` is the API key it came with."""
-
-    query: str
-    inputs: JSONObject
-    files: tuple[JSONObject, ...] = ()
-    conversation_id: str | None = None
-    auto_generate_name: bool = True
-    invoke_from: str = "service-api"
-    key_id: str | None = None
-    claim: idempotency.Claim | None = None
 
 
 def check_chat_mode(app: AppSpec) -> None:
@@ -94,6 +71,9 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     no usable model, no free slot. Three SQL statements with the caller's
     authentication; files and an idempotency claim take one more each.
     """
+    if app.mode in FLOW_MODES:
+        flow = flows.published_flow(runtime, app)
+        return generate_flow(FlowCall(runtime=runtime, app=app, flow=flow, principal=principal, ask=ask))
     if app.mode not in RUNNERS:
         raise AppUnavailable(f"Apps of mode {app.mode.value!r} cannot be run yet.")
     models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
@@ -108,45 +88,27 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
             is_new=started.is_new,
             wants_title=started.is_new and ask.auto_generate_name and titles.may_be_titled(app),
         )
-        return _launch(app, started, models, recorder, slots)
+
+        def begin(cancel: Cancel) -> Iterator[Event]:
+            return _events(runtime, app, started, _deps(recorder, app, models, cancel))
+
+        return run_threads.launch(runtime, started.header, begin, recorder, slots)
     except Repeated as again:
         limits.free_slots(runtime, slots)
-        return messages.first_run(runtime, principal, app.id, again.message_id)
+        return messages.first_run(runtime, principal, app.id, again.made)
     except BaseException:
         limits.free_slots(runtime, slots)
         raise
 
 
-def _launch(
-    app: AppSpec, started: Started, models: ModelRuntime, recorder: Recorder, slots: tuple[limits.Slot, ...]
-) -> EventLog:
-    """Open the run's log, start its thread, and return the log."""
-    runtime, task_id = recorder.runtime, started.header.task_id
-    log = runtime.channel.open(started.header)
-    cancel = Cancel(runtime.limits.run_timeout_s)
-    forget = runtime.channel.on_signal(task_id, cancel.set)
-    runtime.live_runs[task_id] = cancel
+def _deps(recorder: Recorder, app: AppSpec, models: ModelRuntime, cancel: Cancel) -> Deps:
+    """Return what a run may use."""
 
     def retrieve(query: str) -> Retrieved:
-        question = Question(runtime=runtime, app=app, models=models, cancel=cancel, text=query)
+        question = Question(runtime=recorder.runtime, app=app, models=models, cancel=cancel, text=query)
         return app_knowledge.consult(question, recorder.principal)
 
-    def drive() -> None:
-        try:
-            deps = Deps(models=models, cancel=cancel, retrieve=retrieve)
-            events = _events(runtime, app, started, deps)
-            _drive(_giving_back(runtime, slots, events) if slots else events, log, recorder)
-        finally:
-            forget()
-            limits.free_slots(runtime, slots)
-        try:
-            recorder.store_later()
-        finally:
-            del runtime.live_runs[task_id]
-
-    in_context = copy_context().run  # the log lines of the run carry the request's id
-    threading.Thread(target=in_context, args=(drive,), name=f"run-{task_id}", daemon=True).start()
-    return log
+    return Deps(models=models, cancel=cancel, retrieve=retrieve)
 
 
 def find_run(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> EventLog:
@@ -254,43 +216,3 @@ def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Ite
     images = files.load_images(runtime, started.attached, detail=detail, cancel=deps.cancel)
     documents = attached_documents.load_documents(runtime, started.attached, started.earlier, deps.cancel)
     yield from RUNNERS[app.mode](app, replace(started.turn, images=images, documents=documents), deps)
-
-
-def _giving_back(
-    runtime: Runtime, slots: tuple[limits.Slot, ...], events: Iterator[Event]
-) -> Iterator[Event]:
-    """Yield the events; the slots are free before the last is told: whoever hears it may ask again."""
-    try:
-        for event in events:
-            if isinstance(event, MessageEnd):
-                limits.free_slots(runtime, slots)
-            yield event
-    finally:
-        limits.free_slots(runtime, slots)
-
-
-def _drive(events: Iterator[Event], log: EventLog, recorder: Recorder) -> None:
-    """Carry the events into the log; whatever happens, the log ends with exactly one terminal event.
-
-    One of the four places where every exception is caught.
-    """
-    try:
-        for event in recorder.watch(events):
-            log.append(event)
-    except AppError as exc:
-        _tell_failure(exc, log, recorder)
-    except Exception:
-        logger.exception("run failed", extra={"task_id": log.header.task_id})
-        _tell_failure(Internal("Internal Server Error, please contact support."), log, recorder)
-    else:
-        log.close()
-
-
-def _tell_failure(error: AppError, log: EventLog, recorder: Recorder) -> None:
-    """Store the failure and tell it; the log ends here even where it cannot be stored."""
-    event = ErrorOccurred(status=error.http_status, code=error.code, message=error.message)
-    try:
-        recorder.fail(event)
-    finally:
-        log.append(event)
-        log.close()

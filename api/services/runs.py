@@ -1,4 +1,4 @@
-"""Ends the runs of processes that died: no message says ``running`` for ever.
+"""Ends the runs of processes that died: no message and no run says ``running`` for ever.
 
 Every serving process beats; the runs of one that fell silent are marked failed
 with the reason ``worker_lost`` by whichever process notices.
@@ -14,6 +14,7 @@ from api.core.events import ErrorOccurred, to_json
 from api.models.base import utc_now
 from api.models.conversation import Message
 from api.models.job import WorkerBeat
+from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 SILENT_AFTER = timedelta(seconds=15)
 """Three beats missed; with the next beat of any process its runs have ended, within 20 s."""
 LOST = ErrorOccurred(
-    status=500, code="worker_lost", message="The process that ran this message ended before it did."
+    status=500, code="worker_lost", message="The process of this run ended before it did (worker lost)."
 )
 
 
@@ -48,6 +49,11 @@ def _end_lost(session: Session) -> int:
     """Mark running messages whose process beats no more; return how many."""
     now = utc_now()
     alive = select(WorkerBeat.id)
+    session.execute(
+        update(WorkflowRun)
+        .where(WorkflowRun.status == "running", WorkflowRun.owner.not_in(alive))
+        .values(status="failed", error=LOST.message, outcome=to_json(LOST), finished_at=now)
+    )
     lost = session.execute(
         update(Message)
         .where(Message.status == "running", Message.owner.not_in(alive))

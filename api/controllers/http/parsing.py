@@ -107,8 +107,10 @@ def parse(fields: RequestParser, into: type[Into]) -> Into:
     return into(**fields.parse_args())
 
 
-def json_body(req: Request = request) -> JSONObject:
+def json_body(req: Request = request, *, may_be_text: bool = False) -> JSONObject:
     """Return the body as a JSON object, read and checked once per request.
+
+    ``may_be_text`` takes text/plain too, as browsers send what a page leaves behind.
 
     Raises BadRequest for a body that is empty or no JSON, InvalidRequest for
     JSON of another kind, nested deeper than 64 or holding a NUL, and
@@ -116,14 +118,14 @@ def json_body(req: Request = request) -> JSONObject:
     """
     known = getattr(req, "_house_json", None)
     if known is None:
-        known = _read_json(req)
+        known = _read_json(req, is_text=may_be_text and req.mimetype == "text/plain")
         req._house_json = known  # type: ignore[attr-defined]  # noqa: SLF001  # lives and dies with the request
     return known
 
 
-def _read_json(req: Request) -> JSONObject:
+def _read_json(req: Request, *, is_text: bool) -> JSONObject:
     raw = req.get_data()
-    if raw and not req.is_json:
+    if raw and not (req.is_json or is_text):
         raise MediaTypeUnsupported("The request's Content-Type must be application/json.")
     check_depth(raw)
     try:

@@ -17,8 +17,18 @@ from flask import Response, request
 
 from api.controllers.http.door import render, runtime
 from api.controllers.http.errors import dialect_code
-from api.controllers.http.flow_frames import flow_payload, text_payload
-from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunHeader, TextChunk, TextReplaced
+from api.controllers.http.flow_frames import flow_payload, run_result, text_payload
+from api.core.events import (
+    ErrorOccurred,
+    Event,
+    EventLog,
+    MessageEnd,
+    RunFinished,
+    RunHeader,
+    RunPaused,
+    TextChunk,
+    TextReplaced,
+)
 from api.core.model_runtime.types import FREE, Usage
 from api.core.ports import JSONObject
 from api.errors import AppError, InvalidRequest, Unavailable
@@ -194,18 +204,30 @@ def blocking(log: EventLog) -> Response:
     """Answer with the whole run in one object, once it is over; raises RunFailed where it failed."""
     pieces: list[str] = []
     end: MessageEnd | None = None
+    run: RunFinished | RunPaused | None = None
     for event in chain.from_iterable(follow(log, 0, runtime().limits.ping_interval_s)):
         match event:
             case TextChunk():
                 pieces.append(event.text)
             case TextReplaced():
                 pieces[:] = [event.text]
+            case RunFinished() | RunPaused():
+                run = event
             case MessageEnd():
                 end = event
             case ErrorOccurred():
                 raise RunFailed(event)
+    if run is not None and (end is None or log.header.mode == "workflow"):
+        return render(flow_answer(log.header, run))
     assert end is not None, "a run ends with its end or with an error"
     return render(answer(log.header, "".join(pieces), end))
+
+
+def flow_answer(header: RunHeader, run: RunFinished | RunPaused) -> JSONObject:
+    """Return the blocking answer of a workflow, and of a chatflow that waits for a person."""
+    ids = {"task_id": header.task_id, "workflow_run_id": header.workflow_run_id}
+    more = envelope(header) if header.mode != "workflow" else {}
+    return {**more, **ids, "data": run_result(run, header)}
 
 
 def answer(header: RunHeader, text: str, end: MessageEnd) -> JSONObject:

@@ -23,6 +23,7 @@ from api.controllers.service_api import (
     segments,
     spec,
     tags,
+    workflows,
 )
 
 NAMESPACES = (
@@ -40,6 +41,7 @@ NAMESPACES = (
     metadata.ns,
     models.ns,
     spec.ns,
+    workflows.ns,
 )
 
 

@@ -11,7 +11,7 @@ from api.controllers.schemas.chat import COMPLETION, COMPLETION_ANSWER, USER, Co
 from api.controllers.schemas.conversation import USER_QUERY, UserQuery
 from api.controllers.schemas.fields import RESULT
 from api.services import generation
-from api.services.generation import Ask
+from api.services.asks import Ask
 from api.services.tokens import KeyCaller
 
 ns = Namespace("completion", path="/", description="Runs of completion apps")

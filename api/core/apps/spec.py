@@ -23,6 +23,7 @@ class AppMode(StrEnum):
 
 
 CHAT_MODES = frozenset({AppMode.CHAT, AppMode.AGENT_CHAT, AppMode.ADVANCED_CHAT})
+FLOW_MODES = frozenset({AppMode.ADVANCED_CHAT, AppMode.WORKFLOW})
 CONFIGURED_MODES = frozenset({AppMode.CHAT, AppMode.AGENT_CHAT, AppMode.COMPLETION})
 
 
@@ -30,7 +31,8 @@ CONFIGURED_MODES = frozenset({AppMode.CHAT, AppMode.AGENT_CHAT, AppMode.COMPLETI
 class AppSpec:
     """An app, detached from its row. ``config`` is None where the mode has none or none was saved.
 
-    ``providers_version`` is that of the workspace at the moment of reading:
+    ``workflow_id`` is the published version its API runs, in modes that have
+    workflows. ``providers_version`` is that of the workspace at the moment of reading:
     decrypted credentials held under it are the stored ones.
     """
 
@@ -45,6 +47,7 @@ class AppSpec:
     providers_version: int
     config_id: str | None
     config: ModelConfig | None
+    workflow_id: str | None = None
 
     def configured(self) -> ModelConfig:
         """Return the configuration; raises AppUnavailable when there is none."""

@@ -9,7 +9,7 @@ run can go on from wherever those were written down: see :class:`DoneNode`.
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from api.core.events import (
@@ -30,7 +30,7 @@ from api.core.workflow.crew import Crew, Ended, Threads
 from api.core.workflow.deps import FlowDeps, FlowFacts
 from api.core.workflow.execution import NOTHING, Outcome, Shared, Task, execute
 from api.core.workflow.graph import Graph
-from api.core.workflow.node import Round
+from api.core.workflow.node import NodeConfig, Round
 from api.core.workflow.schedule import Schedule
 from api.core.workflow.variables import VariablePool
 from api.core.workflow.work import TOP, NodeFailed, NodeResult, NodeText, Place, Told
@@ -52,13 +52,17 @@ class DoneNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowRun:
-    """A run to make: of ``graph`` from ``root`` on, with what is known of it before."""
+    """A run to make: of ``graph`` from ``root`` on, with what is known of it before.
+
+    ``configs`` keeps the settings of nodes from run to run of one graph.
+    """
 
     graph: Graph
     root: str
     variables: VariablePool
     inputs: JSONObject
     facts: FlowFacts
+    configs: dict[str, NodeConfig] = field(default_factory=dict)
     done: tuple[DoneNode, ...] = ()
     told_chars: int = 0
     """How much of its text was told before it paused."""
@@ -86,7 +90,13 @@ def run_graph(flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Generator[Event,
     stops listening. Raises ``cancel.failure`` where that ended it.
     """
     began, created_at = time.monotonic(), int(time.time())
-    shared = Shared(graph=flow.graph, deps=deps, facts=flow.facts, threads=Threads(deps.limits.max_threads))
+    shared = Shared(
+        graph=flow.graph,
+        deps=deps,
+        facts=flow.facts,
+        threads=Threads(deps.limits.max_threads),
+        configs=flow.configs,
+    )
     scope = _Scope(shared, flow.variables, flow.root, TOP, cancel)
     yield RunStarted(
         inputs=flow.inputs, created_at=created_at, reason="resumption" if flow.done else "initial"

@@ -1,0 +1,126 @@
+"""Workflow and chatflow apps: a version of a workflow as it is run, and what a chat says after its run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from api.core.apps.config import FileUpload, FormItem
+from api.core.events import Event, MessageEnd
+from api.core.ports import Cancel, JSONObject, JSONValue
+from api.core.workflow.deps import FlowDeps
+from api.core.workflow.engine import FlowRun, run_graph
+from api.core.workflow.graph import Graph, NodeSpec
+from api.core.workflow.node import NodeConfig
+from api.core.workflow.variables import ValueType
+from api.errors import AppUnavailable, InvalidRequest
+
+
+class Switch(BaseModel):
+    """A feature that is on or off."""
+
+    model_config = ConfigDict(extra="allow")
+
+    enabled: bool = False
+
+
+class Features(BaseModel):
+    """What a workflow's features hold that runs look at; the rest is the canvas's and the web app's."""
+
+    model_config = ConfigDict(extra="allow")
+
+    opening_statement: str | None = ""
+    suggested_questions: list[str] | None = Field(default_factory=list)
+    suggested_questions_after_answer: Switch | None = None
+    speech_to_text: Switch | None = None
+    text_to_speech: Switch | None = None
+    retriever_resource: Switch | None = None
+    sensitive_word_avoidance: Switch | None = None
+    file_upload: FileUpload | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationDefault:
+    """A conversation variable as the workflow declares it."""
+
+    name: str
+    value_type: ValueType
+    value: JSONValue
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowSpec:
+    """One version of a workflow, read once and run often.
+
+    ``environment`` holds secrets in clear, ``secrets`` names their values.
+    ``snapshot`` is the graph of a draft with its hash, kept with the first run
+    that finds it so. ``configs`` are the settings of nodes, as runs read them.
+    """
+
+    workflow_id: str
+    version: str
+    graph: Graph
+    form: tuple[FormItem, ...]
+    features: Features
+    environment: JSONObject
+    secrets: tuple[str, ...]
+    conversation_variables: tuple[ConversationDefault, ...]
+    hash: str
+    snapshot: JSONObject | None = None
+    configs: dict[str, NodeConfig] = field(default_factory=dict)
+
+    def root(self) -> NodeSpec:
+        """Return where a run begins that no trigger began. Raises AppUnavailable where there is no start."""
+        starts = [node for node in self.graph.roots if node.type == "start"]
+        if not starts:
+            raise AppUnavailable("The workflow has no start node.")
+        return starts[0]
+
+    def file_upload(self) -> FileUpload:
+        """Return which files come with a message."""
+        return self.features.file_upload or FileUpload()
+
+
+def read_form(graph: Graph) -> tuple[FormItem, ...]:
+    """Return the variables of the start node as a form. Raises InvalidRequest for one that makes no sense."""
+    declared = [node.data.get("variables") for node in graph.inside(None) if node.type == "start"]
+    items = [item for listed in declared if isinstance(listed, list) for item in listed]
+    return tuple(_read_item(item) for item in items if isinstance(item, dict))
+
+
+def _read_item(item: JSONObject) -> FormItem:
+    try:
+        return FormItem.model_validate(_as_form(item))
+    except ValidationError as exc:
+        name = str(item.get("variable"))[:100]
+        message = f"Variable {name!r} of the start node cannot be filled in: {exc.errors()[0]['msg']}"
+        raise InvalidRequest(message, field="graph.nodes") from exc
+
+
+def _as_form(item: JSONObject) -> JSONObject:
+    """Return a start variable with its type under the name forms know it by."""
+    kind = item.get("type") or "text-input"
+    kinds = {"url": "text-input", "number-input": "number", "boolean": "checkbox", "json": "json_object"}
+    label = item.get("label") or item.get("variable")
+    named = {**item, "kind": kinds.get(str(kind), kind), "label": label}
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def run(spec: FlowSpec, flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Iterator[Event]:
+    """Yield a workflow's run; that of a chatflow ends with the end of its answer.
+
+    Raises InvalidRequest after the run of a chatflow failed: there is no answer.
+    """
+    end = yield from run_graph(flow, deps, cancel)
+    if end.status == "paused" or not flow.facts.is_chat:
+        return
+    if end.status == "failed":
+        raise InvalidRequest(f"Run failed: {end.error}")
+    resources = spec.features.retriever_resource
+    yield MessageEnd(
+        usage=end.usage,
+        retriever_resources=end.cited if resources is None or resources.enabled else (),
+        outcome="stopped" if end.status == "stopped" else "finished",
+        files=end.files,
+    )

@@ -1,0 +1,76 @@
+"""What the nodes of one run may use, put together from this process's backends and the caller's rights."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from functools import partial
+
+from api.core.apps.flow import FlowSpec
+from api.core.apps.spec import AppSpec
+from api.core.events import FormAsked
+from api.core.model_runtime.runtime import ModelRuntime
+from api.core.model_runtime.types import PastTurn
+from api.core.ports import Cancel, JSONObject
+from api.core.workflow.deps import FlowDeps, FlowFacts, ToolAnswer, ToolCall
+from api.core.workflow.work import NodeFailed, NodeResult, Told
+from api.principal import Principal
+from api.runtime import Runtime
+from api.services import flow_rows
+from api.services.flow_files import FlowFiles
+from api.services.flow_knowledge import FlowKnowledge
+
+
+class NoTools:
+    """There are no tools here yet."""
+
+    def call(self, call: ToolCall, _facts: FlowFacts, _cancel: Cancel) -> ToolAnswer:
+        """Raise NodeFailed: the workspace has no such tool."""
+        raise NodeFailed(
+            f"The tool {call.provider_id}/{call.tool_name} is not installed here.", error_type="ToolNotFound"
+        )
+
+
+class NoAgents:
+    """There are no agent strategies here yet."""
+
+    def run(
+        self, strategy: str, _parameters: JSONObject, _facts: FlowFacts, _cancel: Cancel
+    ) -> Generator[Told, None, NodeResult]:
+        """Raise NodeFailed: no strategy is installed."""
+        raise NodeFailed(f"There is no agent strategy {strategy!r} here.", error_type="AgentNotFound")
+
+
+class NoForms:
+    """Nobody could be asked in this run."""
+
+    def ask(self, asked: FormAsked, _facts: FlowFacts) -> FormAsked:
+        """Raise NodeFailed: the run has nobody to ask."""
+        raise NodeFailed(f"Node {asked.title!r} has nobody to ask in this run.", error_type="NobodyToAsk")
+
+
+def make_deps(
+    runtime: Runtime,
+    app: AppSpec,
+    flow: FlowSpec,
+    principal: Principal,
+    models: ModelRuntime,
+    *,
+    conversation_id: str | None = None,
+    history: tuple[PastTurn, ...] = (),
+) -> FlowDeps:
+    """Return what nodes may use. Conversation variables are kept where there is a conversation."""
+    deps = FlowDeps(
+        models=models,
+        sandbox=runtime.sandbox,
+        http=runtime.http,
+        files=FlowFiles(runtime, principal, app.id),
+        knowledge=FlowKnowledge(runtime, app, principal, models),
+        tools=NoTools(),
+        agents=NoAgents(),
+        forms=NoForms(),
+        history=history,
+        limits=runtime.limits.flow,
+    )
+    if conversation_id is None:
+        return deps
+    keep = partial(flow_rows.keep_conversation_variable, runtime, app, flow, conversation_id)
+    return replace(deps, assign=keep)

@@ -1,0 +1,229 @@
+"""Writes down what a workflow's run tells: its nodes as they end, in batches, and how it ended.
+
+A node's row is all a later run needs to go on after it. Rows wait for a node
+that may take long, or for the end, so that a quick chain costs one statement.
+"""
+
+import io
+import logging
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.core.events import (
+    ErrorOccurred,
+    Event,
+    NodeFinished,
+    NodeStarted,
+    RunFinished,
+    RunHeader,
+    RunPaused,
+    to_json,
+)
+from api.core.ports import JSONObject
+from api.core.workflow.node import NODES
+from api.errors import Unavailable
+from api.models.base import Base, utc_now
+from api.models.workflow import pack
+from api.principal import ActorKind, Principal
+from api.runtime import Runtime
+from api.services import end_users
+from api.services.recorder import STORE_AGAIN_S, Recorder
+
+logger = logging.getLogger(__name__)
+
+RUNS = Base.metadata.tables["workflow_runs"]
+EXECUTIONS = Base.metadata.tables["workflow_node_executions"]
+INSERT_EXECUTIONS = EXECUTIONS.insert()
+END_RUN = RUNS.update().where(RUNS.c.id == bindparam("run_key"))
+IN_ROW_BYTES = 256 * 1024
+"""What of one node's values a row holds, compressed; more lies in the storage."""
+MAX_PENDING = 100
+
+
+@dataclass(kw_only=True)
+class FlowRecorder:
+    """Gathers one run's nodes and stores them. ``message`` records the answer of a chatflow."""
+
+    runtime: Runtime
+    header: RunHeader
+    principal: Principal
+    message: Recorder | None = None
+    order: int = 0
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    price: Decimal = Decimal(0)
+    currency: str = "USD"
+    ending: Mapping[str, Any] | None = None
+    is_stored: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def watch(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Yield every event; what it tells is stored before those that follow from it.
+
+        Raises Unavailable where the end cannot be stored now; ``store_later`` then does.
+        """
+        watched = self._watch(events)
+        yield from watched if self.message is None else self.message.watch(watched)
+
+    def fail(self, error: ErrorOccurred) -> None:
+        """Store a run that ended outside of its graph, and its answer as far as it came."""
+        if self.ending is None:
+            ending = {"status": "failed", "error": error.message, "outcome": to_json(error)}
+            with suppress(Unavailable):
+                self._end(ending)
+        if self.message is not None:
+            self.message.fail(error)
+
+    def store_later(self) -> None:
+        """Store what could not be stored when the run ended, trying for some ten minutes."""
+        for pause_s in STORE_AGAIN_S:
+            if self.is_stored or self.ending is None:
+                break
+            time.sleep(pause_s)
+            with suppress(Unavailable):
+                self._store()
+        if self.ending is not None and not self.is_stored:
+            logger.error("run not stored", extra={"workflow_run_id": self.header.workflow_run_id})
+        if self.message is not None:
+            self.message.store_later()
+
+    def _watch(self, events: Iterator[Event]) -> Iterator[Event]:
+        for event in events:
+            match event:
+                case NodeStarted() if _may_wait(event.node_type) or len(self.pending) >= MAX_PENDING:
+                    self._flush()
+                case NodeFinished() if event.status != "retry":
+                    self.pending.append(self._row(event))
+                case RunFinished() | RunPaused():
+                    self._end(_ending(event))
+            yield event
+
+    def _flush(self) -> None:
+        """Store the nodes that have ended; where that fails they are stored with the next ones."""
+        if not self.pending:
+            return
+        try:
+            with self.runtime.transaction() as session:
+                session.connection().execute(INSERT_EXECUTIONS, self.pending)
+        except Unavailable:
+            logger.warning("nodes not stored yet", extra={"workflow_run_id": self.header.workflow_run_id})
+        else:
+            self.pending.clear()
+
+    def _end(self, ending: Mapping[str, Any]) -> None:
+        self.ending = ending
+        try:
+            self._store()
+        except SQLAlchemyError:
+            self.ending = None
+            raise
+
+    def _store(self) -> None:
+        """Write the end of the run with the nodes not yet written."""
+        row = {
+            "run_key": self.header.workflow_run_id,
+            "finished_at": utc_now(),
+            "elapsed_s": time.monotonic() - self.started,
+            "total_price": self.price,
+            "currency": self.currency,
+            **(self.ending or {}),
+        }
+        with self.runtime.transaction() as session:
+            connection = session.connection()
+            if self.pending:
+                connection.execute(INSERT_EXECUTIONS, self.pending)
+            connection.execute(END_RUN, row)
+            if self.message is None:
+                end_users.remember_end_user(self.runtime, session, self.principal)
+        self.pending.clear()
+        self.is_stored = True
+
+    def _row(self, event: NodeFinished) -> dict[str, Any]:
+        header, metadata = self.header, event.metadata
+        self.order += 1
+        self._count(metadata)
+        is_account = self.principal.kind is ActorKind.ACCOUNT
+        return {
+            "id": event.execution_id,
+            "tenant_id": header.tenant_id,
+            "app_id": header.app_id,
+            "workflow_id": header.workflow_id,
+            "workflow_run_id": header.workflow_run_id,
+            "triggered_from": "workflow-run",
+            "index": event.index,
+            "node_id": event.node_id,
+            "node_type": event.node_type,
+            "title": event.title,
+            "predecessor_node_id": event.predecessor,
+            "iteration_id": event.iteration_id,
+            "loop_id": event.loop_id,
+            "status": event.status,
+            "error": event.error,
+            "edge": event.edge,
+            "elapsed_s": event.elapsed_s,
+            "execution_metadata": metadata,
+            "finished_order": self.order,
+            "from_end_user_id": None if is_account else self.principal.id,
+            "from_account_id": self.principal.id if is_account else None,
+            "created_at": datetime.fromtimestamp(event.created_at, UTC),
+            "finished_at": datetime.fromtimestamp(event.finished_at, UTC),
+            **self._values(event),
+        }
+
+    def _values(self, event: NodeFinished) -> dict[str, Any]:
+        """Return what the node was given and gave: in the row, or, where that is much, in the storage."""
+        values: JSONObject = {
+            "inputs": event.inputs,
+            "process_data": event.process_data,
+            "outputs": event.outputs,
+        }
+        packed = {name: pack(value) for name, value in values.items()}
+        if sum(len(value or b"") for value in packed.values()) <= IN_ROW_BYTES:
+            return {**packed, "kept_at": None}
+        key = f"runs/{self.header.tenant_id}/{self.header.workflow_run_id}/{event.execution_id}"
+        try:
+            self.runtime.storage.put(key, io.BytesIO(zlib.compress(orjson.dumps(values), 1)))
+        except Unavailable:
+            logger.warning("values of a node stay in its row", extra={"execution_id": event.execution_id})
+            return {**packed, "kept_at": None}
+        return {"inputs": None, "process_data": None, "outputs": None, "kept_at": key}
+
+    def _count(self, metadata: JSONObject) -> None:
+        price = metadata.get("total_price")
+        if isinstance(price, str):
+            self.price += Decimal(price)
+            self.currency = str(metadata.get("currency") or self.currency)
+
+
+def _may_wait(node_type: str) -> bool:
+    """Tell whether what is before a node should be written down before it begins."""
+    kind = NODES.get((node_type, "1"))
+    return kind is not None and kind.waits
+
+
+def _ending(event: RunFinished | RunPaused) -> dict[str, Any]:
+    """Return the columns that the end of a run, or its pause, fills."""
+    shared = {
+        "outputs": event.outputs,
+        "total_tokens": event.total_tokens,
+        "total_steps": event.total_steps,
+        "outcome": to_json(event),
+    }
+    if isinstance(event, RunPaused):
+        return {**shared, "status": "paused", "finished_at": None}
+    return {
+        **shared,
+        "status": event.status,
+        "error": event.error,
+        "exceptions_count": event.exceptions,
+        "elapsed_s": event.elapsed_s,
+    }

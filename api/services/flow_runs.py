@@ -1,0 +1,328 @@
+"""Starts runs of workflows and chatflows: checks what was asked, writes the rows, lets the engine go.
+
+Everything that can be refused is refused before the run has a row; from then on
+whatever happens is told by its events.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from api.core.apps import flow as flow_app
+from api.core.apps.config import FileUpload
+from api.core.apps.flow import FlowSpec
+from api.core.apps.inputs import check_inputs
+from api.core.apps.spec import AppMode, AppSpec
+from api.core.events import Event, EventLog, RunHeader
+from api.core.model_runtime.types import PastTurn
+from api.core.ports import Cancel, JSONObject, JSONValue
+from api.core.workflow.deps import FlowFacts
+from api.core.workflow.engine import DoneNode, FlowRun
+from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, VariablePool
+from api.errors import BadRequest
+from api.models.base import new_id
+from api.principal import ActorKind, Principal
+from api.runtime import Runtime
+from api.services import (
+    conversations,
+    files,
+    flow_deps,
+    flow_files,
+    flow_rows,
+    idempotency,
+    limits,
+    messages,
+    providers,
+    run_threads,
+    workflow_runs,
+)
+from api.services.asks import Ask, Repeated
+from api.services.conversations import Recalled
+from api.services.files import FILE_KINDS
+from api.services.flow_recorder import FlowRecorder
+from api.services.recorder import Recorder
+
+DEBUGGER = "debugger"
+MAX_FILES = 10
+
+
+class NotWorkflowApp(BadRequest):
+    """The route is for workflow apps and the app is another."""
+
+    code = "not_workflow_app"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowCall:
+    """A run that is asked for: of which workflow, by whom, with what."""
+
+    runtime: Runtime
+    app: AppSpec
+    flow: FlowSpec
+    principal: Principal
+    ask: Ask
+
+    @property
+    def is_chat(self) -> bool:
+        """Tell whether the run answers a message of a conversation."""
+        return self.app.mode is AppMode.ADVANCED_CHAT
+
+    @property
+    def user(self) -> str:
+        """What the caller calls its user."""
+        return self.principal.user or self.principal.id
+
+    @property
+    def triggered_from(self) -> str:
+        """Whether the run is a test of the console's, or the app's own."""
+        return workflow_runs.DEBUGGING if self.ask.invoke_from == DEBUGGER else "app-run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A run that has its rows: what the engine begins with."""
+
+    header: RunHeader
+    pool: dict[str, JSONObject]
+    shown: JSONObject
+    history: tuple[PastTurn, ...] = ()
+    is_new: bool = True
+    done: tuple[DoneNode, ...] = ()
+
+
+def check_workflow_mode(app: AppSpec) -> None:
+    """Raise NotWorkflowApp unless the app is a workflow app."""
+    if app.mode is not AppMode.WORKFLOW:
+        raise NotWorkflowApp("Please check if your app mode matches the right API route.")
+
+
+def generate_flow(call: FlowCall) -> EventLog:
+    """Start a run of a workflow and return its log; what can be refused is refused before it starts.
+
+    Raises the AppError of the fault: unknown conversation, bad inputs or files,
+    no start node, no free slot.
+    """
+    slots = limits.take_slots(call.runtime, call.app, call.ask.key_id)
+    try:
+        return launch(call, _begin(call), slots)
+    except Repeated as again:
+        limits.free_slots(call.runtime, slots)
+        return _first_run(call, again.made)
+    except BaseException:
+        limits.free_slots(call.runtime, slots)
+        raise
+
+
+def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> EventLog:
+    """Let the engine go on a run that has its rows; return its log."""
+    runtime, flow = call.runtime, call.flow
+
+    def begin(cancel: Cancel) -> Iterator[Event]:
+        deps = flow_deps.make_deps(
+            runtime,
+            call.app,
+            flow,
+            call.principal,
+            providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version),
+            conversation_id=begun.header.conversation_id,
+            history=begun.history,
+        )
+        max_bytes = runtime.limits.flow.max_variable_bytes
+        run = FlowRun(
+            graph=flow.graph,
+            root=flow.root().id,
+            variables=VariablePool(begun.pool, secrets=flow.secrets, max_bytes=max_bytes),
+            inputs=begun.shown,
+            facts=_facts(call, begun.header),
+            configs=flow.configs,
+            done=begun.done,
+        )
+        return flow_app.run(flow, run, deps, cancel)
+
+    return run_threads.launch(runtime, begun.header, begin, _recorder(call, begun), slots)
+
+
+def _begin(call: FlowCall) -> Begun:
+    """Check the request against the workflow and its conversation, and write the rows of the run."""
+    root, ask = call.flow.root().id, call.ask
+    with call.runtime.transaction() as session:
+        connection = session.connection()
+        recalled = None
+        if ask.conversation_id is not None:
+            recalled = conversations.recall(connection, call.principal, call.app.id, ask.conversation_id)
+        inputs = check_inputs(call.flow.form, ask.inputs, recalled.inputs if recalled else None)
+        header = _header(call, recalled)
+        attached = files.attach(session, call.principal, _policy(call), ask.files)
+        values = _with_files(call, session, inputs)
+        system = _system(call, header, recalled, attached)
+        _claim(session, ask.claim, header)
+        flow_rows.keep_snapshot(call.runtime, session, call.app, call.flow)
+        if call.is_chat:
+            turn = flow_rows.FlowTurn(
+                header=header,
+                query=ask.query,
+                inputs=inputs,
+                attached=attached,
+                introduction=call.flow.features.opening_statement or "",
+                is_new=recalled is None,
+            )
+            flow_rows.insert_turn(
+                connection, call.principal, turn, owner=call.runtime.owner, invoke_from=ask.invoke_from
+            )
+        flow_rows.insert_run(
+            connection, call.app, call.flow, call.principal, header, _columns(call, values, system)
+        )
+        kept = _kept_variables(call, connection, recalled)
+    return Begun(
+        header=header,
+        pool=_pool(call, root, values, system, kept),
+        shown=_shown(values, system),
+        history=recalled.turns if recalled else (),
+        is_new=recalled is None,
+    )
+
+
+def _columns(call: FlowCall, values: JSONObject, system: JSONObject) -> dict[str, object]:
+    """Return what a run's row holds of its caller."""
+    masked = VariablePool(secrets=call.flow.secrets).masked(values)
+    return {
+        "inputs": masked,
+        "system": system,
+        "triggered_from": call.triggered_from,
+        "invoke_from": call.ask.invoke_from,
+        "owner": call.runtime.owner,
+    }
+
+
+def _pool(
+    call: FlowCall, root: str, values: JSONObject, system: JSONObject, kept: JSONObject
+) -> dict[str, JSONObject]:
+    """Return the variables a run begins with, by node."""
+    pool: dict[str, JSONObject] = {root: values, SYSTEM: system, ENVIRONMENT: call.flow.environment}
+    if call.is_chat:
+        declared = call.flow.conversation_variables
+        pool[CONVERSATION] = {item.name: kept.get(item.name, item.value) for item in declared}
+    return pool
+
+
+def _shown(values: JSONObject, system: JSONObject) -> JSONObject:
+    """Return the inputs as ``workflow_started`` tells them."""
+    told = {f"{SYSTEM}.{name}": value for name, value in system.items() if name != "conversation_id"}
+    return {**values, **told}
+
+
+def _kept_variables(call: FlowCall, connection: Connection, recalled: Recalled | None) -> JSONObject:
+    if recalled is None or not call.flow.conversation_variables:
+        return {}
+    return flow_rows.load_conversation_variables(connection, call.app.tenant_id, recalled.conversation_id)
+
+
+def _header(call: FlowCall, recalled: Recalled | None) -> RunHeader:
+    principal = call.principal
+    created_by: JSONObject = {"id": principal.id}
+    if principal.kind is not ActorKind.ACCOUNT:
+        created_by["user"] = principal.user
+    conversation_id = recalled.conversation_id if recalled else new_id()
+    return RunHeader(
+        task_id=new_id(),
+        tenant_id=call.app.tenant_id,
+        app_id=call.app.id,
+        mode=call.app.mode.value,
+        principal_id=principal.id,
+        created_at=int(time.time()),
+        total_s=call.runtime.limits.run_timeout_s,
+        conversation_id=conversation_id if call.is_chat else None,
+        message_id=new_id() if call.is_chat else None,
+        workflow_run_id=new_id(),
+        workflow_id=call.flow.workflow_id,
+        created_by=created_by,
+    )
+
+
+def _policy(call: FlowCall) -> FileUpload:
+    """Return which files may come with a run; those of a workflow are what its author makes of them."""
+    policy = call.flow.file_upload()
+    return policy if call.is_chat or policy.is_on else FileUpload(enabled=True, number_limits=MAX_FILES)
+
+
+def _with_files(call: FlowCall, session: Session, inputs: JSONObject) -> JSONObject:
+    """Return the inputs with the files among them as variables hold them."""
+    values = dict(inputs)
+    for item in call.flow.form:
+        if item.kind not in FILE_KINDS or not inputs.get(item.variable):
+            continue
+        attached = files.attach_inputs(session, call.principal, (item,), inputs)
+        listed: list[JSONValue] = [
+            flow_files.to_value(call.runtime, call.app.tenant_id, file) for file in attached
+        ]
+        values[item.variable] = listed if item.kind == "file-list" else next(iter(listed), None)
+    return values
+
+
+def _system(
+    call: FlowCall,
+    header: RunHeader,
+    recalled: Recalled | None,
+    attached: tuple[files.AttachedFile, ...],
+) -> JSONObject:
+    """Return the system variables of a run. Wire: docs/wire/workflows.md#system-variables."""
+    system: JSONObject = {
+        "files": [flow_files.to_value(call.runtime, call.app.tenant_id, file) for file in attached],
+        "user_id": call.user,
+        "app_id": call.app.id,
+        "workflow_id": call.flow.workflow_id,
+        "workflow_run_id": header.workflow_run_id,
+    }
+    if not call.is_chat:
+        return {**system, "timestamp": header.created_at}
+    return {
+        **system,
+        "query": call.ask.query,
+        "conversation_id": header.conversation_id,
+        "dialogue_count": (recalled.message_count if recalled else 0) + 1,
+    }
+
+
+def _claim(session: Session, claim: idempotency.Claim | None, header: RunHeader) -> None:
+    """Take the request's idempotency claim, if any; raises Repeated when an earlier request has it."""
+    made = header.message_id or header.workflow_run_id
+    first = idempotency.take(session, claim, message_id=made) if claim else None
+    if first is not None:
+        raise Repeated(str(first.message_id))
+
+
+def _first_run(call: FlowCall, made: str) -> EventLog:
+    """Return the log of the run that an earlier request with the same key started."""
+    if call.is_chat:
+        return messages.first_run(call.runtime, call.principal, call.app.id, made)
+    return workflow_runs.first_run(call.runtime, call.app, call.principal, made)
+
+
+def _recorder(call: FlowCall, begun: Begun) -> FlowRecorder:
+    message = None
+    if begun.header.message_id is not None:
+        message = Recorder(
+            runtime=call.runtime,
+            header=begun.header,
+            principal=call.principal,
+            is_new=begun.is_new,
+            wants_title=False,
+        )
+    return FlowRecorder(runtime=call.runtime, header=begun.header, principal=call.principal, message=message)
+
+
+def _facts(call: FlowCall, header: RunHeader) -> FlowFacts:
+    return FlowFacts(
+        tenant_id=call.app.tenant_id,
+        app_id=call.app.id,
+        workflow_id=call.flow.workflow_id,
+        run_id=cast("str", header.workflow_run_id),
+        user=call.user,
+        invoke_from=call.ask.invoke_from,
+        is_chat=call.is_chat,
+        conversation_id=header.conversation_id,
+    )

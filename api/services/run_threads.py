@@ -1,0 +1,103 @@
+"""The thread a run goes on: its events into its log, its slots back, its end stored, whatever happens."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from typing import Protocol
+
+from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunFinished, RunHeader, RunPaused
+from api.core.ports import Cancel
+from api.errors import AppError, Internal
+from api.runtime import Runtime
+from api.services import limits
+
+logger = logging.getLogger(__name__)
+
+Begin = Callable[[Cancel], Iterator[Event]]
+
+
+class RunRecorder(Protocol):
+    """Stores what a run tells."""
+
+    def watch(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Yield every event; store what its readers will look for before it goes out. Raises Unavailable."""
+        ...
+
+    def fail(self, error: ErrorOccurred) -> None:
+        """Store a run that ended in an error, and what there is of it."""
+        ...
+
+    def store_later(self) -> None:
+        """Store what could not be stored when the run ended."""
+        ...
+
+
+def launch(
+    runtime: Runtime,
+    header: RunHeader,
+    begin: Begin,
+    recorder: RunRecorder,
+    slots: tuple[limits.Slot, ...],
+) -> EventLog:
+    """Open a run's log, start its thread, and return the log. ``begin`` makes its events, on that thread."""
+    log = runtime.channel.open(header)
+    cancel = Cancel(runtime.limits.run_timeout_s)
+    forget = runtime.channel.on_signal(header.task_id, cancel.set)
+    runtime.live_runs[header.task_id] = cancel
+
+    def drive() -> None:
+        try:
+            events = begin(cancel)
+            _drive(_giving_back(runtime, slots, events) if slots else events, log, recorder)
+        finally:
+            forget()
+            limits.free_slots(runtime, slots)
+        try:
+            recorder.store_later()
+        finally:
+            del runtime.live_runs[header.task_id]
+
+    in_context = copy_context().run  # the log lines of the run carry the request's id
+    threading.Thread(target=in_context, args=(drive,), name=f"run-{header.task_id}", daemon=True).start()
+    return log
+
+
+def _giving_back(
+    runtime: Runtime, slots: tuple[limits.Slot, ...], events: Iterator[Event]
+) -> Iterator[Event]:
+    """Yield the events; the slots are free before the last is told: whoever hears it may ask again."""
+    try:
+        for event in events:
+            if isinstance(event, MessageEnd | RunFinished | RunPaused):
+                limits.free_slots(runtime, slots)
+            yield event
+    finally:
+        limits.free_slots(runtime, slots)
+
+
+def _drive(events: Iterator[Event], log: EventLog, recorder: RunRecorder) -> None:
+    """Carry the events into the log; whatever happens, the log ends with exactly one terminal event.
+
+    One of the four places where every exception is caught.
+    """
+    try:
+        for event in recorder.watch(events):
+            log.append(event)
+    except AppError as exc:
+        _tell_failure(exc, log, recorder)
+    except Exception:
+        logger.exception("run failed", extra={"task_id": log.header.task_id})
+        _tell_failure(Internal("Internal Server Error, please contact support."), log, recorder)
+    else:
+        log.close()
+
+
+def _tell_failure(error: AppError, log: EventLog, recorder: RunRecorder) -> None:
+    """Store the failure and tell it; the log ends here even where it cannot be stored."""
+    event = ErrorOccurred(status=error.http_status, code=error.code, message=error.message)
+    try:
+        recorder.fail(event)
+    finally:
+        log.append(event)
+        log.close()

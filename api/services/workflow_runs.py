@@ -1,0 +1,298 @@
+"""Runs of workflows as they were: found again, shown, listed, counted."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from api.core.apps.spec import AppSpec
+from api.core.events import Event, EventLog, RunHeader, RunStarted, from_json
+from api.core.ports import JSONObject
+from api.errors import InvalidRequest, NotFound
+from api.models.account import Account
+from api.models.app import EndUser
+from api.models.base import utc_now
+from api.models.types import position_of
+from api.models.workflow import NodeExecution, Workflow, WorkflowRun, WorkflowSnapshot
+from api.principal import Principal
+from api.runtime import Runtime
+from api.services.access import is_id, owned_by
+from api.services.idempotency import StillRunning
+from api.services.messages import StoredLog
+
+DEBUGGING = "debugging"
+STATUSES = ("running", "succeeded", "failed", "stopped", "partial-succeeded", "paused")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAuthor:
+    """Who started a run."""
+
+    account: Account | None
+    end_user: EndUser | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunItem:
+    """A run in a list."""
+
+    run: WorkflowRun
+    author: RunAuthor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetail:
+    """A run with the graph it ran."""
+
+    run: WorkflowRun
+    author: RunAuthor
+    graph: JSONObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which runs a log shows. ``keyword`` is part of inputs or outputs, or the whole of an id."""
+
+    keyword: str = ""
+    status: str | None = None
+    before: datetime | None = None
+    after: datetime | None = None
+    session_id: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """A page of a log, and how many runs it has in all."""
+
+    items: Sequence[RunItem]
+    total: int
+
+
+def access_run(session: Session, tenant_id: str, app_id: str, run_id: str) -> WorkflowRun:
+    """Return a run of an app; raises NotFound."""
+    row = None
+    if is_id(run_id):
+        row = session.scalars(
+            select(WorkflowRun).where(
+                WorkflowRun.tenant_id == tenant_id,
+                WorkflowRun.app_id == app_id,
+                WorkflowRun.id == run_id.lower(),
+            )
+        ).one_or_none()
+    if row is None:
+        raise NotFound("Workflow run not found.")
+    return row
+
+
+def get_run_of_app(runtime: Runtime, app: AppSpec, run_id: str) -> WorkflowRun:
+    """Return a run of the app a key opens; raises NotFound."""
+    with runtime.reading() as session:
+        return access_run(session, app.tenant_id, app.id, run_id)
+
+
+def task_of(runtime: Runtime, principal: Principal, app: AppSpec, run_id: str) -> str:
+    """Return the task of a run the caller itself started; raises NotFound."""
+    found = None
+    if is_id(run_id):
+        query = select(WorkflowRun.task_id).where(
+            WorkflowRun.tenant_id == app.tenant_id,
+            WorkflowRun.app_id == app.id,
+            WorkflowRun.id == run_id.lower(),
+            owned_by(WorkflowRun, principal),
+        )
+        with runtime.reading() as session:
+            found = session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFound("Workflow run not found")
+    return found
+
+
+def first_run(runtime: Runtime, app: AppSpec, principal: Principal, run_id: str) -> EventLog:
+    """Return the log of a run, for a repeated request; raises StillRunning."""
+    run = get_run_of_app(runtime, app, run_id)
+    if run.status == "running":
+        raise StillRunning("The first request with this Idempotency-Key is still running.", retry_after_s=1)
+    header = RunHeader(
+        task_id=run.task_id,
+        tenant_id=run.tenant_id,
+        app_id=run.app_id,
+        mode="workflow",
+        principal_id=principal.id,
+        created_at=int(run.created_at.timestamp()),
+        total_s=0.0,
+        workflow_run_id=run.id,
+        workflow_id=run.workflow_id,
+        created_by={"id": principal.id, "user": principal.user},
+    )
+    begun: Event = RunStarted(inputs=run.inputs, created_at=header.created_at)
+    return runtime.channel.find(run.task_id) or StoredLog(
+        header=header, events=(begun, from_json(run.outcome or {}))
+    )
+
+
+def get_detail(session: Session, principal: Principal, app_id: str, run_id: str) -> RunDetail:
+    """Return a run of an app with its graph; raises NotFound."""
+    run = access_run(session, principal.tenant_id, app_id, run_id)
+    query: Select[Any] = select(Workflow.graph).where(Workflow.id == run.workflow_id)
+    if run.graph_hash is not None:
+        query = select(WorkflowSnapshot.graph).where(
+            WorkflowSnapshot.app_id == app_id, WorkflowSnapshot.hash == run.graph_hash
+        )
+    return RunDetail(run=run, author=_author(session, run), graph=session.scalar(query) or {})
+
+
+def load_runs(
+    session: Session,
+    principal: Principal,
+    app_id: str,
+    *,
+    last_id: str | None,
+    limit: int,
+    status: str | None,
+    triggered_from: str,
+) -> tuple[list[RunItem], bool]:
+    """Return a page of an app's runs after ``last_id``, newest first, and whether more follow."""
+    where = [
+        WorkflowRun.tenant_id == principal.tenant_id,
+        WorkflowRun.app_id == app_id,
+        WorkflowRun.triggered_from == triggered_from,
+    ]
+    if status:
+        where.append(WorkflowRun.status == status)
+    if last_id:
+        last = access_run(session, principal.tenant_id, app_id, last_id)
+        place = position_of(last.created_at, last.id)
+        where.append(_place() < place)
+    query = _with_authors(*where).order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
+    rows = session.execute(query.limit(limit + 1)).all()
+    return [_item(row) for row in rows[:limit]], len(rows) > limit
+
+
+def count_runs(
+    session: Session,
+    principal: Principal,
+    app_id: str,
+    *,
+    status: str | None,
+    triggered_from: str,
+    within: timedelta | None,
+) -> dict[str, int]:
+    """Return how many of an app's runs there are of each status."""
+    where = [
+        WorkflowRun.tenant_id == principal.tenant_id,
+        WorkflowRun.app_id == app_id,
+        WorkflowRun.triggered_from == triggered_from,
+    ]
+    if status:
+        where.append(WorkflowRun.status == status)
+    if within is not None:
+        where.append(WorkflowRun.created_at >= utc_now() - within)
+    rows = session.execute(
+        select(WorkflowRun.status, func.count()).where(*where).group_by(WorkflowRun.status)
+    ).all()
+    return {name: count for name, count in rows}  # noqa: C416  # rows are no pairs to mypy
+
+
+def load_executions(
+    runtime: Runtime, session: Session, principal: Principal, app_id: str, run_id: str
+) -> list[NodeExecution]:
+    """Return what the nodes of a run did, the latest begun first. Raises NotFound."""
+    run = access_run(session, principal.tenant_id, app_id, run_id)
+    query = (
+        select(NodeExecution)
+        .where(NodeExecution.workflow_run_id == run.id)
+        .order_by(NodeExecution.index.desc(), NodeExecution.finished_order.desc())
+    )
+    return [with_values(runtime, session, row) for row in session.scalars(query)]
+
+
+def with_values(runtime: Runtime, session: Session, row: NodeExecution) -> NodeExecution:
+    """Return an execution with its values, from wherever they are kept; it no longer belongs to a session."""
+    session.expunge(row)
+    if row.kept_at is not None:
+        with runtime.storage.open(row.kept_at) as kept:
+            values: JSONObject = orjson.loads(zlib.decompress(kept.read()))
+        for name, value in values.items():
+            setattr(row, name, value)
+    return row
+
+
+def load_logs(runtime: Runtime, app: AppSpec, chosen: LogFilter, *, page: int, limit: int) -> LogPage:
+    """Return a page of the runs of an app that were not tests, newest first. Raises InvalidRequest."""
+    with runtime.reading() as session:
+        where = _log_filter(session, app, chosen)
+        total = session.scalar(select(func.count()).select_from(WorkflowRun).where(*where)) or 0
+        query = _with_authors(*where).order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
+        rows = session.execute(query.offset((page - 1) * limit).limit(limit)).all()
+        return LogPage(items=[_item(row) for row in rows], total=total)
+
+
+def _log_filter(session: Session, app: AppSpec, chosen: LogFilter) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [
+        WorkflowRun.tenant_id == app.tenant_id,
+        WorkflowRun.app_id == app.id,
+        WorkflowRun.triggered_from != DEBUGGING,
+    ]
+    if chosen.status:
+        where.append(WorkflowRun.status == chosen.status)
+    if chosen.before:
+        where.append(WorkflowRun.created_at <= chosen.before)
+    if chosen.after:
+        where.append(WorkflowRun.created_at >= chosen.after)
+    if chosen.keyword:
+        where.append(_mentions(app, chosen.keyword))
+    if chosen.session_id:
+        users = select(EndUser.id).where(EndUser.app_id == app.id, EndUser.session_id == chosen.session_id)
+        where.append(WorkflowRun.from_end_user_id.in_(users))
+    if chosen.email:
+        account_id = session.scalar(select(Account.id).where(Account.email == chosen.email))
+        if account_id is None:
+            raise InvalidRequest(f"Account not found: {chosen.email}", field="created_by_account")
+        where.append(WorkflowRun.from_account_id == account_id)
+    return where
+
+
+def _mentions(app: AppSpec, keyword: str) -> ColumnElement[bool]:
+    """Return the condition that a run is the one named, or is of a user so named."""
+    users = select(EndUser.id).where(
+        EndUser.app_id == app.id, EndUser.session_id.icontains(keyword, autoescape=True)
+    )
+    named: list[ColumnElement[bool]] = [
+        WorkflowRun.from_end_user_id.in_(users),
+        WorkflowRun.searchable.icontains(keyword, autoescape=True),
+    ]
+    if is_id(keyword):
+        named.append(WorkflowRun.id == keyword.lower())
+    return or_(*named)
+
+
+def _with_authors(*where: ColumnElement[bool]) -> Select[WorkflowRun, Account, EndUser]:
+    return (
+        select(WorkflowRun, Account, EndUser)
+        .outerjoin(Account, Account.id == WorkflowRun.from_account_id)
+        .outerjoin(
+            EndUser,
+            and_(EndUser.id == WorkflowRun.from_end_user_id, EndUser.tenant_id == WorkflowRun.tenant_id),
+        )
+        .where(*where)
+    )
+
+
+def _place() -> Any:
+    return tuple_(WorkflowRun.created_at, WorkflowRun.id)
+
+
+def _item(row: Any) -> RunItem:
+    return RunItem(run=row[0], author=RunAuthor(account=row[1], end_user=row[2]))
+
+
+def _author(session: Session, run: WorkflowRun) -> RunAuthor:
+    account = session.get(Account, run.from_account_id) if run.from_account_id else None
+    end_user = session.get(EndUser, run.from_end_user_id) if run.from_end_user_id else None
+    return RunAuthor(account=account, end_user=end_user)
