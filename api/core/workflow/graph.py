@@ -89,17 +89,31 @@ class Graph:
 
     @cached_property
     def on_cycles(self) -> frozenset[str]:
-        """The ids of nodes that could be reached from themselves."""
-        waiting = {node_id: len(self.entering(node_id)) for node_id in self.nodes}
-        free = [node_id for node_id, count in waiting.items() if not count]
+        """The ids of nodes that could be reached from themselves, and of those between two such."""
+        behind = set(self.nodes) - set(self.in_order)
+        before = {node_id: sum(edge.target in behind for edge in self.leaving(node_id)) for node_id in behind}
+        free = [node_id for node_id, count in before.items() if not count]
         while free:
             node_id = free.pop()
-            del waiting[node_id]
+            behind.discard(node_id)
+            for edge in self.entering(node_id):
+                if edge.source in behind:
+                    before[edge.source] -= 1
+                    if not before[edge.source]:
+                        free.append(edge.source)
+        return frozenset(behind)
+
+    @cached_property
+    def in_order(self) -> tuple[str, ...]:
+        """The ids of the nodes, each after all before it; without those on cycles and behind them."""
+        waiting = {node_id: len(self.entering(node_id)) for node_id in self.nodes}
+        found = [node_id for node_id, count in waiting.items() if not count]
+        for node_id in found:
             for edge in self.leaving(node_id):
                 waiting[edge.target] -= 1
                 if not waiting[edge.target]:
-                    free.append(edge.target)
-        return frozenset(waiting)
+                    found.append(edge.target)
+        return tuple(found)
 
     def _joins(self, edge: Edge) -> bool:
         source, target = self.nodes.get(edge.source), self.nodes.get(edge.target)

@@ -8,7 +8,8 @@ again, default values and failure branches are the engine's.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from api.core.events import Event, RoundStarted
 from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowDeps, FlowFacts
 from api.core.workflow.graph import Graph, NodeSpec
-from api.core.workflow.variables import Selector, VariablePool
+from api.core.workflow.variables import Selector, ValueType, VariablePool
 from api.core.workflow.work import TOP, NodeFailed, NodeResult, Place, Work
 
 
@@ -42,6 +43,18 @@ class DefaultValue(BaseModel):
     value: JsonValue = None
 
 
+Types = Mapping[str, ValueType | None]
+"""Variables by name; no type where what it is shows only when the node runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A variable that a node can only use if it is of one of some types."""
+
+    selector: Selector
+    kinds: AbstractSet[ValueType]
+
+
 class NodeConfig(BaseModel):
     """What every node's ``data`` may hold; each type adds its own. Unknown keys are the canvas's."""
 
@@ -57,6 +70,22 @@ class NodeConfig(BaseModel):
 
     def references(self) -> Iterable[Selector]:
         """Return the variables the node reads, for the check that they exist."""
+        return ()
+
+    def demands(self) -> Iterable[Demand]:
+        """Return those variables it reads that may not be of any type, for the check that they fit."""
+        return ()
+
+    def gives(self) -> Types | None:
+        """Return the variables it leaves; None where even their names show only when it runs."""
+        return None
+
+    def lends(self) -> Types:
+        """Return the variables a container has for what is inside it, and for nothing else."""
+        return {}
+
+    def inner_references(self) -> Iterable[Selector]:
+        """Return what a container reads of what is inside it."""
         return ()
 
 

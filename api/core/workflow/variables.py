@@ -52,7 +52,18 @@ class ValueType(StrEnum):
         return ValueType(name) if name not in ("", "any") else None
 
 
+ANY = frozenset(ValueType)
+ANY_ARRAY = frozenset(kind for kind in ValueType if kind.is_array)
+ANY_FILE = frozenset({ValueType.FILE, ValueType.ARRAY_FILE})
 ARRAYS = {kind.element: kind for kind in ValueType if kind.element}
+
+
+def type_named(name: str | None) -> ValueType | None:
+    """Return the type of that name, if there is one: not all that is drawn is right."""
+    return ValueType(name) if name in _NAMES else None
+
+
+_NAMES = frozenset(ValueType)
 
 
 class VariableTooLarge(Exception):

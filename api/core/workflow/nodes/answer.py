@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from api.core.ports import JSONValue
-from api.core.workflow.node import NodeConfig, NodeContext, node
+from api.core.workflow.node import NodeConfig, NodeContext, Types, node
 from api.core.workflow.templates import references, render_markdown
-from api.core.workflow.variables import Selector, is_file
+from api.core.workflow.variables import Selector, ValueType, is_file
 from api.core.workflow.work import NodeResult
 
 
@@ -21,6 +21,10 @@ class Answer:
         def references(self) -> Iterable[Selector]:
             """Return the variables of the template."""
             return references(self.answer)
+
+        def gives(self) -> Types:
+            """Return the text and its files."""
+            return {"answer": ValueType.STRING, "files": ValueType.ARRAY_FILE}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the text and the files that stand in it."""

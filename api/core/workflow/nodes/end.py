@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.core.workflow.node import NodeConfig, NodeContext, node
+from api.core.workflow.node import NodeConfig, NodeContext, Types, node
 from api.core.workflow.variables import Selector
 from api.core.workflow.work import NodeResult
 
@@ -30,6 +30,10 @@ class End:
         def references(self) -> Iterable[Selector]:
             """Return what goes out."""
             return (tuple(item.value_selector) for item in self.outputs)
+
+        def gives(self) -> Types:
+            """Return what goes out, of whatever type it is."""
+            return {item.variable: None for item in self.outputs}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the outputs; null for what does not exist."""

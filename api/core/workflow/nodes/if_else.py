@@ -5,9 +5,17 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.core.ports import JSONObject, JSONValue
-from api.core.workflow.conditions import Condition, ConditionError, Logic, holds
-from api.core.workflow.node import NodeConfig, NodeContext, node
-from api.core.workflow.variables import Selector
+from api.core.workflow.conditions import (
+    COUNTABLE,
+    NUMERIC,
+    Condition,
+    ConditionError,
+    Logic,
+    holds,
+    operator_of,
+)
+from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
+from api.core.workflow.variables import Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult
 
 ELSE = "false"
@@ -45,6 +53,17 @@ class IfElse:
             """Return what is compared."""
             for case in self.in_order():
                 yield from (tuple(item.variable_selector) for item in case.conditions)
+
+        def demands(self) -> Iterable[Demand]:
+            """Return what is compared with a number."""
+            for case in self.in_order():
+                for item in case.conditions:
+                    if operator_of(item) in NUMERIC:
+                        yield Demand(tuple(item.variable_selector), COUNTABLE)
+
+        def gives(self) -> Types:
+            """Return what came of it."""
+            return {"result": ValueType.BOOLEAN, "selected_case_id": ValueType.STRING}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return which case holds. Raises NodeFailed where a comparison cannot be made."""

@@ -6,12 +6,12 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from api.core.events import Event
 from api.core.ports import JSONObject, JSONValue
-from api.core.workflow.node import NodeConfig, NodeContext, Subgraphs, node
-from api.core.workflow.variables import Selector
+from api.core.workflow.node import Demand, NodeConfig, NodeContext, Subgraphs, Types, node
+from api.core.workflow.variables import ANY_ARRAY, Selector, ValueType, type_named
 from api.core.workflow.work import NodeFailed, NodeResult, Place, Work
 
 DEFAULTS: JSONObject = {
@@ -36,10 +36,28 @@ class Iteration:
         parallel_nums: int = Field(default=10, ge=1, le=100)
         error_handle_mode: Literal["terminated", "continue-on-error", "remove-abnormal-output"] = "terminated"
         flatten_output: bool = True
+        output_type: JsonValue = None
 
         def references(self) -> Iterable[Selector]:
             """Return the list it goes through."""
             return (tuple(self.iterator_selector),)
+
+        def demands(self) -> Iterable[Demand]:
+            """Return the list it goes through."""
+            yield Demand(tuple(self.iterator_selector), ANY_ARRAY)
+
+        def gives(self) -> Types:
+            """Return the list of what the rounds gave."""
+            kind = type_named(self.output_type) if isinstance(self.output_type, str) else None
+            return {"output": kind if kind in ANY_ARRAY else ValueType.ARRAY_ANY}
+
+        def lends(self) -> Types:
+            """Return the item of a round and its place."""
+            return {"item": None, "index": ValueType.NUMBER}
+
+        def inner_references(self) -> Iterable[Selector]:
+            """Return what is kept of each round."""
+            return (tuple(self.output_selector),)
 
     def size(self, config: Config, ctx: NodeContext) -> int:
         """Return how many rounds there will be. Raises NodeFailed where there is no list."""

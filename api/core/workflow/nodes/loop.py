@@ -2,15 +2,15 @@
 
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.core.events import Event
 from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.conditions import Condition, ConditionError, Logic, holds
-from api.core.workflow.node import NodeConfig, NodeContext, node
-from api.core.workflow.variables import ValueType, VariablePool, accepts
+from api.core.workflow.node import NodeConfig, NodeContext, Types, node
+from api.core.workflow.variables import Selector, ValueType, VariablePool, accepts
 from api.core.workflow.work import NodeFailed, NodeResult, Place, Work
 
 STOP_NODE = "loop-end"
@@ -39,6 +39,24 @@ class Loop:
         break_conditions: list[Condition] = Field(default_factory=list)
         logical_operator: Logic = "and"
         loop_variables: list[LoopVariable] = Field(default_factory=list)
+
+        def references(self) -> Iterable[Selector]:
+            """Return what its own variables begin with."""
+            for item in self.loop_variables:
+                if item.value_type == "variable" and isinstance(item.value, list):
+                    yield tuple(str(name) for name in item.value)
+
+        def gives(self) -> Types:
+            """Return its own variables and how many rounds there were."""
+            return {**self.lends(), "loop_round": ValueType.NUMBER}
+
+        def lends(self) -> Types:
+            """Return its own variables."""
+            return {item.label: item.var_type for item in self.loop_variables}
+
+        def inner_references(self) -> Iterable[Selector]:
+            """Return what decides whether it goes on."""
+            return (tuple(item.variable_selector) for item in self.break_conditions)
 
     def size(self, config: Config, ctx: NodeContext) -> int:
         """Return how many rounds there may be."""

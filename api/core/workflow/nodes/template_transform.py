@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.core.ports import CodeFailed
-from api.core.workflow.node import NodeConfig, NodeContext, node
-from api.core.workflow.variables import Selector
+from api.core.workflow.node import NodeConfig, NodeContext, Types, node
+from api.core.workflow.variables import Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult
 
 RENDER_S = 1.0
@@ -37,6 +37,10 @@ class TemplateTransform:
         def references(self) -> Iterable[Selector]:
             """Return the variables."""
             return (tuple(item.value_selector) for item in self.variables if item.value_selector)
+
+        def gives(self) -> Types:
+            """Return the text."""
+            return {"output": ValueType.STRING}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the text. Raises NodeFailed for a template that fails or is too long."""

@@ -1,12 +1,13 @@
 """Variable aggregator: one name for what one of several branches gave."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.core.ports import JSONObject
-from api.core.workflow.node import NodeConfig, NodeContext, node
-from api.core.workflow.variables import Selector
+from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
+from api.core.workflow.variables import ANY, ANY_ARRAY, Selector, ValueType, type_named
 from api.core.workflow.work import NodeResult
 
 
@@ -49,6 +50,19 @@ class VariableAggregator:
             """Return nothing: that variables do not exist is what the node is for."""
             return ()
 
+        def demands(self) -> Iterable[Demand]:
+            """Return the variables: they stand in the drawing, and each can take the place of any other."""
+            named = [Group(group_name="", output_type=self.output_type, variables=self.variables)]
+            for group in self.groups() or named:
+                yield from (Demand(tuple(item), _fitting(group.output_type)) for item in group.variables)
+
+        def gives(self) -> Types:
+            """Return one variable, or an object for each group."""
+            groups = self.groups()
+            if groups is None:
+                return {"output": type_named(self.output_type)}
+            return {group.group_name: ValueType.OBJECT for group in groups}
+
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return what was found; nothing found is no failure."""
         groups = config.groups()
@@ -62,6 +76,14 @@ class VariableAggregator:
             ctx.inputs |= found
             outputs |= {group.group_name: _given(found)} if found else {}
         return NodeResult(outputs=outputs)
+
+
+def _fitting(output_type: str) -> AbstractSet[ValueType]:
+    """Return the types that can take the place of a type."""
+    kind = type_named(output_type)
+    if kind is None:
+        return ANY
+    return ANY_ARRAY if kind is ValueType.ARRAY_ANY else {kind}
 
 
 def _first(selectors: Sequence[Sequence[str]], ctx: NodeContext) -> JSONObject:
