@@ -1,11 +1,23 @@
 """Runs that the console starts: tests of a draft, and failed runs once more from where they failed."""
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.core.apps.flow import FlowSpec
+from api.core.apps.spec import AppMode
 from api.core.events import EventLog
+from api.core.ports import JSONObject
+from api.core.workflow.engine import DoneNode
+from api.core.workflow.graph import read_graph
+from api.errors import BadRequest
+from api.models.workflow import NodeExecution, WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_specs, flow_runs, flows
+from api.services import app_specs, flow_rows, flow_runs, flows, generation, limits, workflow_runs
+from api.services.access import access_app
 from api.services.asks import Ask
-from api.services.flow_runs import FlowCall
+from api.services.flow_call import FlowCall
+from api.services.flow_runs import Begun
 from api.services.workflows import DraftNotFound, access_flow_app
 
 
@@ -19,3 +31,91 @@ def run_draft(runtime: Runtime, principal: Principal, app_id: str, ask: Ask) -> 
         raise DraftNotFound("Draft workflow need to be initialized.")
     call = FlowCall(runtime=runtime, app=spec, flow=flow, principal=principal, ask=ask)
     return flow_runs.generate_flow(call)
+
+
+def stop(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> None:
+    """Stop a run of an app; nothing happens where there is none. Raises AppNotFound."""
+    with runtime.reading() as session:
+        app = access_app(session, principal, app_id)
+    generation.stop(runtime, principal, app.id, task_id)
+
+
+def rerun(runtime: Runtime, principal: Principal, app_id: str, run_id: str) -> EventLog:
+    """Run a failed workflow again from where it failed; what is done, and drawn as it was, is not done again.
+
+    A test goes on with the draft as it is now, so that a mended node can be
+    tried. Raises AppNotFound, NotFound, BadRequest for a run that did not fail.
+    """
+    with runtime.transaction() as session:
+        app = access_flow_app(session, principal, app_id)
+        earlier = workflow_runs.get_detail(session, principal, app.id, run_id)
+        if earlier.run.status not in ("failed", "stopped"):
+            raise BadRequest("Only a run that failed or was stopped can be run again.")
+        if app.mode != AppMode.WORKFLOW:
+            raise BadRequest("A chatflow is run again by asking again.")
+        spec = app_specs.load_spec(runtime, session, principal.tenant_id, app.id)
+        done = _done_nodes(runtime, session, earlier.run)
+        draft = None
+        if earlier.run.graph_hash is not None:
+            draft = flows.draft_flow(runtime, session, principal.tenant_id, app.id)
+    flow = draft or flows.chosen_flow(runtime, spec, earlier.run.workflow_id)
+    ask = Ask(query="", inputs=earlier.run.inputs, invoke_from="debugger")
+    call = FlowCall(runtime=runtime, app=spec, flow=flow, principal=principal, ask=ask)
+    slots = limits.take_slots(runtime, spec, None)
+    try:
+        begun = _begin_again(call, earlier.run, _still_valid(done, earlier.graph, flow))
+        return flow_runs.launch(call, begun, slots)
+    except BaseException:
+        limits.free_slots(runtime, slots)
+        raise
+
+
+def _begin_again(call: FlowCall, earlier: WorkflowRun, done: tuple[DoneNode, ...]) -> Begun:
+    """Write the row of a run that goes on from an earlier one."""
+    header = flow_runs.new_header(call)
+    system: JSONObject = {**earlier.system, "workflow_run_id": header.workflow_run_id}
+    columns = flow_runs.columns(call, earlier.inputs, system) | {"resumes": earlier.id}
+    with call.runtime.transaction() as session:
+        flow_rows.keep_snapshot(call.runtime, session, call.app, call.flow)
+        flow_rows.insert_run(session.connection(), call, header, columns)
+    return Begun(
+        header=header,
+        pool=flow_runs.pool(call, earlier.inputs, system, {}),
+        shown=flow_runs.shown(earlier.inputs, system),
+        done=done,
+    )
+
+
+def _done_nodes(runtime: Runtime, session: Session, run: WorkflowRun) -> list[DoneNode]:
+    """Return what a run had done, at the top of its graph, in the order of the ends."""
+    rows = session.scalars(
+        select(NodeExecution)
+        .where(
+            NodeExecution.workflow_run_id == run.id,
+            NodeExecution.iteration_id.is_(None),
+            NodeExecution.loop_id.is_(None),
+            NodeExecution.status.in_(("succeeded", "exception")),
+        )
+        .order_by(NodeExecution.finished_order)
+    ).all()
+    found = [workflow_runs.with_values(runtime, session, row) for row in rows]
+    return [
+        DoneNode(
+            node_id=row.node_id,
+            outputs=row.outputs or {},
+            edge=row.edge,
+            is_exception=row.status == "exception",
+        )
+        for row in found
+    ]
+
+
+def _still_valid(done: list[DoneNode], graph: JSONObject, flow: FlowSpec) -> tuple[DoneNode, ...]:
+    """Return what was done by nodes that are drawn now as they were then."""
+    then = read_graph(graph).nodes
+    now = flow.graph.nodes
+    return tuple(
+        node
+        for node in done
+        if node.node_id in now and node.node_id in then and now[node.node_id].data == then[node.node_id].data
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from api.core.apps.flow import FlowSpec
-from api.core.apps.spec import AppMode, AppSpec
+from api.core.apps.spec import AppSpec
 from api.core.events import RunHeader
 from api.core.ports import JSONObject, JSONValue
 from api.models.base import Base, new_id, utc_now
@@ -19,6 +19,7 @@ from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import conversations
 from api.services.files import AttachedFile
+from api.services.flow_call import FlowCall
 from api.services.run_rows import INSERT_CONVERSATION, INSERT_MESSAGE
 
 SEARCHABLE_BYTES = 1000
@@ -33,15 +34,9 @@ class SnapshotKey:
     hash: str
 
 
-def insert_run(
-    connection: Connection,
-    app: AppSpec,
-    flow: FlowSpec,
-    principal: Principal,
-    header: RunHeader,
-    values: Mapping[str, Any],
-) -> None:
-    """Write a running run; ``values`` are the columns that depend on who asked and how."""
+def insert_run(connection: Connection, call: FlowCall, header: RunHeader, values: Mapping[str, Any]) -> None:
+    """Write a running run; ``values`` are the columns that depend on what was asked."""
+    app, flow, principal = call.app, call.flow, call.principal
     is_account = principal.kind is ActorKind.ACCOUNT
     connection.execute(
         INSERT_RUN,
@@ -51,7 +46,7 @@ def insert_run(
             "app_id": app.id,
             "workflow_id": flow.workflow_id,
             "task_id": header.task_id,
-            "type": "chat" if app.mode is AppMode.ADVANCED_CHAT else "workflow",
+            "type": "chat" if call.is_chat else "workflow",
             "version": flow.version,
             "graph_hash": flow.hash if flow.snapshot is not None else None,
             "status": "running",

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from api.core.apps import flow as flow_app
 from api.core.apps.config import FileUpload
-from api.core.apps.flow import FlowSpec
 from api.core.apps.inputs import check_inputs
 from api.core.apps.spec import AppMode, AppSpec
 from api.core.events import Event, EventLog, RunHeader
@@ -25,8 +24,7 @@ from api.core.workflow.engine import DoneNode, FlowRun
 from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, VariablePool
 from api.errors import BadRequest
 from api.models.base import new_id
-from api.principal import ActorKind, Principal
-from api.runtime import Runtime
+from api.principal import ActorKind
 from api.services import (
     conversations,
     files,
@@ -40,13 +38,13 @@ from api.services import (
     run_threads,
     workflow_runs,
 )
-from api.services.asks import Ask, Repeated
+from api.services.asks import Repeated
 from api.services.conversations import Recalled
 from api.services.files import FILE_KINDS
+from api.services.flow_call import FlowCall
 from api.services.flow_recorder import FlowRecorder
 from api.services.recorder import Recorder
 
-DEBUGGER = "debugger"
 MAX_FILES = 10
 
 
@@ -54,32 +52,6 @@ class NotWorkflowApp(BadRequest):
     """The route is for workflow apps and the app is another."""
 
     code = "not_workflow_app"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowCall:
-    """A run that is asked for: of which workflow, by whom, with what."""
-
-    runtime: Runtime
-    app: AppSpec
-    flow: FlowSpec
-    principal: Principal
-    ask: Ask
-
-    @property
-    def is_chat(self) -> bool:
-        """Tell whether the run answers a message of a conversation."""
-        return self.app.mode is AppMode.ADVANCED_CHAT
-
-    @property
-    def user(self) -> str:
-        """What the caller calls its user."""
-        return self.principal.user or self.principal.id
-
-    @property
-    def triggered_from(self) -> str:
-        """Whether the run is a test of the console's, or the app's own."""
-        return workflow_runs.DEBUGGING if self.ask.invoke_from == DEBUGGER else "app-run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,14 +120,14 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
 
 def _begin(call: FlowCall) -> Begun:
     """Check the request against the workflow and its conversation, and write the rows of the run."""
-    root, ask = call.flow.root().id, call.ask
+    ask = call.ask
     with call.runtime.transaction() as session:
         connection = session.connection()
         recalled = None
         if ask.conversation_id is not None:
             recalled = conversations.recall(connection, call.principal, call.app.id, ask.conversation_id)
         inputs = check_inputs(call.flow.form, ask.inputs, recalled.inputs if recalled else None)
-        header = _header(call, recalled)
+        header = new_header(call, recalled)
         attached = files.attach(session, call.principal, _policy(call), ask.files)
         values = _with_files(call, session, inputs)
         system = _system(call, header, recalled, attached)
@@ -173,20 +145,18 @@ def _begin(call: FlowCall) -> Begun:
             flow_rows.insert_turn(
                 connection, call.principal, turn, owner=call.runtime.owner, invoke_from=ask.invoke_from
             )
-        flow_rows.insert_run(
-            connection, call.app, call.flow, call.principal, header, _columns(call, values, system)
-        )
+        flow_rows.insert_run(connection, call, header, columns(call, values, system))
         kept = _kept_variables(call, connection, recalled)
     return Begun(
         header=header,
-        pool=_pool(call, root, values, system, kept),
-        shown=_shown(values, system),
+        pool=pool(call, values, system, kept),
+        shown=shown(values, system),
         history=recalled.turns if recalled else (),
         is_new=recalled is None,
     )
 
 
-def _columns(call: FlowCall, values: JSONObject, system: JSONObject) -> dict[str, object]:
+def columns(call: FlowCall, values: JSONObject, system: JSONObject) -> dict[str, object]:
     """Return what a run's row holds of its caller."""
     masked = VariablePool(secrets=call.flow.secrets).masked(values)
     return {
@@ -198,18 +168,17 @@ def _columns(call: FlowCall, values: JSONObject, system: JSONObject) -> dict[str
     }
 
 
-def _pool(
-    call: FlowCall, root: str, values: JSONObject, system: JSONObject, kept: JSONObject
-) -> dict[str, JSONObject]:
+def pool(call: FlowCall, values: JSONObject, system: JSONObject, kept: JSONObject) -> dict[str, JSONObject]:
     """Return the variables a run begins with, by node."""
-    pool: dict[str, JSONObject] = {root: values, SYSTEM: system, ENVIRONMENT: call.flow.environment}
+    root = call.flow.root().id
+    begun: dict[str, JSONObject] = {root: values, SYSTEM: system, ENVIRONMENT: call.flow.environment}
     if call.is_chat:
         declared = call.flow.conversation_variables
-        pool[CONVERSATION] = {item.name: kept.get(item.name, item.value) for item in declared}
-    return pool
+        begun[CONVERSATION] = {item.name: kept.get(item.name, item.value) for item in declared}
+    return begun
 
 
-def _shown(values: JSONObject, system: JSONObject) -> JSONObject:
+def shown(values: JSONObject, system: JSONObject) -> JSONObject:
     """Return the inputs as ``workflow_started`` tells them."""
     told = {f"{SYSTEM}.{name}": value for name, value in system.items() if name != "conversation_id"}
     return {**values, **told}
@@ -221,7 +190,8 @@ def _kept_variables(call: FlowCall, connection: Connection, recalled: Recalled |
     return flow_rows.load_conversation_variables(connection, call.app.tenant_id, recalled.conversation_id)
 
 
-def _header(call: FlowCall, recalled: Recalled | None) -> RunHeader:
+def new_header(call: FlowCall, recalled: Recalled | None = None) -> RunHeader:
+    """Return the header of a new run, in a new conversation unless one is ``recalled``."""
     principal = call.principal
     created_by: JSONObject = {"id": principal.id}
     if principal.kind is not ActorKind.ACCOUNT:

@@ -39,7 +39,8 @@ from api.services import (
 from api.services.app_search import Question
 from api.services.asks import Ask, Repeated
 from api.services.conversations import Recalled
-from api.services.flow_runs import FlowCall, generate_flow
+from api.services.flow_call import FlowCall
+from api.services.flow_runs import generate_flow
 from api.services.recorder import Recorder
 from api.services.run_rows import Started
 

@@ -22,10 +22,10 @@ from api.models.workflow import NodeExecution, Workflow, WorkflowRun, WorkflowSn
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services.access import is_id, owned_by
+from api.services.flow_call import DEBUGGING
 from api.services.idempotency import StillRunning
 from api.services.messages import StoredLog
 
-DEBUGGING = "debugging"
 STATUSES = ("running", "succeeded", "failed", "stopped", "partial-succeeded", "paused")
 
 

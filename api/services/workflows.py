@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import orjson
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from api.core.apps.flow import read_form
 from api.core.apps.spec import FLOW_MODES, AppMode
 from api.core.ports import JSONObject, JSONValue
+from api.core.workflow import block_defaults
 from api.core.workflow.declared import (
     DeclaredVariable,
     read_conversation,
@@ -28,7 +30,7 @@ from api.core.workflow.draft import draft_hash, read_features
 from api.core.workflow.graph import read_graph
 from api.core.workflow.validation import FlowMode, check_graph, check_shape
 from api.core.workflow.variables import ENVIRONMENT
-from api.errors import BadRequest, Conflict, NotFound
+from api.errors import BadRequest, Conflict, InvalidRequest, NotFound
 from api.models.account import Account
 from api.models.app import App
 from api.models.base import new_id, utc_now
@@ -57,7 +59,7 @@ class DraftOutOfDate(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftChanges:
-    """What a save of a draft sets; None leaves what is stored. ``hash`` is that of the draft it was made from."""
+    """What a save of a draft sets; None leaves what is stored. ``hash`` is that of the draft it began as."""
 
     graph: JSONValue
     features: JSONValue = None
@@ -261,9 +263,7 @@ def delete_version(session: Session, principal: Principal, app_id: str, workflow
     session.flush()
 
 
-def restore_version(
-    runtime: Runtime, session: Session, principal: Principal, app_id: str, workflow_id: str
-) -> Workflow:
+def restore_version(session: Session, principal: Principal, app_id: str, workflow_id: str) -> Workflow:
     """Make the draft what a published version is; return its row. Raises NotFound."""
     app = access_flow_app(session, principal, app_id)
     row = _access_version(session, app, workflow_id)
@@ -362,3 +362,21 @@ def _view(runtime: Runtime, session: Session, row: Workflow) -> WorkflowView:
 def _given(value: JSONValue, stored: object) -> JSONValue:
     """Return what a save sets, or what is stored where it does not say."""
     return cast("JSONValue", stored) if value is None else value
+
+
+def block_default(node_type: str, query: str | None) -> JSONObject:
+    """Return the settings a new node begins with; ``query`` is JSON that may name the language of code.
+
+    Raises InvalidRequest, NotFound.
+    """
+    try:
+        asked = orjson.loads(query) if query else {}
+    except orjson.JSONDecodeError:
+        asked = None
+    if not isinstance(asked, dict):
+        raise InvalidRequest("q must be a JSON object", field="q", fault="invalid_format")
+    language = asked.get("code_language")
+    found = block_defaults.defaults_of(node_type, language if isinstance(language, str) else None)
+    if found is None:
+        raise NotFound(f"New nodes of type {node_type[:100]!r} begin with nothing.")
+    return found

@@ -14,7 +14,7 @@ from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV30SpecValidator
 from werkzeug.test import TestResponse
 
-from tests import factories
+from tests import factories, flows
 from tests.conftest import make_house, make_settings, stop_house
 from tests.controllers.dataset_calls import call_datasets
 from tests.factories import ChatApp, make_chat_app, make_owner
@@ -361,6 +361,42 @@ def use_documents(caller: Caller) -> dict[str, TestResponse]:
     return answers
 
 
+def publish_flow(chat: Caller) -> str:
+    """Publish a workflow in the workspace of a chat app, and return a key to it."""
+    runtime, owner = chat.client.application.extensions["runtime"], chat.app.owner
+    app_id = factories.make_app(runtime, owner, mode="workflow")
+    graph = {
+        "nodes": [flows.drawn("s", "start"), flows.drawn("e", "end", outputs=[])],
+        "edges": flows.edges("s > e"),
+    }
+    path = f"/console/api/apps/{app_id}/workflows"
+    for step, sent in (("draft", {"graph": graph}), ("publish", {})):
+        answer = chat.client.post(f"{path}/{step}", json=sent, headers=owner.headers)
+        assert answer.status_code == 200, answer.text
+    return factories.make_key(runtime, owner, app_id)
+
+
+def run_flows(caller: Caller) -> dict[str, TestResponse]:
+    """Call every route of workflow apps once."""
+    user = {"user": "ada"}
+    ran = caller.call("POST", "/workflows/run", json=user)
+    data = body(ran)["data"]
+    run, task = data["id"], body(ran)["task_id"]
+    chosen = caller.call("POST", f"/workflows/{data['workflow_id']}/run", json=user)
+    return {
+        "POST /workflows/run": ran,
+        "POST /workflows/{workflow_id}/run": chosen,
+        "GET /workflows/run/{workflow_run_id}": caller.call("GET", f"/workflows/run/{run}"),
+        "POST /workflows/tasks/{task_id}/stop": caller.call(
+            "POST", f"/workflows/tasks/{task}/stop", json=user
+        ),
+        "GET /workflow/{workflow_run_id}/events": caller.call(
+            "GET", f"/workflow/{run}/events", query_string=user
+        ),
+        "GET /workflows/logs": caller.call("GET", "/workflows/logs"),
+    }
+
+
 @pytest.fixture(scope="module", params=list(MOUNTS))
 def callers(request: pytest.FixtureRequest, embedded: Flask) -> tuple[Caller, Caller]:
     """Callers of a chat app and of a completion app, on each mount."""
@@ -375,6 +411,7 @@ def callers(request: pytest.FixtureRequest, embedded: Flask) -> tuple[Caller, Ca
 
 def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller]) -> None:
     chat, _ = callers
+    flow = replace(chat.app, key=publish_flow(chat))
     key = factories.make_dataset_key(chat.client.application.extensions["runtime"], chat.app.owner)
     knowledge = Caller(chat.client, replace(chat.app, key=key), chat.mount)
     answers = {
@@ -382,6 +419,7 @@ def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller])
         **call_datasets(knowledge.call),
         **use_documents(chat),
         **use_segments(chat),
+        **run_flows(Caller(chat.client, flow, chat.mount)),
     }
     spec = callers[0].spec
     assert set(answers) == set(dict(operations(spec)))

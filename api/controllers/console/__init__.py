@@ -31,6 +31,8 @@ from api.controllers.console import (
     system,
     tags,
     websites,
+    workflow_runs,
+    workflows,
     workspaces,
 )
 from api.controllers.http.swagger import AUTHORIZATIONS, DescribedApi, SwaggerDocument
@@ -46,6 +48,8 @@ NAMESPACES = (
     workspaces.ns,
     apps.ns,
     app_config.ns,
+    workflows.ns,
+    workflow_runs.ns,
     api_keys.ns,
     providers.ns,
     retrieval.ns,

@@ -29,7 +29,7 @@ from api.controllers.schemas.workflow import (
 )
 from api.principal import Principal, Role
 from api.runtime import Session
-from api.services import debug_runs, generation, workflow_runs, workflows
+from api.services import debug_runs, workflow_runs, workflows
 from api.services.asks import Ask
 
 ns = Namespace("workflow_runs", path="/", description="Runs of workflows")
@@ -38,7 +38,7 @@ for model in (RESULT, RUN, RUN_PAGE, RUN_COUNT, NODE_RUNS):
 NO_RUN = "There is no such app, or it has no such run."
 
 
-@ns.route("/apps/<app_id>/workflows/draft/run", "/apps/<app_id>/advanced-chat/workflows/draft/run")
+@ns.route("/apps/<app_id>/workflows/draft/run")
 class DraftRun(Resource):
     """Tests of the draft."""
 
@@ -62,22 +62,29 @@ class DraftRun(Resource):
         return sse.stream(log, sse.Audience.of_request())
 
 
-@ns.route(
-    "/apps/<app_id>/workflow-runs/tasks/<string:task_id>/stop",
-    "/apps/<app_id>/chat-messages/<string:task_id>/stop",
-)
+@ns.route("/apps/<app_id>/advanced-chat/workflows/draft/run")
+class ChatflowDraftRun(DraftRun):
+    """Tests of a chatflow's draft."""
+
+
+@ns.route("/apps/<app_id>/workflow-runs/tasks/<string:task_id>/stop")
 class RunStop(Resource):
     """Stopping a test."""
 
     @ns.response(200, "Stopped; also where there was nothing to stop.", RESULT)
     @console(Role.EDITOR)
     def post(self, principal: Principal, app_id: str, task_id: str) -> Response:
-        """Stop a run of the app. Always succeeds."""
-        generation.stop(runtime(), principal, app_id, task_id)
+        """Stop a run of the app; success too where there was nothing to stop."""
+        debug_runs.stop(runtime(), principal, app_id, task_id)
         return render({"result": "success"})
 
 
-@ns.route("/apps/<app_id>/workflow-runs", "/apps/<app_id>/advanced-chat/workflow-runs")
+@ns.route("/apps/<app_id>/chat-messages/<string:task_id>/stop")
+class ChatStop(RunStop):
+    """Stopping a test of a chat."""
+
+
+@ns.route("/apps/<app_id>/workflow-runs")
 class Runs(Resource):
     """What ran."""
 
@@ -101,7 +108,12 @@ class Runs(Resource):
         return render(render_run_page(found, asked.limit, is_chat=app.mode == "advanced-chat"))
 
 
-@ns.route("/apps/<app_id>/workflow-runs/count", "/apps/<app_id>/advanced-chat/workflow-runs/count")
+@ns.route("/apps/<app_id>/advanced-chat/workflow-runs")
+class ChatflowRuns(Runs):
+    """What a chatflow ran."""
+
+
+@ns.route("/apps/<app_id>/workflow-runs/count")
 class RunCounts(Resource):
     """How many ran."""
 
@@ -122,6 +134,11 @@ class RunCounts(Resource):
             within=to_span(asked.time_range),
         )
         return render(render_counts(counts))
+
+
+@ns.route("/apps/<app_id>/advanced-chat/workflow-runs/count")
+class ChatflowRunCounts(RunCounts):
+    """How many a chatflow ran."""
 
 
 @ns.route("/apps/<app_id>/workflow-runs/<uuid:run_id>")

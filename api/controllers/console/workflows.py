@@ -21,7 +21,7 @@ from api.controllers.schemas.workflow import (
     parse_marks,
     render_workflow,
 )
-from api.core.workflow.block_defaults import block_default, block_defaults
+from api.core.workflow import block_defaults
 from api.principal import Principal, Role
 from api.runtime import Session
 from api.services import workflows
@@ -158,7 +158,7 @@ class Restored(Resource):
     @transactional
     def post(self, session: Session, principal: Principal, app_id: str, workflow_id: object) -> Response:
         """Make a published version the draft."""
-        row = workflows.restore_version(runtime(), session, principal, app_id, str(workflow_id))
+        row = workflows.restore_version(session, principal, app_id, str(workflow_id))
         return render({"result": "success", "hash": row.hash, "updated_at": to_unix(row.updated_at)})
 
 
@@ -172,7 +172,7 @@ class BlockDefaults(Resource):
     def get(self, session: Session, principal: Principal, app_id: str) -> Response:
         """Return the settings new nodes of each type begin with."""
         workflows.access_flow_app(session, principal, app_id)
-        return render(block_defaults())
+        return render(block_defaults.all_defaults())
 
 
 @ns.route("/apps/<app_id>/workflows/default-workflow-block-configs/<node_type>")
@@ -187,4 +187,4 @@ class BlockDefault(Resource):
     def get(self, session: Session, principal: Principal, app_id: str, node_type: str) -> Response:
         """Return the settings a new node of a type begins with."""
         workflows.access_flow_app(session, principal, app_id)
-        return render(block_default(node_type, request.args.get("q")))
+        return render(workflows.block_default(node_type, request.args.get("q")))

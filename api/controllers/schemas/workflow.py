@@ -95,8 +95,8 @@ class MarksIn:
 class VersionsIn:
     """Which page of an app's workflows is asked for."""
 
-    page: int
-    limit: int
+    page: int = 1
+    limit: int = 10
     user_id: str | None = None
     named_only: bool = False
 
@@ -115,7 +115,7 @@ class FlowRunIn:
 class RunsIn:
     """Which page of an app's runs is asked for."""
 
-    limit: int
+    limit: int = 20
     last_id: str | None = None
     status: str | None = None
     triggered_from: str = "debugging"
@@ -164,7 +164,7 @@ def parse_draft(req: Request = request) -> DraftChanges:
 
     Canvases save half-built graphs, again and again; whoever sends no ``hash``
     and no ``conversation_variables`` saves a whole one, and has it checked.
-    Wire: docs/wire/workflows.md#saving.
+    Wire: docs/wire/workflows.md#drafts.
     """
     body = json_body(req, may_be_text=True)
     mode = req.args.get("validate")

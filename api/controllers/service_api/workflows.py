@@ -24,7 +24,8 @@ from api.controllers.schemas.workflow_run import (
 from api.core.apps.flow import FlowSpec
 from api.services import flow_runs, flows, generation, workflow_runs
 from api.services.asks import Ask
-from api.services.flow_runs import FlowCall, check_workflow_mode
+from api.services.flow_call import FlowCall
+from api.services.flow_runs import check_workflow_mode
 from api.services.tokens import KeyCaller
 
 ns = Namespace("workflows", path="/", description="Runs of workflow apps")

@@ -40,6 +40,9 @@ OVERDUE = "The run took longer than a run may take."
 PAUSED_INSIDE = "A form cannot be asked for inside an iteration or a loop."
 
 
+Status = Literal["succeeded", "failed", "stopped", "partial-succeeded", "paused"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoneNode:
     """A node that ended in an earlier part of the run, as it was written down; in the order of the ends."""
@@ -72,7 +75,7 @@ class FlowRun:
 class FlowEnd:
     """What a run came to, for what is told after it. ``error`` is None unless it failed or was stopped."""
 
-    status: Literal["succeeded", "failed", "stopped", "partial-succeeded", "paused"]
+    status: Status
     error: str | None = None
     usage: Usage | None = None
     cited: tuple[RetrieverResource, ...] = ()
@@ -101,23 +104,45 @@ def run_graph(flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Generator[Event,
     yield RunStarted(
         inputs=flow.inputs, created_at=created_at, reason="resumption" if flow.done else "initial"
     )
-    status, error = "succeeded", None
+    status, error = yield from _outcome(flow, scope, cancel)
+    end = FlowEnd(
+        status=status,
+        error=error,
+        usage=shared.usage,
+        cited=tuple(shared.cited),
+        files=tuple(shared.files),
+    )
+    yield _last_event(flow, scope, end, created_at=created_at, elapsed_s=time.monotonic() - began)
+    return end
+
+
+def _outcome(
+    flow: FlowRun, scope: "_Scope", cancel: Cancel
+) -> Generator[Event, None, tuple[Status, str | None]]:
+    """Run the graph; return how that ended. Raises ``cancel.failure`` where that ended it."""
     try:
         yield from scope.run(flow.done, flow.told_chars)
-        status = "partial-succeeded" if shared.exceptions else "succeeded"
     except NodeFailed as failure:
-        status, error = "failed", flow.variables.mask(failure.message)
+        return "failed", flow.variables.mask(failure.message)
     except _Stopped:
         if cancel.failure is not None:
             raise cancel.failure from None
-        status, error = ("stopped", STOPPED) if cancel.is_set() else ("failed", OVERDUE)
-    tokens = shared.usage.total_tokens if shared.usage else 0
-    elapsed_s = time.monotonic() - began
+        return ("stopped", STOPPED) if cancel.is_set() else ("failed", OVERDUE)
+    if scope.forms:
+        return "paused", None
+    return ("partial-succeeded" if scope.shared.exceptions else "succeeded"), None
+
+
+def _last_event(
+    flow: FlowRun, scope: "_Scope", end: FlowEnd, *, created_at: int, elapsed_s: float
+) -> RunFinished | RunPaused:
+    """Return the event that ends the run, or this part of it."""
+    shared = scope.shared
     outputs = flow.variables.masked(shared.outputs)
     assert isinstance(outputs, dict)
-    if scope.forms and error is None:
-        status = "paused"
-        yield RunPaused(
+    tokens = end.usage.total_tokens if end.usage else 0
+    if end.status == "paused":
+        return RunPaused(
             node_ids=tuple(form.node_id for form in scope.forms),
             outputs=outputs,
             created_at=created_at,
@@ -125,25 +150,17 @@ def run_graph(flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Generator[Event,
             total_tokens=tokens,
             total_steps=shared.steps,
         )
-    else:
-        yield RunFinished(
-            status=status,  # type: ignore[arg-type]  # one of the four above
-            outputs=outputs,
-            created_at=created_at,
-            finished_at=int(time.time()),
-            elapsed_s=elapsed_s,
-            total_tokens=tokens,
-            total_steps=shared.steps,
-            exceptions=shared.exceptions,
-            error=error,
-            files=tuple(shared.files),
-        )
-    return FlowEnd(
-        status=status,  # type: ignore[arg-type]
-        error=error,
-        usage=shared.usage,
-        cited=tuple(shared.cited),
-        files=tuple(shared.files),
+    return RunFinished(
+        status=end.status,
+        outputs=outputs,
+        created_at=created_at,
+        finished_at=int(time.time()),
+        elapsed_s=elapsed_s,
+        total_tokens=tokens,
+        total_steps=shared.steps,
+        exceptions=shared.exceptions,
+        error=end.error,
+        files=end.files,
     )
 
 
@@ -160,7 +177,7 @@ class _Scope:
     ) -> None:
         self.forms: list[FormAsked] = []
         self.ran: set[str] = set()
-        self._shared = shared
+        self.shared = shared
         self._variables = variables
         self._place = place
         self._cancel = Cancel(cancel.remaining_s())
@@ -206,8 +223,8 @@ class _Scope:
             self._ready = deque(item for item in self._ready if item[0] != node.node_id)
             self._variables.put(node.node_id, node.outputs)
             result = NodeResult(outputs=node.outputs, edge=node.edge)
-            self._shared.add(self._shared.graph.nodes[node.node_id], result)
-            self._shared.exceptions += node.is_exception
+            self.shared.add(self.shared.graph.nodes[node.node_id], result)
+            self.shared.exceptions += node.is_exception
             yield from self._advance(node.node_id, result)
 
     def _spread(self) -> None:
@@ -247,14 +264,14 @@ class _Scope:
     def _work(self, node_id: str, predecessor: str | None) -> Generator[Told, None, Outcome]:
         self.ran.add(node_id)
         task = Task(
-            node=self._shared.graph.nodes[node_id],
+            node=self.shared.graph.nodes[node_id],
             variables=self._variables,
             cancel=self._cancel,
-            subgraphs=_Subgraphs(self._shared, self._cancel),
+            subgraphs=_Subgraphs(self.shared, self._cancel),
             place=self._place,
             predecessor=predecessor,
         )
-        return execute(self._shared, task)
+        return execute(self.shared, task)
 
     def _tell(self, node_id: str, told: Told) -> Iterator[Event]:
         """Yield what a node tells; pieces of its text go out when their turn comes."""
@@ -284,7 +301,7 @@ class _Scope:
                 self.forms.append(outcome.form)
                 yield outcome.form
                 return
-        self._shared.exceptions += outcome.status == "exception"
+        self.shared.exceptions += outcome.status == "exception"
         yield from self._advance(node_id, outcome.result)
 
     def _advance(self, node_id: str, result: NodeResult) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from tests.servers import ScriptedServer
 UNKNOWN_ID = "c0ffee00-0000-4000-8000-000000000000"
 BAD_IDS = ("1", "not-a-uuid", "x" * 5000, "c0ffee0000004000800000000000000", "%00", "..")
 P = f"/workspaces/current/model-providers/{COMPATIBLE}"
+W, R = "/apps/{app}/workflows", "/apps/{app}/workflow-runs"
 CREDENTIAL = {"credential_id": UNKNOWN_ID}
 MODEL = {"model": "m", "model_type": "llm"}
 NORMAL, EDITOR, ADMIN = Role.NORMAL, Role.EDITOR, Role.ADMIN
@@ -71,6 +72,27 @@ ROUTES = (
     Route("GET", "/workspaces/current/models/model-types/llm", NORMAL),
     Route("GET", "/workspaces/current/default-model?model_type=llm", NORMAL),
     Route("POST", "/workspaces/current/default-model", ADMIN, {"model_settings": []}),
+    Route("GET", f"{W}/draft", EDITOR),
+    Route("POST", f"{W}/draft", EDITOR, {"graph": {"nodes": [], "edges": []}, "hash": ""}),
+    Route("GET", f"{W}/publish", EDITOR),
+    Route("POST", f"{W}/publish", EDITOR),
+    Route("GET", W, EDITOR),
+    Route("PATCH", f"{W}/{UNKNOWN_ID}", EDITOR, {"marked_name": "x"}),
+    Route("DELETE", f"{W}/{UNKNOWN_ID}", EDITOR),
+    Route("POST", f"{W}/{UNKNOWN_ID}/restore", EDITOR),
+    Route("GET", f"{W}/default-workflow-block-configs", EDITOR),
+    Route("GET", f"{W}/default-workflow-block-configs/code", EDITOR),
+    Route("POST", f"{W}/draft/run", EDITOR, {"inputs": {}}),
+    Route("POST", "/apps/{app}/advanced-chat/workflows/draft/run", EDITOR, {"inputs": {}}),
+    Route("GET", R, EDITOR),
+    Route("GET", "/apps/{app}/advanced-chat/workflow-runs", EDITOR),
+    Route("GET", f"{R}/count", EDITOR),
+    Route("GET", "/apps/{app}/advanced-chat/workflow-runs/count", EDITOR),
+    Route("GET", f"{R}/{UNKNOWN_ID}", EDITOR),
+    Route("GET", f"{R}/{UNKNOWN_ID}/node-executions", EDITOR),
+    Route("POST", f"{R}/{UNKNOWN_ID}/rerun", EDITOR),
+    Route("POST", f"{R}/tasks/{UNKNOWN_ID}/stop", EDITOR),
+    Route("POST", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/stop", EDITOR),
 )
 ONE_APP = tuple(route for route in ROUTES if "{app}" in route.path)
 ids = [f"{route.method} {route.path.partition('?')[0]}" for route in ROUTES]
@@ -218,6 +240,10 @@ def test_routes_of_these_doors_are_all_in_the_table(house: Flask) -> None:
         for route in ROUTES
     }
     named = {(method, path.replace("{key}", "<>").replace("types/llm", "types/<>")) for method, path in named}
+    named = {
+        (method, path.replace(UNKNOWN_ID, "<>").replace("configs/code", "configs/<>"))
+        for method, path in named
+    }
 
     served = set()
     for rule in house.url_map.iter_rules():

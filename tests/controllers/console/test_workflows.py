@@ -1,0 +1,240 @@
+"""Drawing, publishing and testing workflows in the console, over HTTP."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.core.ports import JSONObject
+from api.principal import Role
+from api.runtime import Runtime
+from tests.factories import Owner, make_app, make_member
+from tests.flows import drawn, edges
+from tests.sse import read_events
+
+START = drawn(
+    "s", "start", variables=[{"variable": "age", "label": "Age", "type": "number", "required": True}]
+)
+CASE: JSONObject = {
+    "case_id": "adult",
+    "logical_operator": "and",
+    "conditions": [{"variable_selector": ["s", "age"], "comparison_operator": "≥", "value": "18"}],
+}
+ADULT: dict[str, Any] = {
+    "nodes": [
+        START,
+        drawn("c", "if-else", cases=[CASE]),
+        drawn("e", "end", outputs=[{"variable": "adult", "value_selector": ["c", "result"]}]),
+        {"id": "note", "type": "custom-note", "data": {"text": "a note"}},
+    ],
+    "edges": edges("s > c [adult] > e", "c [false] > e"),
+    "viewport": {"x": 1, "y": 2, "zoom": 1},
+}
+NOBODY = "11111111-1111-4111-8111-111111111111"
+
+
+@pytest.fixture
+def app_id(runtime: Runtime, owner: Owner) -> str:
+    return make_app(runtime, owner, mode="workflow")
+
+
+def save(client: FlaskClient, owner: Owner, app_id: str, graph: object = ADULT, **body: Any) -> Any:
+    return client.post(
+        f"/console/api/apps/{app_id}/workflows/draft",
+        json={"graph": graph, **body},
+        headers=owner.headers,
+    )
+
+
+def publish(client: FlaskClient, owner: Owner, app_id: str, **body: Any) -> Any:
+    return client.post(
+        f"/console/api/apps/{app_id}/workflows/publish", json=body or None, headers=owner.headers
+    )
+
+
+def get(client: FlaskClient, owner: Owner, app_id: str, path: str, **query: Any) -> Any:
+    return client.get(f"/console/api/apps/{app_id}/{path}", query_string=query, headers=owner.headers)
+
+
+def test_draft_comes_back_as_it_was_saved(client: FlaskClient, owner: Owner, app_id: str) -> None:
+    features = {"opening_statement": "Hi", "file_upload": {"enabled": False}, "unknown": [1]}
+
+    assert get(client, owner, app_id, "workflows/draft").json["code"] == "draft_workflow_not_exist"
+    saved = save(client, owner, app_id, features=features)
+    draft = get(client, owner, app_id, "workflows/draft").json
+
+    assert saved.status_code == 200, saved.json
+    assert (draft["graph"], draft["features"]) == (ADULT, features)
+    assert (draft["version"], draft["hash"]) == ("draft", saved.json["hash"])
+    assert draft["created_by"]["id"] == owner.account_id
+    assert saved.json["updated_at"] == draft["updated_at"]
+
+
+def test_secrets_are_stored_sealed_and_shown_as_a_mask(
+    client: FlaskClient, owner: Owner, app_id: str
+) -> None:
+    variables = [
+        {"id": "v1", "name": "key", "value_type": "secret", "value": "sk-hidden", "description": ""},
+        {"id": "v2", "name": "host", "value_type": "string", "value": "x.example", "description": ""},
+    ]
+    save(client, owner, app_id, environment_variables=variables)
+    shown = get(client, owner, app_id, "workflows/draft").json["environment_variables"]
+    again = save(client, owner, app_id, environment_variables=shown)
+
+    assert [item["value"] for item in shown] == ["*" * 20, "x.example"]
+    assert again.status_code == 200
+    assert "sk-hidden" not in get(client, owner, app_id, "workflows/draft").text
+
+
+def test_save_of_a_draft_that_changed_meanwhile_is_refused(
+    client: FlaskClient, owner: Owner, app_id: str
+) -> None:
+    first = save(client, owner, app_id).json["hash"]
+    save(client, owner, app_id, features={"opening_statement": "other"})
+
+    late = save(client, owner, app_id, hash=first)
+
+    assert (late.status_code, late.json["code"]) == (409, "draft_workflow_not_sync")
+
+
+def test_half_built_graph_is_saved_by_a_canvas_and_refused_otherwise(
+    client: FlaskClient, owner: Owner, app_id: str
+) -> None:
+    half = {"nodes": [drawn("n", "llm")], "edges": []}
+
+    assert save(client, owner, app_id, half, conversation_variables=[]).status_code == 200
+    beacon = client.post(
+        f"/console/api/apps/{app_id}/workflows/draft",
+        data=b'{"graph": {"nodes": [], "edges": []}}',
+        content_type="text/plain",
+        headers=owner.headers,
+    )
+    refused = save(client, owner, app_id, half)
+
+    assert beacon.status_code == 200
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_param")
+    assert {"field", "type", "message"} <= set(refused.json["details"]["errors"][0])
+
+
+def test_publishing_counts_up_and_keeps_what_was_published(
+    client: FlaskClient, owner: Owner, app_id: str
+) -> None:
+    assert get(client, owner, app_id, "workflows/publish").json is None
+    assert publish(client, owner, app_id).json["code"] == "draft_workflow_not_exist"
+    save(client, owner, app_id)
+    first = publish(client, owner, app_id, marked_name="one", marked_comment="the first").json
+    save(client, owner, app_id, features={"opening_statement": "later"})
+    second = publish(client, owner, app_id).json
+    versions = get(client, owner, app_id, "workflows").json
+
+    assert (first["result"], first["version"], second["version"]) == ("success", "v1.0.0", "v1.0.1")
+    assert [item["version"] for item in versions["items"]] == ["draft", "v1.0.1", "v1.0.0"]
+    assert versions["items"][2]["marked_name"] == "one"
+    assert versions["items"][2]["features"] == {}
+    assert get(client, owner, app_id, "workflows/publish").json["id"] == second["workflow_id"]
+
+
+def test_versions_are_named_restored_and_deleted(client: FlaskClient, owner: Owner, app_id: str) -> None:
+    save(client, owner, app_id)
+    first = publish(client, owner, app_id).json["workflow_id"]
+    save(client, owner, app_id, features={"opening_statement": "later"})
+    second = publish(client, owner, app_id).json["workflow_id"]
+    path = f"/console/api/apps/{app_id}/workflows"
+
+    named = client.patch(f"{path}/{first}", json={"marked_name": "good"}, headers=owner.headers)
+    restored = client.post(f"{path}/{first}/restore", headers=owner.headers)
+    in_use = client.delete(f"{path}/{second}", headers=owner.headers)
+    gone = client.delete(f"{path}/{first}", headers=owner.headers)
+    again = client.delete(f"{path}/{first}", headers=owner.headers)
+
+    assert named.get_json()["marked_name"] == "good"
+    assert restored.status_code == 200
+    assert get(client, owner, app_id, "workflows/draft").json["features"] == {}
+    assert [in_use.status_code, gone.status_code, again.status_code] == [400, 204, 404]
+
+
+def test_draft_that_cannot_run_is_not_published(client: FlaskClient, owner: Owner, app_id: str) -> None:
+    save(client, owner, app_id, {"nodes": [START], "edges": []}, conversation_variables=[])
+
+    refused = publish(client, owner, app_id)
+
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_param")
+    assert get(client, owner, app_id, "workflows/publish").json is None
+
+
+def test_test_run_streams_and_is_kept_with_its_nodes(client: FlaskClient, owner: Owner, app_id: str) -> None:
+    save(client, owner, app_id)
+
+    events = read_events(
+        client.post(
+            f"/console/api/apps/{app_id}/workflows/draft/run",
+            json={"inputs": {"age": 20}},
+            headers=owner.headers,
+        )
+    )
+    run_id = events[0]["workflow_run_id"]
+    listed = get(client, owner, app_id, "workflow-runs").json
+    detail = get(client, owner, app_id, f"workflow-runs/{run_id}").json
+    nodes = get(client, owner, app_id, f"workflow-runs/{run_id}/node-executions").json["data"]
+    counts = get(client, owner, app_id, "workflow-runs/count", time_range="1h").json
+
+    assert [event["event"] for event in events] == [
+        "workflow_started",
+        *["node_started", "node_finished"] * 2,
+        "text_chunk",
+        *["node_started", "node_finished"],
+        "workflow_finished",
+    ]
+    assert events[-1]["data"]["outputs"] == {"adult": True}
+    assert [item["id"] for item in listed["data"]] == [run_id]
+    assert (detail["status"], detail["graph"], detail["inputs"]["age"]) == ("succeeded", ADULT, 20)
+    assert [node["node_id"] for node in nodes] == ["e", "c", "s"]
+    assert nodes[1]["process_data"]["condition_results"] == [{"group": "adult", "results": True}]
+    assert (counts["total"], counts["succeeded"]) == (1, 1)
+
+
+def test_failed_run_goes_on_from_where_it_failed(client: FlaskClient, owner: Owner, app_id: str) -> None:
+    condition: JSONObject = {"variable_selector": ["s", "age"], "comparison_operator": "≥", "value": "old"}
+    broken = drawn("c", "if-else", cases=[{**CASE, "conditions": [condition]}])
+    graph = {**ADULT, "nodes": [START, broken, ADULT["nodes"][2]]}
+    save(client, owner, app_id, graph)
+    path = f"/console/api/apps/{app_id}"
+    failed = read_events(
+        client.post(f"{path}/workflows/draft/run", json={"inputs": {"age": 20}}, headers=owner.headers)
+    )
+    save(client, owner, app_id)
+
+    events = read_events(
+        client.post(f"{path}/workflow-runs/{failed[0]['workflow_run_id']}/rerun", headers=owner.headers)
+    )
+    twice = client.post(f"{path}/workflow-runs/{events[0]['workflow_run_id']}/rerun", headers=owner.headers)
+
+    assert failed[-1]["data"]["status"] == "failed"
+    assert "not a number" in failed[-1]["data"]["error"]
+    assert [event["data"]["node_id"] for event in events if event["event"] == "node_started"] == ["c", "e"]
+    assert events[-1]["data"]["outputs"] == {"adult": True}
+    assert events[0]["data"]["reason"] == "resumption"
+    assert twice.status_code == 400
+
+
+def test_workflows_are_for_editors_of_the_workspace_and_apps_that_have_one(
+    client: FlaskClient, runtime: Runtime, owner: Owner, app_id: str
+) -> None:
+    save(client, owner, app_id)
+    chat = make_app(runtime, owner, mode="chat")
+    reader = make_member(runtime, owner, Role.NORMAL)
+
+    assert get(client, owner, chat, "workflows/draft").json["code"] == "app_not_found"
+    assert get(client, owner, NOBODY, "workflows/draft").status_code == 404
+    assert get(client, reader, app_id, "workflows/draft").status_code == 403
+
+
+def test_new_nodes_begin_with_defaults(client: FlaskClient, owner: Owner, app_id: str) -> None:
+    path = "workflows/default-workflow-block-configs"
+
+    found = {item["type"]: item["config"] for item in get(client, owner, app_id, path).json}
+
+    assert found["template-transform"]["template"] == "{{ arg1 }}"
+    assert get(client, owner, app_id, f"{path}/iteration").json == found["iteration"]
+    assert get(client, owner, app_id, f"{path}/nothing").status_code == 404
+    assert get(client, owner, app_id, f"{path}/iteration", q="[").status_code == 400

@@ -1,0 +1,265 @@
+"""Workflow apps and chatflows through the public API."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.runtime import Runtime
+from tests.factories import Owner, make_app, make_key
+from tests.flows import drawn, edges
+from tests.sse import parse_events, read_events
+
+MOUNTS = ("/api", "/v1")
+NAME = {"variable": "name", "label": "Name", "type": "text-input", "required": True, "max_length": 10}
+ECHO = {
+    "nodes": [
+        drawn("s", "start", variables=[NAME]),
+        drawn("e", "end", outputs=[{"variable": "said", "value_selector": ["s", "name"]}]),
+    ],
+    "edges": edges("s > e"),
+}
+CHAT = {
+    "nodes": [
+        drawn("s", "start"),
+        drawn("a", "answer", answer="You said {{#sys.query#}} ({{#sys.dialogue_count#}})."),
+    ],
+    "edges": edges("s > a"),
+}
+BROKEN = {
+    "nodes": [
+        drawn("s", "start", variables=[NAME]),
+        drawn(
+            "c",
+            "if-else",
+            cases=[
+                {
+                    "case_id": "x",
+                    "conditions": [
+                        {"variable_selector": ["s", "name"], "comparison_operator": ">", "value": "1"}
+                    ],
+                }
+            ],
+        ),
+        drawn("e", "end", outputs=[]),
+    ],
+    "edges": edges("s > c [x] > e"),
+}
+
+
+class FlowApp:
+    """A published app with its key."""
+
+    def __init__(self, client: FlaskClient, runtime: Runtime, owner: Owner, mode: str, graph: Any) -> None:
+        self.client, self.owner = client, owner
+        self.id = make_app(runtime, owner, mode=mode)
+        self.headers = {"Authorization": f"Bearer {make_key(runtime, owner, self.id)}"}
+        path = f"/console/api/apps/{self.id}/workflows"
+        saved = client.post(f"{path}/draft", json={"graph": graph}, headers=owner.headers)
+        assert saved.status_code == 200, saved.json
+        published = client.post(f"{path}/publish", headers=owner.headers)
+        self.workflow_id: str = published.get_json()["workflow_id"]
+
+    def post(self, path: str, **body: Any) -> Any:
+        return self.client.post(path, json={"user": "ada", **body}, headers=self.headers)
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.client.get(path, query_string=query, headers=self.headers)
+
+
+@pytest.fixture
+def echo(client: FlaskClient, runtime: Runtime, owner: Owner) -> FlowApp:
+    return FlowApp(client, runtime, owner, "workflow", ECHO)
+
+
+@pytest.fixture
+def chatflow(client: FlaskClient, runtime: Runtime, owner: Owner) -> FlowApp:
+    return FlowApp(client, runtime, owner, "advanced-chat", CHAT)
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_blocking_run_answers_with_how_it_ended(echo: FlowApp, mount: str) -> None:
+    answer = echo.post(f"{mount}/workflows/run", inputs={"name": "Ada"})
+
+    data = answer.json["data"]
+    assert answer.status_code == 200, answer.json
+    assert set(answer.json) == {"task_id", "workflow_run_id", "data"}
+    assert data["id"] == answer.json["workflow_run_id"]
+    assert (data["status"], data["outputs"], data["error"]) == ("succeeded", {"said": "Ada"}, None)
+    assert (data["total_steps"], data["total_tokens"], data["exceptions_count"]) == (2, 0, 0)
+    assert data["created_by"]["user"] == "ada"
+    assert data["workflow_id"] == echo.workflow_id
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_stream_tells_nodes_flat_only_in_the_seeds_dialect(echo: FlowApp, mount: str) -> None:
+    events = read_events(
+        echo.post(f"{mount}/workflows/run", inputs={"name": "Ada"}, response_mode="streaming")
+    )
+
+    names = [event["event"] for event in events]
+    assert names[0] == "workflow_started"
+    assert names[-1] == "workflow_finished"
+    assert names.count("text_chunk") == 1
+    started = events[names.index("node_started")]
+    chunk = events[names.index("text_chunk")]
+    assert all(event["task_id"] and event["workflow_run_id"] for event in events)
+    assert ("node_id" in started) == (mount == "/api")
+    assert chunk["data"] == {"text": "Ada", "from_variable_selector": ["s", "name"]}
+    assert ("text" in chunk) == (mount == "/api")
+    assert events[0]["data"]["inputs"]["sys.user_id"] == "ada"
+    assert events[0]["data"]["inputs"]["name"] == "Ada"
+
+
+def test_run_that_fails_is_an_answer_not_an_error(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    broken = FlowApp(client, runtime, owner, "workflow", BROKEN)
+
+    answer = broken.post("/v1/workflows/run", inputs={"name": "Ada"})
+
+    assert answer.status_code == 200
+    assert answer.json["data"]["status"] == "failed"
+    assert "not a number" in answer.json["data"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "word"),
+    [
+        ({}, "required in input form"),
+        ({"name": "A" * 11}, "less than 10 characters"),
+        ({"name": 5}, "string"),
+    ],
+)
+def test_bad_inputs_are_refused_before_there_is_a_run(echo: FlowApp, inputs: Any, word: str) -> None:
+    answer = echo.post("/v1/workflows/run", inputs=inputs)
+
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_param")
+    assert word in answer.json["message"]
+    assert echo.get("/v1/workflows/logs").json["total"] == 0
+
+
+def test_run_is_found_again_listed_and_searched(echo: FlowApp) -> None:
+    run_id = echo.post("/v1/workflows/run", inputs={"name": "Ada"}).json["workflow_run_id"]
+    echo.post("/v1/workflows/run", inputs={"name": "Bob"}, user="bob")
+
+    detail = echo.get(f"/v1/workflows/run/{run_id}").json
+    logs = echo.get("/v1/workflows/logs").json
+    found = echo.get("/v1/workflows/logs", keyword="Ada", status="succeeded").json
+    mine = echo.get("/v1/workflows/logs", created_by_end_user_session_id="bob").json
+
+    assert (detail["status"], detail["inputs"]["name"], detail["outputs"]) == (
+        "succeeded",
+        "Ada",
+        {"said": "Ada"},
+    )
+    assert (logs["total"], logs["has_more"], logs["limit"]) == (2, False, 20)
+    assert [item["workflow_run"]["id"] for item in found["data"]] == [run_id]
+    assert found["data"][0]["created_by_end_user"]["session_id"] == "ada"
+    assert mine["total"] == 1
+    assert echo.get("/v1/workflows/run/nothing").status_code == 404
+    assert echo.get("/v1/workflows/logs", created_at__after="yesterday").status_code == 400
+    assert echo.get("/v1/workflows/logs", created_by_account="no@one.example").status_code == 400
+
+
+def test_events_of_a_run_are_read_again(echo: FlowApp) -> None:
+    answer = echo.post("/v1/workflows/run", inputs={"name": "Ada"}, response_mode="streaming")
+    events = read_events(answer)
+
+    again = echo.get(f"/v1/workflow/{events[0]['workflow_run_id']}/events", user="ada")
+    other = echo.get(f"/v1/workflow/{events[0]['workflow_run_id']}/events", user="eve")
+
+    assert parse_events(again.text) == [{**event, "#": place} for place, event in enumerate(events, 1)]
+    assert other.status_code == 404
+
+
+def test_chosen_version_runs_and_others_are_told_apart(echo: FlowApp) -> None:
+    ran = echo.post(f"/v1/workflows/{echo.workflow_id}/run", inputs={"name": "Ada"})
+
+    assert ran.json["data"]["status"] == "succeeded"
+    assert echo.post("/v1/workflows/x/run").status_code == 400
+    assert echo.post("/v1/workflows/11111111-1111-4111-8111-111111111111/run").status_code == 404
+
+
+def test_repeated_request_gets_the_first_run(echo: FlowApp) -> None:
+    headers = {**echo.headers, "Idempotency-Key": "k1"}
+    body = {"user": "ada", "inputs": {"name": "Ada"}}
+
+    answers = [echo.client.post("/v1/workflows/run", json=body, headers=headers).get_json() for _ in range(2)]
+
+    assert answers[0]["workflow_run_id"] == answers[1]["workflow_run_id"]
+    assert echo.get("/v1/workflows/logs").json["total"] == 1
+
+
+def test_apps_of_other_modes_are_refused(
+    client: FlaskClient, runtime: Runtime, owner: Owner, chatflow: FlowApp
+) -> None:
+    unpublished = make_app(runtime, owner, mode="workflow")
+    headers = {"Authorization": f"Bearer {make_key(runtime, owner, unpublished)}"}
+
+    refused = client.post("/v1/workflows/run", json={"user": "ada"}, headers=headers)
+
+    assert (refused.status_code, refused.get_json()["message"]) == (400, "Workflow not published")
+    assert chatflow.post("/v1/workflows/run").json["code"] in (
+        "not_workflow_app",
+        "access_denied",
+        "forbidden",
+    )
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_chatflow_answers_and_remembers(chatflow: FlowApp, mount: str) -> None:
+    first = chatflow.post(f"{mount}/chat-messages", query="hello")
+    second = read_events(
+        chatflow.post(
+            f"{mount}/chat-messages",
+            query="again",
+            conversation_id=first.json["conversation_id"],
+            response_mode="streaming",
+        )
+    )
+    history = chatflow.get(
+        f"{mount}/messages", user="ada", conversation_id=first.json["conversation_id"]
+    ).json["data"]
+
+    assert first.json["answer"] == "You said hello (1)."
+    names = [event["event"] for event in second]
+    assert names[-2:] == ["workflow_finished", "message_end"]
+    assert (
+        "".join(event["answer"] for event in second if event["event"] == "message") == "You said again (2)."
+    )
+    assert second[-1]["files"] == []
+    assert [item["answer"] for item in history] == ["You said hello (1).", "You said again (2)."]
+
+
+def test_chatflow_that_fails_says_so_after_its_run(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    graph = {
+        "nodes": [
+            drawn("s", "start"),
+            drawn(
+                "c",
+                "if-else",
+                cases=[
+                    {
+                        "case_id": "x",
+                        "conditions": [
+                            {"variable_selector": ["sys", "query"], "comparison_operator": ">", "value": "1"}
+                        ],
+                    }
+                ],
+            ),
+            drawn("a", "answer", answer="big"),
+        ],
+        "edges": edges("s > c [x] > a"),
+    }
+    app = FlowApp(client, runtime, owner, "advanced-chat", graph)
+
+    events = read_events(app.post("/v1/chat-messages", query="x", response_mode="streaming"))
+    whole = app.post("/v1/chat-messages", query="x")
+
+    assert [event["event"] for event in events[-2:]] == ["workflow_finished", "error"]
+    assert events[-1]["code"] == "invalid_param"
+    assert events[-1]["message"].startswith("Run failed: ")
+    assert (whole.status_code, whole.json["code"]) == (400, "invalid_param")
