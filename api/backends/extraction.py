@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Self
 
 import api
+from api.backends.places import Places, Stopped
 from api.core.ports import Cancel
 from api.core.rag import extract_child
 from api.core.rag.extraction import ExtractionFailed
@@ -54,8 +54,7 @@ class Backend:
     def __init__(self, timeout_s: int, memory_mb: int, max_children: int) -> None:
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
-        self._free = max_children
-        self._freed = threading.Condition()
+        self._places = Places(max_children)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -84,28 +83,14 @@ class Backend:
     @contextmanager
     def _place(self, cancel: Cancel) -> Iterator[None]:
         """Hold one of the places for children. Raises what ended the wait for it: a stop, or the time."""
-        forget = cancel.on_cancel(self._wake)
-        try:
-            with self._freed:
-                wait_s = min(self._timeout_s, cancel.remaining_s())
-                if not self._freed.wait_for(lambda: self._free > 0 or cancel.is_set(), wait_s):
-                    raise Unavailable("Too many documents are being read now; try again shortly.")
-                if cancel.is_set():
-                    raise cancel.failure or ExtractionFailed(STOPPED)
-                self._free -= 1
-        finally:
-            forget()
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._places.hold(cancel, self._timeout_s))
+            except TimeoutError as exc:
+                raise Unavailable("Too many documents are being read now; try again shortly.") from exc
+            except Stopped as exc:
+                raise cancel.failure or ExtractionFailed(STOPPED) from exc
             yield
-        finally:
-            with self._freed:
-                self._free += 1
-                self._freed.notify_all()
-
-    def _wake(self) -> None:
-        """Have those that wait for a place look again."""
-        with self._freed:
-            self._freed.notify_all()
 
     def _start(self, files: _Files, extension: str) -> subprocess.Popen[bytes]:
         limits = (self._memory_mb, self._timeout_s, MAX_TEXT_MB)
