@@ -126,6 +126,7 @@ class Runtime:
     sandbox: CodeSandbox
     offload: Offload
     extractor: Extractor
+    sandbox: CodeSandbox
     vectors: VectorStore
     vault: Vault
     http: HTTPClient

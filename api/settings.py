@@ -110,7 +110,9 @@ class Settings(BaseSettings):
     cache: str = Field(
         "", description="What keeps counters: memory or redis; empty: redis if REDIS_URL is set."
     )
-    sandbox: Literal["monty"] = Field("monty", description="What runs code nodes: monty.")
+    sandbox: Literal["monty"] = Field(
+        "monty", description="What runs code of workflows: monty (a part of Python, and JavaScript)."
+    )
 
     # Limits
     rate_limits: OnOff = Field("on", description="Enforce the rate limits of plans, apps and accounts.")
@@ -136,6 +138,10 @@ class Settings(BaseSettings):
     extract_memory_mb: int = Field(512, ge=128, le=65536, description="Most memory to read one document.")
     extract_parallel: int = Field(
         4, ge=1, le=256, description="Documents one process reads at once; others wait for their turn."
+    )
+    sandbox_memory_mb: int = Field(256, ge=64, le=65536, description="Most memory one run of code may take.")
+    sandbox_parallel: int = Field(
+        8, ge=1, le=256, description="Runs of code one process has at once; others wait for their turn."
     )
     indexing_max_segmentation_tokens_length: int = Field(
         4000, ge=50, le=100_000, description="Most tokens a process rule may give a segment."

@@ -113,6 +113,7 @@ def stop_house(app: Flask) -> None:
     """Stop the threads of a program and give its connections back."""
     runtime: Runtime = app.extensions["runtime"]
     runtime.queue.stop(5.0)
+    runtime.sandbox.stop()
     runtime.channel.stop()
     runtime.session_factory.kw["bind"].dispose()
 

@@ -42,6 +42,9 @@ class PlainSandbox:
         except jinja2.TemplateError as exc:
             raise CodeFailed(str(exc)) from exc
 
+    def stop(self) -> None:
+        """Nothing runs elsewhere."""
+
 
 def drawn(node_id: str, node_type: str, *, parent: str | None = None, **data: Any) -> JSONObject:
     """Return a node as it is drawn."""

@@ -44,6 +44,7 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
         sandbox=None,  # type: ignore[arg-type]  # until it is there
         offload=offload,
         extractor=ExtractionBackend.from_settings(settings),
+        sandbox=load("sandbox", settings.sandbox).from_settings(settings),
         vectors=load("vectors", settings.vectors).from_settings(
             settings, sessions=session_factory, offload=offload
         ),

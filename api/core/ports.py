@@ -187,6 +187,10 @@ class CodeSandbox(Protocol):
         """Return a Jinja2 template filled with the variables. Fails as :meth:`run` does."""
         ...
 
+    def stop(self) -> None:
+        """End what runs; nothing is run any more."""
+        ...
+
 
 class Cancel:
     """Ends one run early: set once, from any thread, by a stop or by what makes it fail.

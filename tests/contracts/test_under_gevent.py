@@ -15,6 +15,18 @@ VECTORS = (
     "tests/contracts/test_vectors.py::test_first_writes_of_many_at_once_all_count",
     "tests/contracts/test_vectors.py::test_readers_beside_writers_see_whole_batches",
 )
+SANDBOXES = tuple(
+    f"tests/contracts/test_sandboxes.py::{name}"
+    for name in (
+        "test_big_inputs_and_results_go_through",
+        "test_code_over_its_time_is_ended_soon_after",
+        "test_code_that_is_cancelled_ends_at_once",
+        "test_code_ends_with_the_time_of_the_run",
+        "test_many_runs_side_by_side_all_give_their_own",
+        "test_other_work_goes_on_while_code_runs",
+        "test_stop_leaves_no_process_and_starts_none",
+    )
+)
 OTHERS = (
     "tests/contracts/test_cache.py",
     "tests/contracts/test_extraction.py",
@@ -24,12 +36,13 @@ OTHERS = (
     "tests/backends/test_queue_celery.py",
     "tests/backends/test_database.py",
 )
+SUITES = {"channel": CHANNEL, "vectors": VECTORS, "sandboxes": SANDBOXES, "others": OTHERS}
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("suites", [CHANNEL, VECTORS, OTHERS], ids=["channel", "vectors", "others"])
-def test_backends_under_gevent_keep_their_promises(suites: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("name", SUITES)
+def test_backends_under_gevent_keep_their_promises(name: str) -> None:
     options = ["-p", "no:xdist", "-k", "not three_processes"]
-    command = [sys.executable, "-c", PATCHED_PYTEST, *options, *suites]
+    command = [sys.executable, "-c", PATCHED_PYTEST, *options, *SUITES[name]]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,23 @@
+"""Sandboxes for tests, each with what it needs around it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from api.backends import load
+from api.core.ports import CodeSandbox
+from tests.conftest import make_settings
+
+
+@contextmanager
+def make_sandbox(name: str, folder: Path, **values: object) -> Iterator[CodeSandbox]:
+    """Yield a backend built as the program builds it; skips where it cannot be had on this machine."""
+    made: CodeSandbox = load("sandbox", name).from_settings(make_settings(folder, sandbox=name, **values))
+    yield made
+    made.stop()
+
+
+def processes() -> set[int]:
+    """The processes this one has started and that have not ended."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for found in lists for pid in found.read_text().split()}
