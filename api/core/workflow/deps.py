@@ -14,7 +14,11 @@ from api.core.workflow.work import NodeResult, Told
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowLimits:
-    """How far one run may go."""
+    """How far one run may go.
+
+    ``max_code_items`` bounds each list and ``max_code_depth`` the nesting of what
+    code gives, ``max_text_chars`` each text of templates and code.
+    """
 
     max_steps: int = 500
     max_total_s: float = 1200.0
@@ -23,6 +27,9 @@ class FlowLimits:
     max_variable_bytes: int = 10 * 1024 * 1024
     max_text_chars: int = 400_000
     max_loop_rounds: int = 100
+    code_timeout_s: float = 10.0
+    max_code_items: int = 100_000
+    max_code_depth: int = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,7 +176,8 @@ class NodeKind:
 
     ``waits`` says that it waits for something outside this process, so that what
     has happened before it is written down first. ``defaults`` is the config a
-    new one on the canvas begins with.
+    new one on the canvas begins with, ``defaults_by_language`` where that
+    depends on the language of code.
     """
 
     type: str
@@ -184,6 +185,7 @@ class NodeKind:
     node: Node
     waits: bool
     defaults: JSONObject | None
+    defaults_by_language: Mapping[str, JSONObject] = field(default_factory=dict)
 
     def configured(self, data: JSONObject) -> NodeConfig:
         """Return the settings of a node. Raises pydantic's ValidationError where they are not complete."""
@@ -202,14 +204,26 @@ Made = TypeVar("Made", bound=Callable[[], Node])
 
 
 def node(
-    node_type: str, version: str = "1", *, waits: bool = False, defaults: JSONObject | None = None
+    node_type: str,
+    version: str = "1",
+    *,
+    waits: bool = False,
+    defaults: JSONObject | None = None,
+    defaults_by_language: Mapping[str, JSONObject] | None = None,
 ) -> Callable[[Made], Made]:
     """Make a class known as a node type."""
 
     def register(cls: Made) -> Made:
         key = (node_type, version)
         assert key not in NODES, f"two nodes say they are {key}"
-        NODES[key] = NodeKind(type=node_type, version=version, node=cls(), waits=waits, defaults=defaults)
+        NODES[key] = NodeKind(
+            type=node_type,
+            version=version,
+            node=cls(),
+            waits=waits,
+            defaults=defaults,
+            defaults_by_language=defaults_by_language or {},
+        )
         return cls
 
     return register
