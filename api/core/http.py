@@ -10,7 +10,7 @@ within 300 ms; foreign exceptions do not get out. What does is named in
 import base64
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx2
@@ -160,19 +160,24 @@ class HTTPClient:
         json: object = None,
         content: bytes | None = None,
         follow: bool = False,
+        verify: bool = True,
         timeouts: Timeouts | None = None,
     ) -> Iterator[HTTPResponse]:
         """Send a request and give its answer, body unread; the connection is freed at the end.
 
         ``follow`` follows up to 5 redirects, each checked anew; credentials do
-        not leave the first host. Raises EgressDenied, InvalidRequest for a
+        not leave the first host. Without ``verify`` any certificate will do.
+        Nothing is sent a second time. Raises EgressDenied, InvalidRequest for a
         malformed call, Cancelled when ``cancel`` is set, or an HTTPFailure.
         """
         if json is not None:
             content = orjson.dumps(json)
             headers = {"content-type": "application/json", **(headers or {})}
         request = _build(method, url, {**DEFAULT_HEADERS, **_lowered(headers)}, content)
-        response = self._send(request, timeouts or self.timeouts, cancel, MAX_REDIRECTS if follow else 0)
+        send = functools.partial(
+            self._wire.send, timeouts=timeouts or self.timeouts, cancel=cancel, verify=verify
+        )
+        response = _sent(request, send, MAX_REDIRECTS if follow else 0)
         try:
             yield HTTPResponse(response)
         finally:
@@ -217,21 +222,6 @@ class HTTPClient:
         """Close the idle connections."""
         self._wire.close()
 
-    def _send(
-        self, request: httpx2.Request, timeouts: Timeouts, cancel: Cancel, redirects: int
-    ) -> httpx2.Response:
-        response = self._wire.send(request, timeouts, cancel)
-        for _ in range(redirects):
-            if not response.has_redirect_location:
-                return response
-            response.close()
-            request = _redirected(request, response)
-            response = self._wire.send(request, timeouts, cancel)
-        if redirects and response.has_redirect_location:
-            response.close()
-            raise ConnectionBroken(f"{request.url.host} redirects more than {redirects} times.")
-        return response
-
 
 class _SDKTransport(httpx2.BaseTransport):
     """The wire as httpx2 knows transports, bound to the Cancel of one call."""
@@ -252,6 +242,22 @@ class _SDKTransport(httpx2.BaseTransport):
             response.close()
         kept = {name: value for name, value in response.headers.items() if name not in ENCODING_HEADERS}
         return httpx2.Response(response.status_code, headers=kept, content=content, request=request)
+
+
+def _sent(
+    request: httpx2.Request, send: Callable[[httpx2.Request], httpx2.Response], redirects: int
+) -> httpx2.Response:
+    response = send(request)
+    for _ in range(redirects):
+        if not response.has_redirect_location:
+            return response
+        response.close()
+        request = _redirected(request, response)
+        response = send(request)
+    if redirects and response.has_redirect_location:
+        response.close()
+        raise ConnectionBroken(f"{request.url.host} redirects more than {redirects} times.")
+    return response
 
 
 def _give_way_between(pieces: Iterable[bytes]) -> Iterator[bytes]:

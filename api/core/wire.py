@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import httpx2
 
@@ -48,7 +49,14 @@ MOMENT_S = 1e-6
 FORBIDDEN_IN_HEADERS = re.compile(rb"[^\t\x20-\x7e]")
 UNSENDABLE = "The call's method, address or a header has characters HTTP forbids."
 
-Origin = tuple[str, str, int]
+
+class Origin(NamedTuple):
+    """Where connections lead, and whether the other side's certificate counts; they are kept by all four."""
+
+    scheme: str
+    host: str
+    port: int
+    is_verified: bool = True
 
 
 class Wire:
@@ -66,22 +74,26 @@ class Wire:
         self._idle_lock = threading.Lock()
         self._sweep_at = 0.0
 
-    def send(self, request: httpx2.Request, timeouts: Timeouts, cancel: Cancel) -> httpx2.Response:
+    def send(
+        self, request: httpx2.Request, timeouts: Timeouts, cancel: Cancel, *, verify: bool = True
+    ) -> httpx2.Response:
         """Send the request and return the answer with its body unread; close it to free the connection.
 
-        Raises EgressDenied, InvalidRequest, Cancelled or an HTTPFailure.
+        It is sent once, whatever becomes of it. Raises EgressDenied,
+        InvalidRequest, Cancelled or an HTTPFailure.
         """
         if known := request_id.get():
             request.headers["X-Request-Id"] = known
         url = request.url
         if url.scheme not in ("http", "https"):
             raise EgressDenied(f"Calls go out over http and https only, not {url.scheme!r}.")
-        origin = (
+        origin = Origin(
             url.scheme,
             url.raw_host.decode("ascii"),
             url.port or (443 if url.scheme == "https" else 80),
+            verify,
         )
-        exchange = _Exchange(self, origin, Waits(f"{origin[1]}:{origin[2]}", timeouts, cancel))
+        exchange = _Exchange(self, origin, Waits(f"{origin.host}:{origin.port}", timeouts, cancel))
         try:
             return exchange.open(request)
         except BaseException:
@@ -136,7 +148,7 @@ class Wire:
 
     def resolve(self, origin: Origin, waits: Waits) -> Sequence[str]:
         """Return the addresses the origin's host has now; all of them have passed the policy."""
-        _, host, port = origin
+        host, port = origin.host, origin.port
         addresses = (host,) if _is_address(host) else self._look_up(host, port, waits)
         self._policy.check(host, port, addresses)
         return addresses
@@ -172,6 +184,14 @@ class Wire:
     def ssl_context(self) -> ssl.SSLContext:
         """The certificate authorities of the system or SSL_CERT_FILE, loaded once, when first needed."""
         return httpx2.create_ssl_context()
+
+    @functools.cached_property
+    def blind_ssl_context(self) -> ssl.SSLContext:
+        """For callers who said that they do not mind who is on the other side."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
 
 
 class _Link:
@@ -326,7 +346,7 @@ class _Exchange(httpx2.SyncByteStream):
         raise self._waits.failure(last) from last
 
     def _connect_to(self, address: str, timeout_s: float) -> socket.socket:
-        scheme, host, port = self._origin
+        scheme, host, port, is_verified = self._origin
         sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             self._adopt(sock)
@@ -335,7 +355,7 @@ class _Exchange(httpx2.SyncByteStream):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if scheme == "https":
                 sock.settimeout(self._waits.left_s(time.monotonic()))
-                tls = self._wire.ssl_context
+                tls = self._wire.ssl_context if is_verified else self._wire.blind_ssl_context
                 sock = tls.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
                 self._adopt(sock)
                 sock.do_handshake()

@@ -779,3 +779,15 @@ def test_tls_certificate_of_another_name_is_refused(client: HTTPClient, tls: ssl
         with pytest.raises(ConnectFailed, match="mismatch"):
             fetch(client, f"https://localhost:{server.port}/")
         assert server.seen == []
+
+
+def test_tls_certificate_may_be_passed_over_for_that_call_only(
+    client: HTTPClient, tls: ssl.SSLContext
+) -> None:
+    with ScriptedServer(Reply(body=b"a"), tls=tls) as server:
+        url = f"https://localhost:{server.port}/"
+        with client.stream("GET", url, cancel=Cancel(5), verify=False) as response:
+            assert response.read(9) == b"a"
+        with pytest.raises(ConnectFailed, match="mismatch"):
+            fetch(client, url)
+        assert len(server.seen) == 1
