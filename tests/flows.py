@@ -131,11 +131,13 @@ def run_flow(
     cancel: Cancel | None = None,
     done: tuple[DoneNode, ...] = (),
     pool: dict[str, JSONObject] | None = None,
+    secrets: Sequence[str] = (),
     **flow: Any,
 ) -> Ran:
     """Run a graph from its node ``s`` and return all it told."""
     graph = read_graph({"nodes": list(nodes), "edges": edges(*ways)})
-    variables = VariablePool({"s": inputs or {}, "sys": {"user_id": "u"}, **(pool or {})})
+    held: dict[str, JSONObject] = {"s": inputs or {}, "sys": {"user_id": "u"}, **(pool or {})}
+    variables = VariablePool(held, secrets=secrets)
     made = FlowRun(
         graph=graph, root="s", variables=variables, inputs=inputs or {}, facts=FACTS, done=done, **flow
     )

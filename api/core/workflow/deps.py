@@ -30,6 +30,11 @@ class FlowLimits:
     code_timeout_s: float = 10.0
     max_code_items: int = 100_000
     max_code_depth: int = 20
+    http_connect_s: float = 10.0
+    http_read_s: float = 600.0
+    http_write_s: float = 600.0
+    http_text_bytes: int = 1024 * 1024
+    http_file_bytes: int = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
