@@ -8,14 +8,14 @@ Wire: docs/wire/workflows.md#streaming.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from api.core.events import TextChunk, TextReplaced
 from api.core.workflow.graph import CONTAINERS, FAIL, RESPONSES, Edge, Graph, NodeSpec
 from api.core.workflow.schedule import Step
 from api.core.workflow.templates import Reference, Segment, segments, to_markdown
-from api.core.workflow.variables import CONVERSATION, Selector, VariablePool
+from api.core.workflow.variables import Selector, VariablePool
 
 BRANCHES = frozenset({"if-else", "question-classifier", "human-input"})
 NEW_LINE = "\n"
@@ -156,7 +156,7 @@ def response_parts(node: NodeSpec) -> tuple[Segment, ...]:
 
 def _gates(graph: Graph, response: NodeSpec, root: str) -> frozenset[Edge] | None:
     """Return the last doubtful edge of each way to ``response``; None where a way has none."""
-    written = {part.selector for part in response_parts(response) if isinstance(part, Reference)}
+    written = {part.selector[:2] for part in response_parts(response) if isinstance(part, Reference)}
     gates: set[Edge] = set()
     seen, waiting = {response.id}, [response.id]
     while waiting:
@@ -172,10 +172,20 @@ def _gates(graph: Graph, response: NodeSpec, root: str) -> frozenset[Edge] | Non
     return frozenset(gates)
 
 
-def _may_hold_up(graph: Graph, node: NodeSpec, written: Iterable[Selector]) -> bool:
-    """Tell whether a response must wait for the node's end before it may speak."""
+def _may_hold_up(graph: Graph, node: NodeSpec, written: set[Selector]) -> bool:
+    """Tell whether a response that shows the variables ``written`` must wait for the node's end."""
     if node.type in BRANCHES or node.type in CONTAINERS or node.type in RESPONSES:
         return True
     if any(edge.handle == FAIL for edge in graph.leaving(node.id)):
         return True
-    return node.type == "assigner" and any(selector[0] == CONVERSATION for selector in written)
+    return node.type == "assigner" and not written.isdisjoint(_changed(node))
+
+
+def _changed(assigner: NodeSpec) -> Iterator[Selector]:
+    """Yield the variables an assigner changes, in the form of today or that of old."""
+    items = assigner.data.get("items")
+    for item in [assigner.data, *(items if isinstance(items, list) else [])]:
+        drawn = item if isinstance(item, dict) else {}
+        selector = drawn.get("variable_selector") or drawn.get("assigned_variable_selector")
+        if isinstance(selector, list):
+            yield tuple(str(name) for name in selector[:2])

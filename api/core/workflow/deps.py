@@ -1,6 +1,6 @@
 """What the nodes of a run may use, and what they know of it; the services behind it are not their concern."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from api.core.http import HTTPClient
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn, Usage
 from api.core.ports import Cancel, CodeSandbox, JSONObject, JSONValue
+from api.core.workflow.variables import ValueType
 from api.core.workflow.work import NodeResult, Told
 
 
@@ -145,7 +146,10 @@ class Forms(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowDeps:
-    """What nodes may use: ``history`` is the conversation, ``assign`` keeps one of its variables at once."""
+    """What nodes may use: ``history`` is the conversation, ``assign`` keeps one of its variables at once.
+
+    ``conversation_types`` are the types its variables are declared with, by name.
+    """
 
     models: ModelRuntime
     sandbox: CodeSandbox
@@ -157,4 +161,5 @@ class FlowDeps:
     forms: Forms
     history: Sequence[PastTurn] = ()
     assign: Callable[[str, JSONValue], None] = lambda _name, _value: None
+    conversation_types: Mapping[str, ValueType] = field(default_factory=dict)
     limits: FlowLimits = FlowLimits()

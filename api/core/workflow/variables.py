@@ -6,6 +6,7 @@ layer over another: each round of an iteration or a loop has its own, and what
 it writes is gone when the round is.
 """
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
@@ -77,7 +78,8 @@ class VariablePool:
     """Variables by node and name, over those of the ``outer`` pool.
 
     ``secrets`` are texts that must not be shown to anyone; ``max_bytes`` bounds
-    what one variable may hold.
+    what one variable may hold. Whoever changes a variable by what it holds has
+    ``writing``, which all layers share, meanwhile.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class VariablePool:
         }
         self._outer = outer
         self._max_bytes = max_bytes
+        self.writing: threading.Lock = outer.writing if outer else threading.Lock()
         self.secrets = tuple(secret for secret in secrets if secret)
 
     def inner(self) -> "VariablePool":
