@@ -79,7 +79,7 @@ def end(**outputs: str) -> JSONObject:
 def make_deps(**values: Any) -> FlowDeps:
     """Return what nodes may use, with nothing behind what a test does not give."""
     absent: dict[str, Any] = dict.fromkeys(
-        ("models", "sandbox", "http", "files", "knowledge", "tools", "agents", "forms")
+        ("models", "sandbox", "http", "files", "knowledge", "tools", "forms")
     )
     return FlowDeps(**{**absent, "sandbox": PlainSandbox(), **values})
 

@@ -10,7 +10,7 @@ from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn, Usage
 from api.core.ports import Cancel, CodeSandbox, JSONObject, JSONValue
 from api.core.workflow.variables import ValueType
-from api.core.workflow.work import NodeResult, Told
+from api.core.workflow.work import NodeFailed, NodeResult, Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +126,38 @@ class Tools(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentTask:
+    """What an agent node asks a strategy of a provider for; its steps are told of ``node_id``'s execution.
+
+    ``memory`` says how much of the conversation the model sees, None for nothing.
+    """
+
+    provider: str
+    strategy: str
+    parameters: JSONObject
+    memory: JSONObject | None
+    node_id: str
+    execution_id: str
+
+
 class Agents(Protocol):
     """Strategies that let a model use tools."""
 
-    def run(
-        self, strategy: str, parameters: JSONObject, facts: FlowFacts, cancel: Cancel
-    ) -> Generator[Told, None, NodeResult]:
+    def run(self, task: AgentTask, facts: FlowFacts, cancel: Cancel) -> Generator[Told, None, NodeResult]:
         """Yield what the agent says and does; return its outputs. Raises NodeFailed."""
         ...
+
+
+class NoAgents:
+    """An installation without strategies."""
+
+    def run(self, task: AgentTask, _facts: FlowFacts, _cancel: Cancel) -> Generator[Told, None, NodeResult]:
+        """Say that the strategy is not there."""
+        raise NodeFailed(
+            f"No agent strategies are installed here, so {task.strategy!r} cannot run.",
+            error_type="AgentStrategyNotFound",
+        )
 
 
 class Forms(Protocol):
@@ -157,8 +181,8 @@ class FlowDeps:
     files: Files
     knowledge: Knowledge
     tools: Tools
-    agents: Agents
     forms: Forms
+    agents: Agents = field(default_factory=NoAgents)
     history: Sequence[PastTurn] = ()
     assign: Callable[[str, JSONValue], None] = lambda _name, _value: None
     conversation_types: Mapping[str, ValueType] = field(default_factory=dict)
