@@ -1,0 +1,41 @@
+"""Agent: a strategy that lets a model use tools until it has an answer."""
+
+from collections.abc import Iterable
+
+from pydantic import Field, JsonValue
+
+from api.core.workflow import parameters
+from api.core.workflow.deps import AgentTask
+from api.core.workflow.node import NodeConfig, NodeContext, node
+from api.core.workflow.variables import Selector
+from api.core.workflow.work import Work
+
+
+@node("agent", waits=True)
+class Agent:
+    """What it says and does is told as it comes."""
+
+    class Config(NodeConfig):
+        """Which strategy, and what it works with."""
+
+        agent_strategy_provider_name: str
+        agent_strategy_name: str
+        agent_parameters: dict[str, JsonValue] = Field(default_factory=dict)
+        memory: dict[str, JsonValue] | None = None
+
+        def references(self) -> Iterable[Selector]:
+            """Return what the parameters are made of."""
+            return parameters.references(self.agent_parameters)
+
+    def run(self, config: Config, ctx: NodeContext) -> Work:
+        """Yield what the strategy tells; return what it gave. Raises NodeFailed."""
+        ctx.inputs = parameters.fill(config.agent_parameters, ctx.variables)
+        task = AgentTask(
+            provider=config.agent_strategy_provider_name,
+            strategy=config.agent_strategy_name,
+            parameters=ctx.inputs,
+            memory=config.memory,
+            node_id=ctx.node.id,
+            execution_id=ctx.execution_id,
+        )
+        return (yield from ctx.deps.agents.run(task, ctx.facts, ctx.cancel))
