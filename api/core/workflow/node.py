@@ -19,7 +19,7 @@ from api.core.events import Event, RoundStarted
 from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowDeps, FlowFacts
 from api.core.workflow.graph import Graph, NodeSpec
-from api.core.workflow.variables import Selector, ValueType, VariablePool
+from api.core.workflow.variables import SYSTEM, Selector, ValueType, VariablePool
 from api.core.workflow.work import TOP, NodeFailed, NodeResult, Place, Work
 
 
@@ -236,3 +236,10 @@ def kind_of(spec: NodeSpec) -> NodeKind:
     if kind is None:
         raise NodeFailed(f"Nodes of type {spec.type!r} are not known here.", error_type="UnknownNode")
     return kind
+
+
+def given(ctx: NodeContext) -> NodeResult:
+    """Return what a run was begun with, as its root gives it: with system variables under dotted names."""
+    system: JSONObject = {f"{SYSTEM}.{name}": value for name, value in ctx.variables.of(SYSTEM).items()}
+    ctx.inputs = {**ctx.variables.of(ctx.node.id), **system}
+    return NodeResult(outputs=ctx.inputs)

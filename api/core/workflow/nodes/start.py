@@ -2,9 +2,8 @@
 
 from pydantic import Field, JsonValue
 
-from api.core.ports import JSONObject
-from api.core.workflow.node import NodeConfig, NodeContext, Types, node
-from api.core.workflow.variables import SYSTEM, ValueType
+from api.core.workflow.node import NodeConfig, NodeContext, Types, given, node
+from api.core.workflow.variables import ValueType
 from api.core.workflow.work import NodeResult
 
 FORM_TYPES: Types = {
@@ -38,6 +37,4 @@ class Start:
 
     def run(self, _config: Config, ctx: NodeContext) -> NodeResult:
         """Return the inputs, and the system variables under their dotted names."""
-        system: JSONObject = {f"{SYSTEM}.{name}": value for name, value in ctx.variables.of(SYSTEM).items()}
-        ctx.inputs = {**ctx.variables.of(ctx.node.id), **system}
-        return NodeResult(outputs=ctx.inputs)
+        return given(ctx)
