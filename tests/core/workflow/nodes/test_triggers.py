@@ -5,7 +5,7 @@ import pytest
 from tests.flows import drawn, end, run_flow
 
 
-@pytest.mark.parametrize("kind", ["start", "trigger-webhook"])
+@pytest.mark.parametrize("kind", ["start", "trigger-webhook", "trigger-schedule"])
 def test_root_gives_what_the_run_was_begun_with(kind: str) -> None:
     ran = run_flow([drawn("s", kind), end(x="s.x", who="sys.user_id")], ["s > e"], {"x": 1})
     assert ran.outputs == {"x": 1, "who": "u"}
