@@ -14,8 +14,9 @@ from typing import TypeAlias
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.core.apps.config import DatasetConfigs, ModelChoice
+from api.core.apps.config import DatasetConfigs
 from api.core.apps.spec import AppSpec
+from api.core.model_runtime.choice import ModelChoice
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import NO_TOKENS, ModelRef, TokenCount
 from api.core.parallel import run_all

@@ -259,27 +259,5 @@ def metadata(end: MessageEnd) -> JSONObject:
     return {
         "annotation_reply": None,
         "retriever_resources": [dict(asdict(item)) for item in end.retriever_resources],
-        "usage": render_usage(end.usage or NO_USAGE),
-    }
-
-
-def render_usage(usage: Usage) -> JSONObject:
-    """Return Usage as clients know it."""
-    price = usage.price
-    first = usage.first_token_s
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "prompt_unit_price": f"{price.input:f}",
-        "prompt_price_unit": f"{price.unit:f}",
-        "prompt_price": f"{usage.prompt_price:.7f}",
-        "completion_tokens": usage.completion_tokens,
-        "completion_unit_price": f"{price.output:f}",
-        "completion_price_unit": f"{price.unit:f}",
-        "completion_price": f"{usage.completion_price:.7f}",
-        "total_tokens": usage.total_tokens,
-        "total_price": f"{usage.total_price:.7f}",
-        "currency": price.currency,
-        "latency": usage.latency_s,
-        "time_to_first_token": first,
-        "time_to_generate": None if first is None else usage.latency_s - first,
+        "usage": (end.usage or NO_USAGE).to_json(),
     }

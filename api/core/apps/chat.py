@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from api.core.apps.answer import answer
 from api.core.apps.documents import fit_documents
-from api.core.apps.history import fit
 from api.core.apps.knowledge import consult
 from api.core.apps.prompting import chat_messages
 from api.core.apps.room import room_beside
 from api.core.apps.spec import AppSpec, Deps, Turn
 from api.core.events import Event
+from api.core.model_runtime.history import fit
 from api.core.text.tokens import count_tokens
 
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from api.core.model_runtime.provider import short_id
-from api.core.model_runtime.types import ModelRef
+from api.core.model_runtime.choice import ModelChoice
 from api.core.ports import JSONObject
 from api.errors import InvalidRequest
 
@@ -42,20 +41,6 @@ class Switch(Open):
     """A feature that is on or off."""
 
     enabled: bool = False
-
-
-class ModelChoice(Open):
-    """Which model answers, and with which parameters."""
-
-    provider: str = Field(min_length=1)
-    name: str = Field(min_length=1)
-    mode: Literal["chat", "completion"] = "chat"
-    completion_params: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def ref(self) -> ModelRef:
-        """The model by the provider's short id."""
-        return ModelRef(short_id(self.provider), self.name)
 
 
 class PromptMessage(Open):

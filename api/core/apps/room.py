@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from api.core.apps.config import ModelConfig
-from api.core.apps.history import answer_tokens, room_for_history
 from api.core.apps.spec import AppSpec, Deps, Turn
+from api.core.model_runtime.history import answer_tokens, room_for_history
 from api.core.model_runtime.prompt_tokens import count_messages
 from api.core.model_runtime.types import Message
 
@@ -18,4 +18,4 @@ def room_beside(spec: AppSpec, turn: Turn, deps: Deps, prompt: Prompt) -> int:
     config = spec.configured()
     model = deps.models.schema(spec.tenant_id, config.model.ref)
     bare = count_messages(prompt(config, replace(turn, history=())), model.model)
-    return room_for_history(model.context_tokens, answer_tokens(config, model), bare)
+    return room_for_history(model.context_tokens, answer_tokens(config.model.completion_params, model), bare)

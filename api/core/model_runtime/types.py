@@ -232,6 +232,26 @@ class Usage:
             first_token_s=other.first_token_s if self.first_token_s is None else self.first_token_s,
         )
 
+    def to_json(self) -> JSONObject:
+        """Return the usage as clients and workflows know it; prices are decimal strings."""
+        price, first = self.price, self.first_token_s
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "prompt_unit_price": f"{price.input:f}",
+            "prompt_price_unit": f"{price.unit:f}",
+            "prompt_price": f"{self.prompt_price:.7f}",
+            "completion_tokens": self.completion_tokens,
+            "completion_unit_price": f"{price.output:f}",
+            "completion_price_unit": f"{price.unit:f}",
+            "completion_price": f"{self.completion_price:.7f}",
+            "total_tokens": self.total_tokens,
+            "total_price": f"{self.total_price:.7f}",
+            "currency": price.currency,
+            "latency": self.latency_s,
+            "time_to_first_token": first,
+            "time_to_generate": None if first is None else self.latency_s - first,
+        }
+
 
 def _each(total: Decimal, tokens: int, unit: Decimal) -> Decimal:
     return total / tokens / unit if tokens else Decimal(0)

@@ -4,8 +4,7 @@ Boundary: asks a chat model and reads its answer strictly: a condition counts
 only if its field exists and its operator and value fit the field's type.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -18,6 +17,7 @@ from api.core.model_runtime.runtime import ModelRuntime, fold
 from api.core.model_runtime.types import ChatRequest, Message, ModelRef, Role
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.metadata_filter import Condition, MetadataFilter, Operator
+from api.core.text.found_json import find_json
 
 FieldType: TypeAlias = Literal["string", "number", "time"]
 
@@ -27,8 +27,6 @@ OPERATORS: Mapping[FieldType, tuple[Operator, ...]] = {
     "time": ("before", "after"),
 }
 EMPTINESS: tuple[Operator, ...] = ("empty", "not empty")
-
-FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 
 INSTRUCTIONS = """\
 You choose which documents a search should look at. You get a JSON object with the user's "query", \
@@ -102,7 +100,7 @@ def make_filter(
 
 def read_filter(text: str, fields: Sequence[MetadataField]) -> MetadataFilter | None:
     """Return the usable conditions of a model's answer as a filter, None where there are none."""
-    found = _find_json(text)
+    found = find_json(text)
     if isinstance(found, list):
         found = {"conditions": found}
     if not isinstance(found, dict) or not isinstance(listed := found.get("conditions"), list):
@@ -128,22 +126,3 @@ def _read_condition(raw: JSONValue, types: Mapping[str, FieldType]) -> Condition
     if kind is None or condition.is_blank:
         return None
     return condition if condition.comparison_operator in (*OPERATORS[kind], *EMPTINESS) else None
-
-
-def _find_json(text: str) -> JSONValue:
-    """Return the first JSON object or list that a model wrote, however wrapped; None where there is none."""
-    for candidate in _candidates(text):
-        try:
-            found: JSONValue = orjson.loads(candidate)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(found, (dict, list)):
-            return found
-    return None
-
-
-def _candidates(text: str) -> Iterator[str]:
-    yield from FENCE.findall(text)
-    if (start := re.search(r"[{[]", text)) is not None:
-        end = "}" if start[0] == "{" else "]"
-        yield text[start.start() : text.rfind(end) + 1]

@@ -1,17 +1,17 @@
 """Conversation memory: keeps as many of the latest turns as the model's context has room for; pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from api.core.apps.config import ModelConfig
 from api.core.model_runtime.types import ModelSchema, PastTurn
+from api.core.ports import JSONValue
 
 REPLY_SHARE = 4
 """Where a model states no output limit, a quarter of its context is left for the answer."""
 
 
-def answer_tokens(config: ModelConfig, model: ModelSchema) -> int:
-    """Return the limit of an answer: the app's own, else the model's, 0 where there is none."""
-    asked = config.model.completion_params.get("max_tokens")
+def answer_tokens(parameters: Mapping[str, JSONValue], model: ModelSchema) -> int:
+    """Return the limit of an answer: that of the parameters, else the model's, 0 where there is none."""
+    asked = parameters.get("max_tokens")
     return asked if isinstance(asked, int) and asked > 0 else model.max_output_tokens
 
 

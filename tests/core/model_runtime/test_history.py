@@ -1,6 +1,6 @@
 """Conversation memory within a model's context."""
 
-from api.core.apps.history import fit, room_for_history
+from api.core.model_runtime.history import fit, room_for_history
 from api.core.model_runtime.types import PastTurn
 
 TURNS = tuple(PastTurn(query="q" * n, answer="a" * n) for n in (1, 2, 3))

@@ -1,0 +1,44 @@
+"""How apps and nodes say which model they use."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.core.model_runtime.provider import short_id
+from api.core.model_runtime.types import ChatRequest, Message, ModelRef, ToolSpec
+from api.core.ports import JSONObject
+
+
+class ModelChoice(BaseModel):
+    """Which model answers, and with which parameters. Types are strict, unknown keys are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, protected_namespaces=())
+
+    provider: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    mode: Literal["chat", "completion"] = "chat"
+    completion_params: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def ref(self) -> ModelRef:
+        """The model by the provider's short id."""
+        return ModelRef(short_id(self.provider), self.name)
+
+    def request(
+        self,
+        messages: tuple[Message, ...],
+        *,
+        user: str,
+        parameters: JSONObject | None = None,
+        tools: tuple[ToolSpec, ...] = (),
+    ) -> ChatRequest:
+        """Return the call of the model with its parameters; ``parameters`` are put over them."""
+        own = {key: value for key, value in self.completion_params.items() if key != "stop"}
+        return ChatRequest(
+            model=self.name,
+            messages=messages,
+            parameters={**own, **(parameters or {})},
+            stop=tuple(self.completion_params.get("stop") or ()),
+            tools=tools,
+            user=user,
+        )

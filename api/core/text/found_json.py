@@ -1,0 +1,46 @@
+"""Finds JSON in what a model wrote: bare, in a code fence, or with words around it."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import orjson
+
+from api.core.ports import JSONObject, JSONValue
+
+FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL | re.IGNORECASE)
+OPENING = re.compile(r"[{[]")
+TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
+ENDS = {"{": "}", "[": "]"}
+
+
+def find_json(text: str) -> JSONObject | list[JSONValue] | None:
+    """Return the first JSON object or list of a text, None where there is none.
+
+    Commas before a closing bracket and line breaks inside strings are forgiven.
+    """
+    for candidate in _candidates(text):
+        for read in (orjson.loads, _repaired):
+            try:
+                found = read(candidate)
+            except (ValueError, TypeError, RecursionError):
+                continue
+            if isinstance(found, dict | list):
+                return found
+    return None
+
+
+def _candidates(text: str) -> Iterator[str]:
+    yield text
+    yield from FENCE.findall(text)
+    seen: set[str] = set()
+    for opening in OPENING.finditer(text):
+        if opening[0] not in seen:
+            seen.add(opening[0])
+            yield text[opening.start() : text.rfind(ENDS[opening[0]]) + 1]
+
+
+def _repaired(text: str) -> JSONValue:
+    """Read what is JSON but for a fault that models make. Goes through orjson, which takes no odd values."""
+    found: JSONValue = orjson.loads(orjson.dumps(json.loads(TRAILING_COMMA.sub("", text), strict=False)))
+    return found
