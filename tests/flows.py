@@ -8,12 +8,17 @@ from typing import Any, cast
 import jinja2
 
 import api.core.workflow.nodes  # noqa: F401  # makes the node types known
+from api.core.egress import EgressPolicy
 from api.core.events import Event, NodeFinished, RunFinished, TextChunk, TextReplaced
+from api.core.http import HTTPClient, Timeouts
+from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
 from api.core.workflow.deps import FlowDeps, FlowFacts
 from api.core.workflow.engine import DoneNode, FlowEnd, FlowRun, run_graph
 from api.core.workflow.graph import read_graph
-from api.core.workflow.variables import VariablePool
+from api.core.workflow.variables import FILE_IDENTITY, FILE_MARK, VariablePool
+from api.core.workflow.work import NodeFailed
+from tests.vendors import InlineOffload
 
 FACTS = FlowFacts(
     tenant_id="t", app_id="a", workflow_id="w", run_id="r", user="u", invoke_from="service-api", is_chat=False
@@ -44,6 +49,44 @@ class PlainSandbox:
 
     def stop(self) -> None:
         """Nothing runs elsewhere."""
+
+
+class PlainFiles:
+    """Files whose bytes are given by name; one that is not given is gone. A document's text is its bytes."""
+
+    def __init__(self, contents: dict[str, bytes]) -> None:
+        self.contents = contents
+
+    def read(self, file: JSONObject, cancel: Cancel) -> bytes:
+        """Return the bytes."""
+        assert cancel is not None
+        if str(file["filename"]) not in self.contents:
+            raise NodeFailed("The file is gone.")
+        return self.contents[str(file["filename"])]
+
+    def text(self, file: JSONObject, cancel: Cancel) -> str:
+        """Return the text."""
+        return self.read(file, cancel).decode()
+
+    def save(self, name: str, mime_type: str, content: bytes) -> JSONObject:
+        """Keep bytes, and return the file's value."""
+        self.contents[name] = content
+        return file_value(name, mime_type=mime_type)
+
+
+def file_value(name: str, kind: str = "document", **values: JSONValue) -> JSONObject:
+    """Return a file as variables hold it."""
+    extension = f".{name.rpartition('.')[2]}"
+    identity: JSONObject = {FILE_MARK: FILE_IDENTITY, "id": name}
+    return {**identity, "filename": name, "type": kind, "extension": extension, "size": 1, **values}
+
+
+def make_models() -> ModelRuntime:
+    """Return a runtime for the models of scripts."""
+    resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=list[bool]().append)
+    timeouts = Timeouts(connect_s=1, first_byte_s=1, idle_s=1)
+    http = HTTPClient(EgressPolicy(), timeouts)
+    return ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), backoff_s=0)
 
 
 def drawn(node_id: str, node_type: str, *, parent: str | None = None, **data: Any) -> JSONObject:

@@ -120,6 +120,15 @@ def file_part(file: Mapping[str, JSONValue], key: str) -> JSONValue:
     return file.get("filename" if key == "name" else key)
 
 
+def expected_part(key: str, value: JSONValue) -> JSONValue:
+    """Return what an attribute of a file is compared with: extensions have their dot."""
+    if key == "extension" and isinstance(value, str) and value:
+        return f".{value.lstrip('.')}"
+    if key == "extension" and isinstance(value, list):
+        return [expected_part(key, item) for item in value]
+    return value
+
+
 def _expected(value: JSONValue, variables: VariablePool) -> JSONValue:
     match value:
         case str():
@@ -144,19 +153,10 @@ def _meets(condition: Condition, actual: JSONValue, expected: JSONValue) -> bool
 
 def _meets_parts(parts: PartConditions, file: JSONObject) -> bool:
     verdicts = (
-        compare(operator_of(part), file_part(file, part.key), _dotted(part.key, part.value))
+        compare(operator_of(part), file_part(file, part.key), expected_part(part.key, part.value))
         for part in parts.conditions
     )
     return all(verdicts) if parts.logical_operator == "and" else any(verdicts)
-
-
-def _dotted(key: str, value: JSONValue) -> JSONValue:
-    """Return an expected extension with its dot, as those of files have theirs."""
-    if key == "extension" and isinstance(value, str) and value:
-        return f".{value.lstrip('.')}"
-    if key == "extension" and isinstance(value, list):
-        return [_dotted(key, item) for item in value]
-    return value
 
 
 def _contains(actual: JSONValue, expected: JSONValue) -> bool:
