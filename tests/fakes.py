@@ -25,21 +25,24 @@ from api.core.ports import Cancel, JSONObject
 
 NUMBERS = itertools.count(1)
 SCRIPTS: dict[str, "Script"] = {}
+Piece = str | ChatChunk | Callable[[], object]
 TOKENS = TokenCount(prompt_tokens=7, completion_tokens=5)
 
 
 @dataclass
 class Script:
-    """What the model says: pieces of text, and callables that are run in between (to wait, to fail).
+    """What the model says: pieces of text, chunks, and callables that are run in between (to wait, to fail).
 
     ``gate``, where given, must be set before each piece after the first.
     """
 
-    pieces: list[str | Callable[[], object]] = field(default_factory=lambda: ["Hello", " ", "world"])
+    pieces: list[Piece] = field(default_factory=lambda: ["Hello", " ", "world"])
     tokens: TokenCount | None = TOKENS
     gate: threading.Event | None = None
     requests: list[ChatRequest] = field(default_factory=list)
     model: str = ""
+    features: frozenset[str] = frozenset({"vision"})
+    context_tokens: int = 8192
 
     def __post_init__(self) -> None:
         self.model = f"script-{next(NUMBERS)}"
@@ -82,8 +85,8 @@ class ScriptedProvider:
             model=model,
             type=ModelType.LLM,
             label=model,
-            context_tokens=8192,
-            features=frozenset({"vision"}),
+            context_tokens=SCRIPTS[model].context_tokens,
+            features=SCRIPTS[model].features,
             price=Price(input=Decimal(1), output=Decimal(2)),
         )
 
@@ -96,7 +99,9 @@ class ScriptedProvider:
                 wait_for(script.gate, cancel)
             if cancel.is_set():
                 return
-            if callable(piece):
+            if isinstance(piece, ChatChunk):
+                yield piece
+            elif callable(piece):
                 piece()
             else:
                 yield ChatChunk(text=piece)

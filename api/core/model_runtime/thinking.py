@@ -58,3 +58,25 @@ class ThinkSplitter:
         cut = max(n for n in range(len(CLOSING)) if text.endswith(CLOSING[:n]))
         self._held = text[len(text) - cut :]
         return "", text[: len(text) - cut]
+
+
+class ThinkJoiner:
+    """Writes a model's thinking back into its streamed answer, between the tags it came in."""
+
+    def __init__(self) -> None:
+        self._is_thinking = False
+
+    def feed(self, text: str, thought: str) -> str:
+        """Return what the next step adds to the text; its thought comes first."""
+        said = thought
+        if thought and not self._is_thinking:
+            self._is_thinking = True
+            said = f"{OPENING}\n{thought}"
+        return f"{said}{self.rest()}{text}" if text else said
+
+    def rest(self) -> str:
+        """Return the closing tag where one is still missing."""
+        if not self._is_thinking:
+            return ""
+        self._is_thinking = False
+        return f"\n{CLOSING}\n\n"

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,7 +15,7 @@ from api.errors import CompletionFailed
 from api.models.account import Tenant
 from api.runtime import Runtime
 from tests.factories import ChatApp, Owner, make_chat_app
-from tests.fakes import Script
+from tests.fakes import Piece, Script
 from tests.sse import parse_events, read_events
 
 CHAT = "/api/chat-messages"
@@ -114,7 +113,7 @@ def test_caller_who_hears_the_end_may_ask_again_at_once(
     runtime: Runtime,
     owner: Owner,
     monkeypatch: pytest.MonkeyPatch,
-    pieces: list[str | Callable[[], object]],
+    pieces: list[Piece],
 ) -> None:
     app = make_chat_app(runtime, owner, model=Script(pieces=pieces).choice)
     limit_app(client, owner, app, max_active_requests=1)

@@ -4,12 +4,10 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.core.ports import CodeFailed
+from api.core.workflow.jinja import render_jinja
 from api.core.workflow.node import NodeConfig, NodeContext, Types, node
 from api.core.workflow.variables import Selector, ValueType
-from api.core.workflow.work import NodeFailed, NodeResult
-
-RENDER_S = 1.0
+from api.core.workflow.work import NodeResult
 
 
 class Named(BaseModel):
@@ -45,10 +43,4 @@ class TemplateTransform:
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the text. Raises NodeFailed for a template that fails or is too long."""
         ctx.inputs = {item.variable: ctx.variables.get(item.value_selector) for item in config.variables}
-        try:
-            text = ctx.deps.sandbox.render(config.template, ctx.inputs, timeout_s=RENDER_S, cancel=ctx.cancel)
-        except CodeFailed as exc:
-            raise NodeFailed(str(exc), error_type="TemplateError") from exc
-        if len(text) > ctx.deps.limits.max_text_chars:
-            raise NodeFailed(f"The text has more than {ctx.deps.limits.max_text_chars:,} characters.")
-        return NodeResult(outputs={"output": text})
+        return NodeResult(outputs={"output": render_jinja(config.template, ctx.inputs, ctx)})

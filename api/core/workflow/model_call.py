@@ -1,0 +1,69 @@
+"""A node's call of a chat model, and what is told of it."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from api.core.http import Cancelled
+from api.core.model_runtime.choice import ModelChoice
+from api.core.model_runtime.metering import Meter
+from api.core.model_runtime.runtime import Answer, fold
+from api.core.model_runtime.types import ChatChunk, ChatRequest, Usage
+from api.core.ports import JSONObject
+from api.core.workflow.node import NodeContext
+from api.core.workflow.prompt import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's whole answer, and what it took."""
+
+    answer: Answer
+    usage: Usage
+
+
+def call(choice: ModelChoice, request: ChatRequest, ctx: NodeContext) -> Generator[ChatChunk, None, Reply]:
+    """Yield the answer as it comes, and return it whole. Raises a ProviderFailure, or Cancelled."""
+    meter = Meter(choice.name, request.messages)
+    chunks: list[ChatChunk] = []
+    for chunk in ctx.deps.models.chat(ctx.facts.tenant_id, choice.ref, request, ctx.cancel):
+        meter.see(chunk)
+        chunks.append(chunk)
+        yield chunk
+    if ctx.cancel.is_set():
+        raise Cancelled
+    price = ctx.deps.models.schema(ctx.facts.tenant_id, choice.ref).price
+    return Reply(fold(chunks), meter.usage(price))
+
+
+def ask(choice: ModelChoice, request: ChatRequest, ctx: NodeContext) -> Reply:
+    """Return the whole answer. Raises a ProviderFailure, or Cancelled."""
+    chunks = call(choice, request, ctx)
+    while True:
+        try:
+            next(chunks)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+
+
+def has_feature(choice: ModelChoice, feature: str, ctx: NodeContext) -> bool:
+    """Tell whether the model can do something, in the console's word for it. Raises a ProviderFailure."""
+    return feature in ctx.deps.models.schema(ctx.facts.tenant_id, choice.ref).features
+
+
+def shown_call(choice: ModelChoice, drafts: Sequence[Draft], reply: Reply | None = None) -> JSONObject:
+    """Return a call, made or about to be, for whoever looks at the run."""
+    shown: JSONObject = {
+        "model_mode": choice.mode,
+        "prompts": [draft.shown() for draft in drafts],
+        "model_provider": choice.provider,
+        "model_name": choice.name,
+    }
+    if reply is not None:
+        shown |= {"usage": reply.usage.to_json(), "finish_reason": reply.answer.finish_reason}
+    return shown
+
+
+def clean(text: str) -> str:
+    """Return the text without NUL, which no database column takes."""
+    return text.replace("\x00", "")
