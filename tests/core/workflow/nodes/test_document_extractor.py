@@ -2,7 +2,8 @@
 
 import pytest
 
-from api.core.ports import JSONValue
+from api.core.ports import JSONObject, JSONValue
+from api.core.workflow.node import NODES
 from tests.flows import PlainFiles, Ran, drawn, end, file_value, make_deps, run_flow
 
 FILES = PlainFiles({"a.md": b"# A", "b.txt": b"B"})
@@ -37,3 +38,9 @@ def test_what_is_no_file_fails(value: JSONValue) -> None:
 
 def test_file_that_cannot_be_read_fails_with_its_reason() -> None:
     assert extract(file_value("gone.pdf")).finished.error == "The file is gone."
+
+
+def test_references_are_the_files() -> None:
+    data: JSONObject = {"type": "document-extractor", "variable_selector": ["s", "x"], "is_array_file": True}
+
+    assert list(NODES["document-extractor", "1"].configured(data).references()) == [("s", "x")]

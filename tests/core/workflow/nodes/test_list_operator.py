@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from api.core.ports import JSONValue
+from api.core.workflow.node import NODES
 from tests.flows import Ran, drawn, end, file_value, run_flow
 
 A = file_value("a.PNG", "image", size=30)
@@ -124,3 +125,17 @@ def test_objects_can_be_picked_and_cut() -> None:
 
     assert operate(items, limit={"enabled": True, "size": 1}).outputs["all"] == [{"a": 1}]
     assert operate(items, extract_by={"enabled": True, "serial": "2"}).outputs["all"] == [{"a": 2}]
+
+
+def test_references_are_the_list_and_what_the_steps_that_are_on_name() -> None:
+    steps: Any = {**keep("is", "{{#s.wanted#}}"), "extract_by": {"enabled": True, "serial": "{{#s.place#}}"}}
+    kind = NODES["list-operator", "1"]
+    data: Any = {"type": "list-operator", "variable": ["s", "x"]}
+
+    assert list(kind.configured({**data, **steps}).references()) == [
+        ("s", "x"),
+        ("s", "place"),
+        ("s", "wanted"),
+    ]
+    off: Any = {"filter_by": {**steps["filter_by"], "enabled": False}}
+    assert list(kind.configured({**data, **off}).references()) == [("s", "x")]

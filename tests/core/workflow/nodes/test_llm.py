@@ -9,7 +9,7 @@ import pytest
 from api.core.events import TextChunk
 from api.core.model_runtime.types import ChatChunk, ImagePart, PastTurn, Role
 from api.core.ports import Cancel, JSONObject, JSONValue
-from api.core.workflow.deps import FlowDeps
+from api.core.workflow.deps import FlowDeps, FlowLimits
 from api.core.workflow.engine import STOPPED
 from api.core.workflow.node import NODES
 from api.errors import CompletionFailed
@@ -147,12 +147,15 @@ def test_jinja_prompt_knows_its_variables_by_name() -> None:
     assert ran.of("n")[0].inputs == {"l": ["a", "b"]}
 
 
-def test_jinja_prompt_that_fails_fails_the_node() -> None:
-    prompt = [{"role": "user", "edition_type": "jinja2", "text": "{{ absent.part }}"}]
+@pytest.mark.parametrize(
+    ("text", "said"), [("{{ absent.part }}", "absent"), ("{{ 'long' * 9 }}", "more than 20 characters")]
+)
+def test_jinja_prompt_that_fails_or_is_too_long_fails_the_node(text: str, said: str) -> None:
+    prompt = [{"role": "user", "edition_type": "jinja2", "text": text}]
 
-    ran = run(llm(Script(), prompt))
+    ran = run(llm(Script(), prompt), limits=FlowLimits(max_text_chars=20))
 
-    assert "absent" in str(ran.finished.error)
+    assert said in str(ran.finished.error)
 
 
 @pytest.mark.parametrize(
