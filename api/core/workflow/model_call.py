@@ -3,14 +3,25 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
+import orjson
+from pydantic import Field
+
 from api.core.http import Cancelled
 from api.core.model_runtime.choice import ModelChoice
 from api.core.model_runtime.metering import Meter
 from api.core.model_runtime.runtime import Answer, fold
-from api.core.model_runtime.types import ChatChunk, ChatRequest, Usage
-from api.core.ports import JSONObject
-from api.core.workflow.node import NodeContext
-from api.core.workflow.prompt import Draft
+from api.core.model_runtime.types import ChatChunk, ChatRequest, PastTurn, Role, ToolSpec, Usage
+from api.core.ports import JSONObject, JSONValue
+from api.core.workflow.node import NodeConfig, NodeContext
+from api.core.workflow.prompt import Draft, Memory, Vision, remembered, to_messages, with_images
+
+
+class AskingConfig(NodeConfig):
+    """What nodes have in common that put one question of their own to a model."""
+
+    model: ModelChoice
+    memory: Memory | None = None
+    vision: Vision = Field(default_factory=Vision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +46,27 @@ def call(choice: ModelChoice, request: ChatRequest, ctx: NodeContext) -> Generat
     return Reply(fold(chunks), meter.usage(price))
 
 
-def ask(choice: ModelChoice, request: ChatRequest, ctx: NodeContext) -> Reply:
-    """Return the whole answer. Raises a ProviderFailure, or Cancelled."""
-    chunks = call(choice, request, ctx)
+def ask(
+    config: AskingConfig, rules: str, asked: JSONObject, ctx: NodeContext, *, tools: tuple[ToolSpec, ...] = ()
+) -> Reply:
+    """Return what a model answers to an object of data under rules; the conversation is put beside the data.
+
+    The call is shown in the node's process data. Raises NodeFailed, a
+    ProviderFailure, or Cancelled.
+    """
+    drafts = _drafts(config, rules, asked, (), ctx)
+    turns = remembered(config.memory, config.model, drafts, config.vision, ctx)
+    drafts = _drafts(config, rules, asked, turns, ctx)
+    ctx.process_data = shown_call(config.model, drafts)
+    messages = to_messages(drafts, config.vision, ctx)
+    request = config.model.request(messages, user=ctx.facts.user, tools=tools)
+    chunks = call(config.model, request, ctx)
     while True:
         try:
             next(chunks)
         except StopIteration as end:
             reply: Reply = end.value
+            ctx.process_data = shown_call(config.model, drafts, reply)
             return reply
 
 
@@ -67,3 +91,12 @@ def shown_call(choice: ModelChoice, drafts: Sequence[Draft], reply: Reply | None
 def clean(text: str) -> str:
     """Return the text without NUL, which no database column takes."""
     return text.replace("\x00", "")
+
+
+def _drafts(
+    config: AskingConfig, rules: str, asked: JSONObject, turns: tuple[PastTurn, ...], ctx: NodeContext
+) -> list[Draft]:
+    history: list[JSONValue] = [{"user": turn.query, "assistant": turn.answer} for turn in turns]
+    data = orjson.dumps({**asked, "history": history}).decode()
+    drafts = [Draft(Role.SYSTEM, rules), Draft(Role.USER, data)]
+    return with_images(drafts, config.vision.files(ctx.variables))

@@ -58,6 +58,11 @@ class Vision(BaseModel):
         """How closely images are looked at."""
         return self.configs.detail if self.configs else "high"
 
+    def references(self) -> Iterable[tuple[str, ...]]:
+        """Return where the files are, where the author says so."""
+        is_named = self.enabled and self.configs is not None and self.configs.variable_selector
+        return (self.selector,) if is_named else ()
+
     def files(self, variables: VariablePool) -> tuple[JSONObject, ...]:
         """Return the files to show, whatever their type; none where it is off."""
         return files_in(variables.get(self.selector)) if self.enabled else ()

@@ -98,8 +98,7 @@ class PromptPlan:
         yield from (tuple(item.value_selector) for item in self.jinja if item.value_selector)
         if self.context.enabled and self.context.variable_selector:
             yield tuple(self.context.variable_selector)
-        if self.vision.enabled and self.vision.configs and self.vision.configs.variable_selector:
-            yield self.vision.selector
+        yield from self.vision.references()
         if self.memory is not None and self.memory.query_prompt_template:
             yield from references(self.memory.query_prompt_template)
 
