@@ -232,6 +232,15 @@ def test_anthropic_path_key_and_defaults(vendor: Vendor, claude: Provider) -> No
     }
 
 
+def test_anthropic_instructions_alone_are_said_by_the_user(vendor: Vendor, claude: Provider) -> None:
+    vendor.chat(claude, "claude-opus-5-5", messages=(Message.of(Role.SYSTEM, "Write a poem."),))
+
+    assert vendor.seen.json["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "Write a poem."}]}
+    ]
+    assert "system" not in vendor.seen.json
+
+
 def test_anthropic_everything_takes_the_wires_shape(vendor: Vendor, claude: Provider) -> None:
     calls = (ToolCall(id="t1", name="f", arguments='{"a": 1}'), ToolCall(id="t2", name="f", arguments="oops"))
     messages = (

@@ -195,7 +195,10 @@ class AnthropicProvider:
 def _to_body(request: ChatRequest) -> JSONObject:
     """Return the body of a streamed call; tuning knobs the API refuses are left out."""
     system = "\n\n".join(m.text for m in request.messages if m.role is Role.SYSTEM and m.text)
-    turns = (_to_turn(message) for message in request.messages if message.role is not Role.SYSTEM)
+    turns = [_to_turn(message) for message in request.messages if message.role is not Role.SYSTEM]
+    if system and not any(turn["content"] for turn in turns):
+        # The API wants a turn of the user's; prompts of workflows often have instructions only.
+        turns, system = [_to_turn(Message.of(Role.USER, system))], ""
     body: JSONObject = {
         "messages": [turn for turn in turns if turn["content"]],
         "max_tokens": request.parameters.get("max_tokens") or DEFAULT_MAX_TOKENS,
