@@ -123,7 +123,6 @@ class Runtime:
     channel: Channel
     keywords: KeywordIndex
     queue: TaskQueue
-    sandbox: CodeSandbox
     offload: Offload
     extractor: Extractor
     sandbox: CodeSandbox

@@ -41,7 +41,6 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
             settings, sessions=session_factory
         ),
         queue=load("queue", settings.queue).from_settings(settings),
-        sandbox=None,  # type: ignore[arg-type]  # until it is there
         offload=offload,
         extractor=ExtractionBackend.from_settings(settings),
         sandbox=load("sandbox", settings.sandbox).from_settings(settings),

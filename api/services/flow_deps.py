@@ -1,6 +1,5 @@
 """What the nodes of one run may use, put together from this process's backends and the caller's rights."""
 
-from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 
@@ -9,9 +8,9 @@ from api.core.apps.spec import AppSpec
 from api.core.events import FormAsked
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn
-from api.core.ports import Cancel, JSONObject
+from api.core.ports import Cancel
 from api.core.workflow.deps import FlowDeps, FlowFacts, ToolAnswer, ToolCall
-from api.core.workflow.work import NodeFailed, NodeResult, Told
+from api.core.workflow.work import NodeFailed
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import flow_rows
@@ -27,16 +26,6 @@ class NoTools:
         raise NodeFailed(
             f"The tool {call.provider_id}/{call.tool_name} is not installed here.", error_type="ToolNotFound"
         )
-
-
-class NoAgents:
-    """There are no agent strategies here yet."""
-
-    def run(
-        self, strategy: str, _parameters: JSONObject, _facts: FlowFacts, _cancel: Cancel
-    ) -> Generator[Told, None, NodeResult]:
-        """Raise NodeFailed: no strategy is installed."""
-        raise NodeFailed(f"There is no agent strategy {strategy!r} here.", error_type="AgentNotFound")
 
 
 class NoForms:
@@ -65,7 +54,6 @@ def make_deps(
         files=FlowFiles(runtime, principal, app.id),
         knowledge=FlowKnowledge(runtime, app, principal, models),
         tools=NoTools(),
-        agents=NoAgents(),
         forms=NoForms(),
         history=history,
         limits=runtime.limits.flow,

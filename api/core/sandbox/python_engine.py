@@ -20,8 +20,8 @@ OUR_FRAME = re.compile(r'  File "<python-input-[1-9]\d*>".*\n(?:    .*\n)*')
 THEIR_FILE = re.compile(r"<python-input-\d+>")
 LACKS = (NotImplementedError, ImportError)
 HINT = (
-    "This sandbox runs a part of Python: no generators (yield), no inheritance, no method decorators, no del; "
-    "of the standard library base64, bisect, collections, copy, csv, dataclasses, datetime, decimal, "
+    "This sandbox runs a part of Python: no generators (yield), no inheritance, no method decorators, "
+    "no del; of the standard library base64, bisect, collections, copy, csv, dataclasses, datetime, decimal, "
     "functools, hashlib, itertools, json, math, random, re, time, typing and unicodedata. "
     "SANDBOX=bubblewrap runs full CPython."
 )

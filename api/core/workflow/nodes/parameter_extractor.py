@@ -10,9 +10,9 @@ from api.core.model_runtime.runtime import Answer
 from api.core.model_runtime.types import ToolSpec
 from api.core.ports import JSONObject
 from api.core.text.found_json import find_json
+from api.core.workflow.declared_parameters import Parameter, to_schema
 from api.core.workflow.model_call import AskingConfig, Reply, ask, has_feature
 from api.core.workflow.node import NodeContext, node
-from api.core.workflow.parameters import Parameter, to_schema
 from api.core.workflow.templates import references, render, to_text
 from api.core.workflow.variables import Selector
 from api.core.workflow.work import NodeFailed, NodeResult
