@@ -11,7 +11,7 @@ run: .venv/runtime  ## install, migrate, serve the embedded program with a demo 
 	@$(BIN)/python -m api.cli start --demo
 
 test: .venv/dev  ## the whole suite, offline
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(TESTS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal $(TESTS)
 
 dev: .venv/dev  ## everything for working on the code, with the commit hooks where pre-commit is installed
 	@command -v pre-commit >/dev/null && pre-commit install || true
