@@ -6,23 +6,31 @@ anything built on it) run twice: on SQLite with everything in memory, and on
 PostgreSQL and Redis where those answer.
 """
 
+import gc
+import io
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from api.app_factory import create_app
 from api.backends.migrations import install_migrations, upgrade
+from api.core.ports import Cancel
+from api.core.rag.extract_child import read_document
 from api.models.account import Setup
 from api.runtime import Runtime
+from api.services import passwords
 from api.settings import Settings
 from api.tasks.registry import run_job
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
@@ -33,6 +41,48 @@ DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 RABBITMQ_URL = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 SECRET = SecretStr("a-secret-of-the-tests-0123456789-abcdef")
+COSTLY = {"HASHER": passwords.HASHER, "NOBODY": passwords.NOBODY}
+"""How the program hashes passwords."""
+QUICK = {
+    "HASHER": PasswordHasher(time_cost=1, memory_cost=16, parallelism=1),
+    "NOBODY": f"$argon2id$v=19$m=16,t=1,p=1${'A' * 22}${'A' * 43}",
+}
+"""The same, at no cost."""
+
+
+def pytest_collection_finish() -> None:
+    """Keep what stays to the end out of every collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Hash passwords at no cost; what they cost is seen by those that ask for ``costly_passwords``."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in QUICK.items():
+            patch.setattr(passwords, name, value)
+        yield
+
+
+@pytest.fixture
+def costly_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords as the program does."""
+    for name, value in COSTLY.items():
+        monkeypatch.setattr(passwords, name, value)
+
+
+class ReadsHere:
+    """Implements Extractor in this process: a child for each document takes a tenth of a second.
+
+    Children are seen by tests/contracts/test_extraction.py, and as the program starts
+    them by tests/services/test_reading.py.
+    """
+
+    def extract(self, content: BinaryIO, extension: str, *, cancel: Cancel) -> str:
+        if cancel.failure is not None:
+            raise cancel.failure
+        return read_document(io.BytesIO(content.read()), extension)
 
 
 def answers(url: str) -> bool:
@@ -103,7 +153,8 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             "redis_url": request.getfixturevalue("redis_url"),
         }
     app = make_house(make_settings(tmp_path_factory.mktemp(request.param), **urls))
-    made: Runtime = app.extensions["runtime"]
+    made: Runtime = replace(app.extensions["runtime"], extractor=ReadsHere())
+    app.extensions["runtime"] = made
     made.queue.start(partial(run_job, made), ())  # without the schedule, whose statements tests would count
     yield app
     stop_house(app)

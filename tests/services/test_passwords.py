@@ -10,6 +10,8 @@ from api.runtime import Runtime
 from api.services import passwords
 from tests.offloads import BusyOffload
 
+pytestmark = pytest.mark.usefixtures("costly_passwords")
+
 
 def test_hash_password_twice_differs_and_names_its_parameters(runtime: Runtime) -> None:
     first, second = (passwords.hash_password(runtime, "correct horse 1") for _ in range(2))
