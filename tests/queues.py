@@ -5,6 +5,10 @@ import uuid
 from collections.abc import Callable
 
 
+PATIENCE_S = 20.0
+"""How long a job may take to be run, on a machine that has much else to do."""
+
+
 class Recorder:
     """Records what it is asked to run, and can be made to wait."""
 
@@ -18,11 +22,11 @@ class Recorder:
         with self._changed:
             self.ran.append(job_id)
             self._changed.notify_all()
-        assert self.may_go.wait(10)
+        assert self.may_go.wait(PATIENCE_S)
 
     def wait_for(self, is_true: Callable[[list[str]], bool]) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: is_true(self.ran), 5), self.ran
+            assert self._changed.wait_for(lambda: is_true(self.ran), PATIENCE_S), self.ran
 
 
 def make_ids(count: int) -> list[str]:

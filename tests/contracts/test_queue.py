@@ -16,7 +16,7 @@ from api.backends.queue import celery, in_process
 from api.backends.queue.workers import Workers
 from api.core.ports import Queue, Tick
 from tests.conftest import make_settings
-from tests.queues import Recorder, make_ids
+from tests.queues import PATIENCE_S, Recorder, make_ids
 
 
 class ScaledOut:
@@ -98,12 +98,14 @@ def test_queue_jobs_run_side_by_side_up_to_concurrency(queue: Any) -> None:
 
 
 def test_queue_delayed_job_runs_after_its_delay_and_after_those_due_now(queue: Any) -> None:
-    recorder, (late, soon) = Recorder(), make_ids(2)
+    recorder, (first, late, soon) = Recorder(), make_ids(3)
     queue.start(recorder.run, ())
+    queue.enqueue(first, queue="default")
+    recorder.wait_for(lambda ran: ran == [first])  # all is connected: to send takes a moment from now on
     started = time.monotonic()
     queue.enqueue(late, queue="default", delay_s=1.0)
     queue.enqueue(soon, queue="default")
-    recorder.wait_for(lambda ran: ran == [soon, late])
+    recorder.wait_for(lambda ran: ran == [first, soon, late])
     assert time.monotonic() - started >= 0.9  # brokers go by another clock
 
 
@@ -155,6 +157,6 @@ def test_queue_ticks_are_called_at_once_and_again_even_when_one_raises(
     ]
     with caplog.at_level(logging.ERROR):
         queue.start(lambda _job_id: None, ticks)
-        assert all(each.acquire(timeout=5) for each in (counted, shared) for _ in range(4))
+        assert all(each.acquire(timeout=PATIENCE_S) for each in (counted, shared) for _ in range(4))
     assert "no tick" in caplog.text
     assert rare == [1]

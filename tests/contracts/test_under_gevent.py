@@ -1,4 +1,9 @@
-"""Runs the suites that wait and wake once more in a process patched by gevent, as the server is."""
+"""Runs what waits and wakes once more in a process patched by gevent, as the server is.
+
+One process for all of it: to start one takes longer than most of these files.
+What neither waits nor wakes (how values are stored, what a reader refuses) is
+the same in both worlds and runs in the plain one alone.
+"""
 
 import subprocess
 import sys
@@ -28,6 +33,8 @@ SANDBOXES = tuple(
     )
 )
 OTHERS = (
+SUITES = (
+    "tests/contracts/test_channel.py",
     "tests/contracts/test_cache.py",
     "tests/contracts/test_extraction.py",
     "tests/contracts/test_offload.py",
@@ -35,6 +42,11 @@ OTHERS = (
     "tests/backends/test_queue_in_process.py",
     "tests/backends/test_queue_celery.py",
     "tests/backends/test_database.py",
+    # After those that count the children of this process: the stores are children that stay.
+    "tests/backends/test_vectors_local.py",
+    "tests/contracts/test_vectors.py::test_search_gives_the_nearest_in_order_with_their_cosines",
+    "tests/contracts/test_vectors.py::test_first_writes_of_many_at_once_all_count",
+    "tests/contracts/test_vectors.py::test_readers_beside_writers_see_whole_batches",
 )
 SUITES = {"channel": CHANNEL, "vectors": VECTORS, "sandboxes": SANDBOXES, "others": OTHERS}
 
@@ -45,4 +57,20 @@ def test_backends_under_gevent_keep_their_promises(name: str) -> None:
     options = ["-p", "no:xdist", "-k", "not three_processes"]
     command = [sys.executable, "-c", PATCHED_PYTEST, *options, *SUITES[name]]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+PLAIN_ALONE = (
+    "three_processes",  # has processes of both kinds itself
+    "json_value",
+    "refused_document",
+    "text_size",
+    "child_loads",
+    "nobody_watches",
+)
+TIMEOUT_S = 200
+
+
+@pytest.mark.timeout(TIMEOUT_S + 10)
+def test_backends_under_gevent_keep_their_promises() -> None:
+    options = ["-p", "no:xdist", "-k", " and ".join(f"not {name}" for name in PLAIN_ALONE)]
+    command = [sys.executable, "-c", PATCHED_PYTEST, *options, *SUITES]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
