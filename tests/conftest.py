@@ -160,6 +160,10 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     stop_house(app)
 
 
+ONCE = pytest.mark.parametrize("house", ["embedded"], indirect=True)
+"""For what is decided before a backend is asked: the embedded program says it for both."""
+
+
 def stop_house(app: Flask) -> None:
     """Stop the threads of a program and give its connections back."""
     runtime: Runtime = app.extensions["runtime"]

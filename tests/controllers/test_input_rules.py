@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api.controllers.http.door import guard_of
+from tests.conftest import ONCE
 from tests.factories import ChatApp, Owner
 
 CHAT = "/api/chat-messages"
@@ -34,6 +35,7 @@ def assert_error(answer: TestResponse, status: int, code: str | None = None) -> 
     return body
 
 
+@ONCE
 @pytest.mark.parametrize(
     "raw",
     [
@@ -57,11 +59,13 @@ def test_malformed_body_is_refused(client: FlaskClient, chat_app: ChatApp, raw: 
     assert_error(dify, 400, "bad_request")
 
 
+@ONCE
 @pytest.mark.parametrize("body", [[], "text", 5, True, None])
 def test_json_of_another_kind_is_refused(client: FlaskClient, chat_app: ChatApp, body: object) -> None:
     assert_error(post(client, chat_app, body), 400, "invalid_param")
 
 
+@ONCE
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "nonsense", "", None])
 def test_other_media_type_is_refused(
     client: FlaskClient, chat_app: ChatApp, content_type: str | None
@@ -71,6 +75,7 @@ def test_other_media_type_is_refused(
     assert_error(answer, 415, "unsupported_media_type")
 
 
+@ONCE
 @pytest.mark.parametrize("depth", [65, 200, 5_000, 100_000])
 def test_deep_json_is_refused(client: FlaskClient, chat_app: ChatApp, depth: int) -> None:
     raw = b'{"query": "Hi", "user": "a", "inputs": ' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
@@ -84,6 +89,7 @@ def test_brackets_inside_text_are_not_depth(client: FlaskClient, chat_app: ChatA
     assert post(client, chat_app, {**GOOD, "query": '["{' * 500 + '\\"[' * 100}).status_code == 200
 
 
+@ONCE
 @pytest.mark.parametrize(
     ("field", "value", "fault"),
     [
@@ -125,6 +131,7 @@ def test_wrong_value_names_its_field(
         assert body["params"] == field
 
 
+@ONCE
 @pytest.mark.parametrize("field", ["query", "user"])
 def test_missing_field_is_named(client: FlaskClient, chat_app: ChatApp, field: str) -> None:
     body = {key: value for key, value in GOOD.items() if key != field}
@@ -142,6 +149,7 @@ def test_unknown_fields_are_ignored(client: FlaskClient, chat_app: ChatApp) -> N
     assert "surprise" not in answer.text
 
 
+@ONCE
 @pytest.mark.parametrize("limit", ["0", "-1", "101", "1" + "0" * 9, "1" + "0" * 20, "abc", "", "1.5"])
 def test_page_size_outside_its_range_is_refused(client: FlaskClient, chat_app: ChatApp, limit: str) -> None:
     answer = client.get(f"/api/conversations?user=ada&limit={limit}", headers=chat_app.headers)
@@ -159,11 +167,13 @@ def test_bad_id_in_a_path_is_not_found(client: FlaskClient, chat_app: ChatApp, p
     assert_error(client.get(path.format(bad), headers=chat_app.headers), 404, "not_found")
 
 
+@ONCE
 @pytest.mark.parametrize("path", ["/nowhere", "/api/nowhere", "/v1/nowhere", "/console/api/nowhere"])
 def test_unknown_path_is_not_found(client: FlaskClient, path: str) -> None:
     assert_error(client.get(path), 404, "not_found")
 
 
+@ONCE
 def test_wrong_method_says_which_are_right(client: FlaskClient, chat_app: ChatApp) -> None:
     answer = client.get(CHAT, headers=chat_app.headers)
 
@@ -171,6 +181,7 @@ def test_wrong_method_says_which_are_right(client: FlaskClient, chat_app: ChatAp
     assert "POST" in answer.headers["Allow"]
 
 
+@ONCE
 def test_declared_giant_body_is_refused_unread(client: FlaskClient, chat_app: ChatApp) -> None:
     answer = client.post(
         CHAT,
@@ -281,6 +292,7 @@ def test_calls_over_the_apps_own_limit_are_refused(
 # -- browsers -------------------------------------------------------------------------------------
 
 
+@ONCE
 def test_public_api_answers_preflights_without_a_key(client: FlaskClient) -> None:
     answer = client.options(
         CHAT,
@@ -296,6 +308,7 @@ def test_public_api_answers_preflights_without_a_key(client: FlaskClient) -> Non
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+@ONCE
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 def test_console_names_no_foreign_origin(client: FlaskClient, owner: Owner, origin: str) -> None:
     answer = client.get("/console/api/apps", headers={**owner.headers, "Origin": origin})

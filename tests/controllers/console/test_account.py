@@ -9,6 +9,7 @@ from api.controllers.schemas.account import ACCOUNT
 from api.principal import Role
 from api.runtime import Runtime
 from api.services import sessions
+from tests.conftest import ONCE
 from tests.factories import PASSWORD, Owner, make_member
 
 PROFILE = "/console/api/account/profile"
@@ -152,6 +153,7 @@ def test_password_changed_ends_all_other_sessions(
     assert client.get(PROFILE, headers=owner.headers).status_code == 200
 
 
+@ONCE
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

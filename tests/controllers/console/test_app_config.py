@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from api.models.app import AppModelConfig
 from api.runtime import Runtime
+from tests.conftest import ONCE
 from tests.controllers.console.provider_calls import MODELS, save
 from tests.factories import Owner, make_app
 from tests.servers import ScriptedServer
@@ -92,6 +93,7 @@ def test_config_takes_short_and_long_provider_ids(
     assert save_config(client, owner, app_id, model={**BUILTIN, "provider": provider}).status_code == 200
 
 
+@ONCE
 @pytest.mark.parametrize(
     ("config", "field"),
     [

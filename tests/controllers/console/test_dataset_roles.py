@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from api.principal import Role
 from api.runtime import Runtime
+from tests.conftest import ONCE
 from tests.factories import Owner, make_app, make_key, make_member, make_owner
 from tests.knowledge import make_dataset, make_dataset_key, put_to_sleep
 
@@ -143,6 +144,7 @@ def call(
     return Road(CONSOLE, method, path).go(client, headers, dataset_id)
 
 
+@ONCE
 @pytest.mark.parametrize("name", ALL)
 def test_route_lets_in_whom_it_should(client: FlaskClient, owner: Owner, runtime: Runtime, name: str) -> None:
     allowed = {
@@ -165,6 +167,7 @@ def test_route_lets_in_whom_it_should(client: FlaskClient, owner: Owner, runtime
     assert refused == set(MEMBERS) - wanted
 
 
+@ONCE
 @pytest.mark.parametrize("name", ALL)
 def test_route_wants_a_console_session(
     client: FlaskClient, owner: Owner, runtime: Runtime, name: str

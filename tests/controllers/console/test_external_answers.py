@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.runtime import Runtime
+from tests.conftest import ONCE
 from tests.factories import Owner, make_owner
 from tests.knowledge import CONSOLE, add_document, make_dataset, put_to_sleep, run_jobs
 
@@ -58,6 +59,7 @@ def test_conditions_of_the_protocol_narrow_the_search(
     assert [record["content"] for record in records] == [BIRDS.decode()]
 
 
+@ONCE
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from api.principal import Role
 from api.runtime import Runtime
+from tests.conftest import ONCE
 from tests.controllers.console.provider_calls import COMPATIBLE, MODELS, save, show
 from tests.factories import Owner, make_app, make_key, make_member, make_owner
 from tests.servers import ScriptedServer
@@ -109,6 +110,7 @@ def call(
     return answer.status_code, answer.data
 
 
+@ONCE
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
 def test_route_refuses_roles_below_its_own(
     client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
@@ -124,6 +126,7 @@ def test_route_refuses_roles_below_its_own(
     assert client.get(f"/console/api/apps/{app_id}", headers=owner.headers).data == before
 
 
+@ONCE
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
 def test_route_lets_its_role_and_those_above_in(
     client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
@@ -135,6 +138,7 @@ def test_route_lets_its_role_and_those_above_in(
             assert status not in (401, 403), role
 
 
+@ONCE
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
 def test_route_wants_a_console_session(
     client: FlaskClient, owner: Owner, runtime: Runtime, route: Route

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from api.models.file import UploadFile
 from api.runtime import Runtime
 from tests import uploads
+from tests.conftest import ONCE
 from tests.factories import ChatApp, make_chat_app, make_key, make_owner
 from tests.uploads import fetch, file_stream, form, part, send_form, send_stream, upload, uploaded
 
@@ -120,6 +121,7 @@ def test_upload_of_other_content_than_its_extension_says_is_415(
     assert answer.json["code"] == "unsupported_file_type"
 
 
+@ONCE
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -285,6 +287,7 @@ def test_body_over_every_limit_is_refused_unread(client: FlaskClient, chat_app: 
     assert body.taken == 0
 
 
+@ONCE
 @pytest.mark.parametrize("name", ["a.pdf", "a.docx"])
 def test_upload_takes_little_memory(client: FlaskClient, chat_app: ChatApp, name: str) -> None:
     body = file_stream(name, uploads.PDF if name == "a.pdf" else uploads.ZIP, 24 * MB)
