@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import make_house, make_settings, stop_house
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,10 +25,8 @@ def start(workdir: Path, port: object) -> "subprocess.Popen[str]":
 
 def migrate(workdir: Path) -> Path:
     """Make the database of a directory; return the directory."""
-    command = [sys.executable, "-m", "api.cli", "migrate"]
-    # Flask-Migrate finds its scripts from where it is called.
-    env = environment(DATA_DIR=str(workdir / ".data"))
-    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
+    (workdir / ".data").mkdir()
+    stop_house(make_house(make_settings(workdir / ".data")))
     return workdir
 
 
@@ -40,7 +40,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found: int = listener.getsockname()[1]
     server = start(migrate(tmp_path_factory.mktemp("server")), found)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while not is_up(found):
         assert server.poll() is None, server.communicate()[1]
         assert time.monotonic() < deadline
@@ -78,7 +78,7 @@ def test_server_oversized_head_is_answered_with_4xx(port: int, path: str, header
 
 def test_server_bad_setting_refuses_with_one_sentence(tmp_path: Path) -> None:
     server = start(tmp_path, "many")
-    _, log = server.communicate(timeout=20)
+    _, log = server.communicate(timeout=40)
     assert server.returncode == 1
     assert log.startswith("PORT: ")
     assert log.count("\n") <= 1

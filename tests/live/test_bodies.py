@@ -12,9 +12,20 @@ from typing import Any
 
 import pytest
 
-from tests.live.conftest import ROOT, ModelServer, Served, free_port, make_key, set_up, wait_until_served
+from tests.live.conftest import (
+    PATIENT,
+    ROOT,
+    ModelServer,
+    Served,
+    free_port,
+    make_key,
+    set_up,
+    wait_until_served,
+)
 from tests.live.test_streams import END, delta, read_first
 from tests.sse import parse_events
+
+pytestmark = PATIENT
 
 IDLE_S = 0.3
 LAUNCH = f"""

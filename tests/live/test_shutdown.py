@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.live.conftest import ModelServer, Serve, Served, make_key, set_up
+from tests.live.conftest import PATIENT, ModelServer, Serve, Served, make_key, set_up
 from tests.live.test_streams import END, SAID, WORDS, delta, read_first
 from tests.servers import Step
-from tests.sse import parse_events
+from tests.sse import parse_events, text_of
+
+pytestmark = PATIENT
 
 
 @pytest.fixture(scope="module")
@@ -37,30 +39,34 @@ def rows(data_dir: Path, query: str) -> list[Any]:
         return database.execute(query).fetchall()
 
 
-def endings(data_dir: Path) -> set[tuple[str, str]]:
-    """Return status and answer of every message of an ended program."""
-    return set(rows(data_dir, "SELECT status, answer FROM messages"))
+def endings(data_dir: Path) -> list[tuple[str, str]]:
+    """Return status and answer of every message of an ended program, in order of these."""
+    return rows(data_dir, "SELECT status, answer FROM messages ORDER BY status, answer")
 
 
-def test_termination_lets_a_run_without_a_client_finish_and_fails_a_longer_one(
+def test_termination_lets_runs_finish_heard_or_not_and_fails_a_longer_one(
     serve: Serve, models: ModelServer
 ) -> None:
     served = serve(GRACEFUL_TIMEOUT_S=7)  # 2 s for the runs
     set_up(served, f"{models.url}/v1")
     short = make_key(served, models.script(*WORDS, END, gap_s=0.15))
+    shorter = make_key(served, models.script(*WORDS, END, gap_s=0.1))
     long = make_key(served, models.script(delta("Half"), Step.HANG))
 
-    with served.chat(short) as left:
-        read_first(left)
-    with served.chat(long) as answer:
+    with served.chat(long) as answer, served.chat(shorter) as heard:
         raw, _ = read_first(answer)
+        raw_heard, _ = read_first(heard)
+        with served.chat(short) as left:
+            read_first(left)
         stopped_s = stop(served)
         events = parse_events((raw + answer.read()).decode())
+        all_heard = parse_events((raw_heard + heard.read()).decode())
 
-    assert endings(served.data_dir) == {("error", "Half"), ("normal", SAID)}
+    assert endings(served.data_dir) == [("error", "Half"), ("normal", SAID), ("normal", SAID)]
     assert rows(served.data_dir, "SELECT id FROM worker_beats") == []
     assert [event["event"] for event in events] == ["message", "error"]
     assert (events[-1]["status"], events[-1]["code"]) == (503, "service_unavailable")
+    assert (text_of(all_heard), all_heard[-1]["event"]) == (SAID, "message_end")
     assert stopped_s < 6.0
 
 
@@ -73,5 +79,5 @@ def test_interruption_fails_runs_at_once(serve: Serve, models: ModelServer) -> N
 
     stopped_s = stop(served, signal.SIGINT)
 
-    assert endings(served.data_dir) == {("error", "Half")}
+    assert endings(served.data_dir) == [("error", "Half")]
     assert stopped_s < 5.0

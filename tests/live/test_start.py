@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 from api.services.first_start import curl_line
-from tests.live.conftest import ROOT, Serve, end
+from tests.live.conftest import PATIENT, ROOT, Serve, end
 from tests.sse import parse_events, text_of
+
+pytestmark = PATIENT
 
 
 def curl_lines(printed: str) -> list[str]:

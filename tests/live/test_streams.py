@@ -1,15 +1,19 @@
 """Streams over real sockets: lost clients, stops, pings, faults of the model server."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.conftest import REDIS_URL
-from tests.live.conftest import Serve, Served, World, make_key, set_up
+from tests.live.conftest import PATIENT, Serve, Served, World, empty_database, end, make_key, set_up, start
 from tests.servers import Step
 from tests.sse import parse_events, text_of
+
+pytestmark = PATIENT
 
 END = {
     "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
@@ -25,6 +29,26 @@ def delta(text: str) -> dict[str, object]:
 SECRET = "shared-by-both-0123456789-abcdefgh"
 WORDS = [delta(f"w{n} ") for n in range(10)]
 SAID = "".join(f"w{n} " for n in range(10))
+
+
+FEW = {"DATABASE_POOL_SIZE": 5, "RATE_LIMITS": "off"}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, world: World) -> Iterator[tuple[Served, Served]]:
+    """Two programs of one scaled-out installation, each with five connections."""
+    with ExitStack() as stack:
+        shared = {
+            **FEW,
+            "DATABASE_URL": stack.enter_context(empty_database()),
+            "REDIS_URL": REDIS_URL,
+            "SECRET_KEY": SECRET,
+        }
+        here, there = (start((), tmp_path_factory.mktemp(name), shared) for name in ("here", "there"))
+        for served in (here, there):
+            stack.callback(end, served)
+        set_up(here, f"{world.models.url}/v1")
+        yield here, there
 
 
 def read_first(answer: Any) -> tuple[bytes, dict[str, Any]]:
@@ -133,11 +157,12 @@ def test_fifty_cut_streams_all_end_complete(world: World) -> None:
 def test_three_hundred_slow_streams_need_no_more_than_five_connections(
     serve: Serve, world: World, request: pytest.FixtureRequest, database: str
 ) -> None:
-    settings: dict[str, object] = {"DATABASE_POOL_SIZE": 5, "RATE_LIMITS": "off"}
+    served: Served
     if database == "postgresql":
-        settings["DATABASE_URL"] = request.getfixturevalue("own_database")
-    served = serve(**settings)
-    set_up(served, f"{world.models.url}/v1")
+        served, _ = request.getfixturevalue("two")
+    else:
+        served = serve(**FEW)
+        set_up(served, f"{world.models.url}/v1")
     key = make_key(served, world.models.script(delta("a"), 2.0, delta("b"), END))
 
     def run(number: int) -> str:
@@ -150,14 +175,8 @@ def test_three_hundred_slow_streams_need_no_more_than_five_connections(
     assert [parse_events(text)[-1]["event"] for text in texts] == ["message_end"] * 300
 
 
-def test_run_is_read_and_stopped_from_another_process(serve: Serve, world: World, own_database: str) -> None:
-    shared = {
-        "DATABASE_URL": own_database,
-        "REDIS_URL": REDIS_URL,
-        "SECRET_KEY": SECRET,
-    }
-    here, there = serve(**shared), serve(**shared)
-    set_up(here, f"{world.models.url}/v1")
+def test_run_is_read_and_stopped_from_another_process(two: tuple[Served, Served], world: World) -> None:
+    here, there = two
     key = make_key(here, world.models.script(delta("Half"), Step.HANG))
 
     with here.chat(key) as answer, ThreadPoolExecutor(1) as pool:
@@ -169,18 +188,3 @@ def test_run_is_read_and_stopped_from_another_process(serve: Serve, world: World
 
     assert [event["event"] for event in mine] == ["message", "message_end"]
     assert [{name: value for name, value in event.items() if name != "#"} for event in theirs] == mine
-
-
-def test_termination_lets_a_running_stream_finish(serve: Serve, world: World) -> None:
-    served = serve()
-    set_up(served, f"{world.models.url}/v1")
-    key = make_key(served, world.models.script(*WORDS, END, gap_s=0.1))
-
-    with served.chat(key) as answer, ThreadPoolExecutor(1) as pool:
-        raw, _ = read_first(answer)
-        stopping = pool.submit(served.stop)
-        events = parse_events((raw + answer.read()).decode())
-        stopping.result(40)
-
-    assert events[-1]["event"] == "message_end"
-    assert text_of(events) == SAID

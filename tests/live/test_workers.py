@@ -18,7 +18,9 @@ from api.services import jobs
 from api.services.jobs import Job
 from tests.conftest import REDIS_URL, SECRET, make_house, make_settings, stop_house
 from tests.factories import make_owner
-from tests.live.conftest import ROOT
+from tests.live.conftest import PATIENT, ROOT
+
+pytestmark = PATIENT
 
 LEASE_S = 1.0
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
