@@ -19,7 +19,7 @@ from api.models.job import JobRow
 from api.runtime import Runtime
 from api.services import tokens
 from api.tasks.registry import run_job
-from tests.core.rag.sources.sites import http_client
+from tests.core.rag.sources.sites import http_client, hurried
 from tests.factories import Owner
 
 WAIT_S = 20.0
@@ -145,11 +145,11 @@ def texts_of(client: FlaskClient, owner: Owner, dataset_id: str, query: str) -> 
 
 @contextmanager
 def reaching_loopback(app: Flask, **limits: Any) -> Iterator[Runtime]:
-    """Have the program's calls reach loopback and its jobs wait for the test."""
+    """Have the program's calls reach loopback, its jobs wait for the test and its crawls not wait long."""
     awake = put_to_sleep(app)
     asleep: Runtime = app.extensions["runtime"]
     try:
-        with http_client() as http:
+        with http_client() as http, hurried():
             app.extensions["runtime"] = replace(asleep, http=http, limits=replace(asleep.limits, **limits))
             yield app.extensions["runtime"]
     finally:

@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import select, update
 
 from api.core.ports import Cancel, Tick
+from api.core.rag import waiting
+from api.core.rag.sources import site
 from api.errors import CrawlFailed, InvalidRequest, NotFound, RateLimited
 from api.models.job import JobRow
 from api.runtime import Runtime
@@ -15,7 +17,7 @@ from api.services import website_crawls
 from api.services.jobs import MAX_ATTEMPTS, LeaseLost
 from api.services.website_crawls import CrawledPage, CrawlRequest, CrawlState
 from api.tasks.registry import run_job
-from tests.core.rag.sources.sites import Content, html, http_client, links, website
+from tests.core.rag.sources.sites import Content, html, http_client, hurried, links, website
 from tests.factories import Owner, make_owner
 from tests.servers import Reply, Seen
 
@@ -35,8 +37,8 @@ class IdleQueue:
 
 @pytest.fixture
 def reaching(runtime: Runtime) -> Iterator[Runtime]:
-    """The runtime, but that its calls reach loopback and its jobs wait for the test."""
-    with http_client() as http:
+    """The runtime, but that its calls reach loopback, its jobs wait for the test and its crawls not long."""
+    with http_client() as http, hurried():
         yield replace(runtime, http=http, queue=IdleQueue())
 
 
@@ -125,6 +127,7 @@ def test_crawl_out_of_time_is_completed_and_says_so(
     reaching: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(website_crawls, "TOTAL_S", 0.5)
+    monkeypatch.setattr(site, "pause", waiting.pause)
     endless: dict[str, Content] = {f"/{n}": f"page {n} {links(f'/{n + 1}')}" for n in range(100)}
     state, pages = crawl(reaching, owner, {"/": links("/0"), **endless}, limit=100, max_depth=10)
     assert state.status == "completed"

@@ -1,10 +1,14 @@
 """A website of a few pages for tests, and a client that may reach it."""
 
 import contextlib
+import unittest.mock
 from collections.abc import Callable, Iterator, Mapping
 
 from api.core.egress import EgressPolicy
 from api.core.http import HTTPClient, Timeouts
+from api.core.ports import Cancel
+from api.core.rag import waiting
+from api.core.rag.sources import site
 from tests.servers import Reply, ScriptedServer, Seen
 
 PATIENT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
@@ -44,3 +48,14 @@ def http_client() -> Iterator[HTTPClient]:
     """Give a client that may reach loopback."""
     with contextlib.closing(HTTPClient(EgressPolicy(allow_private=True), PATIENT)) as client:
         yield client
+
+
+@contextlib.contextmanager
+def hurried() -> Iterator[None]:
+    """Have crawls wait a twentieth of what they must between two requests; test_website.py sees the whole."""
+
+    def pause(delay_s: float, cancel: Cancel) -> None:
+        waiting.pause(delay_s / 20, cancel)
+
+    with unittest.mock.patch.object(site, "pause", pause):
+        yield

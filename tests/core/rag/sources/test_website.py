@@ -85,6 +85,12 @@ def test_crawl_known_counts_up_to_the_limit() -> None:
     assert [event.known for event in events if isinstance(event, Page)] == [2, 2]
 
 
+def test_crawl_waits_between_two_requests() -> None:
+    started = time.monotonic()
+    crawl_site({"/": links("/a"), "/a": "text"}, CrawlOptions(delay_s=0.1))
+    assert time.monotonic() - started >= 0.2
+
+
 def test_crawl_markdown_and_plain_text_are_read_as_they_are() -> None:
     text = Reply(headers={"Content-Type": "text/markdown; charset=utf-8"}, body="# Über\n\n* a_b".encode())
     events = crawl_site({"/": links("/notes"), "/notes": text})
