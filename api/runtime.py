@@ -114,7 +114,7 @@ class Runtime:
     ``used_keys`` collects when API keys were used, to be written now and then;
     ``live_runs`` are the runs of this process that have not ended, by task id,
     ``live_jobs`` its jobs, by id and attempt; ``epochs`` count what makes
-    remembered things out of date.
+    remembered things out of date, ``lookups`` are under way for them.
     """
 
     session_factory: sessionmaker[Session]
@@ -135,6 +135,7 @@ class Runtime:
     used_keys: dict[str, datetime] = field(default_factory=dict)
     live_runs: dict[str, Cancel] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    lookups: dict[Hashable, threading.Event] = field(default_factory=dict)
     live_jobs: dict[tuple[str, int], Cancel] = field(default_factory=dict)
     owner: str = field(default_factory=new_id)
 

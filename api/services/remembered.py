@@ -5,10 +5,11 @@ what another process changes is noticed within the second (AU-06, AU-07, AU-09,
 AZ-05). Only what is found is remembered, never that something is missing.
 """
 
+import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from api.runtime import Runtime
 
@@ -27,15 +28,34 @@ class Remembered:
 
 
 def recall(runtime: Runtime, of: Hashable, look_up: Callable[[], T | None]) -> T | None:
-    """Return what was found under ``of`` within the last second, or look it up."""
+    """Return what was found under ``of`` within the last second, or look it up.
+
+    Of those who come meanwhile one looks; the others take what it found, and
+    look themselves where it found nothing.
+    """
     key = Remembered(of, runtime.epochs.get(CALLERS, 0))
-    remembered: tuple[float, T] | None = runtime.memory.get(key)
-    if remembered is not None and time.monotonic() < remembered[0]:
-        return remembered[1]
-    found = look_up()
-    if found is not None:
-        runtime.memory.put(key, (time.monotonic() + REMEMBER_S, found))
-    return found
+    remembered: T | None = _find(runtime, key)
+    if remembered is not None:
+        return remembered
+    mine = threading.Event()
+    first = runtime.lookups.setdefault(key, mine)
+    if first is not mine:
+        first.wait()
+        remembered = _find(runtime, key)
+        return look_up() if remembered is None else remembered
+    try:
+        found = look_up()
+        if found is not None:
+            runtime.memory.put(key, (time.monotonic() + REMEMBER_S, found))
+        return found
+    finally:
+        del runtime.lookups[key]
+        mine.set()
+
+
+def _find(runtime: Runtime, key: Remembered) -> Any:
+    remembered = runtime.memory.get(key)
+    return remembered[1] if remembered is not None and time.monotonic() < remembered[0] else None
 
 
 def forget(runtime: Runtime) -> None:

@@ -1,11 +1,14 @@
 """Who a key lets in is remembered for a second, and forgotten as soon as the console changes anything."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask.testing import FlaskClient
 
 from api.backends.database import count_statements
+from api.errors import Unavailable
 from api.runtime import Runtime
 from api.services import access, remembered
 from tests.factories import ChatApp
@@ -54,3 +57,41 @@ def test_app_switched_by_another_process_is_noticed_when_the_second_is_over(
     while status_of(client, chat_app) == 200:
         assert time.monotonic() < deadline
     assert status_of(client, chat_app) == 403
+
+
+def test_of_many_who_come_together_one_looks_for_all(runtime: Runtime) -> None:
+    is_asked, may_answer = threading.Event(), threading.Event()
+    looked: list[str] = []
+
+    def look_up() -> str:
+        looked.append("once")
+        is_asked.set()
+        assert may_answer.wait(5)
+        return "found"
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(remembered.recall, runtime, "many", look_up)
+        assert is_asked.wait(5)
+        others = [threads.submit(remembered.recall, runtime, "many", look_up) for _ in range(3)]
+        may_answer.set()
+        assert [call.result(5) for call in (first, *others)] == ["found"] * 4
+    assert looked == ["once"]
+    assert not runtime.lookups
+
+
+def test_who_waits_looks_too_where_the_first_failed(runtime: Runtime) -> None:
+    is_asked, may_fail = threading.Event(), threading.Event()
+
+    def fail() -> str:
+        is_asked.set()
+        assert may_fail.wait(5)
+        raise Unavailable("not now")
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(remembered.recall, runtime, "few", fail)
+        assert is_asked.wait(5)
+        other = threads.submit(remembered.recall, runtime, "few", lambda: "found")
+        may_fail.set()
+        assert other.result(5) == "found"
+        with pytest.raises(Unavailable):
+            first.result(5)
