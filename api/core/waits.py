@@ -67,7 +67,8 @@ class Waits:
     """How long the next wait of a call may last, and what it means when it fails.
 
     ``turn_at`` is when the call last waited or gave way, ``rests_until`` when it
-    reads a trickle again; both are ``time.monotonic()`` instants.
+    reads a trickle again; both are ``time.monotonic()`` instants. ``late_s`` is how
+    much later than that it last did.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class Waits:
         "_phase_ends_at",
         "_timeouts",
         "cancel",
+        "late_s",
         "phase",
         "rests_until",
         "turn_at",
@@ -88,6 +90,7 @@ class Waits:
         self._timeouts = timeouts
         self._idle_s = timeouts.idle_s
         self.rests_until = 0.0
+        self.late_s = 0.0
         self.turn_at = time.monotonic()
         self._phase_ends_at = self.turn_at + timeouts.connect_s
 

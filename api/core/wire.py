@@ -40,9 +40,11 @@ DRAIN_READS = 2
 # left nothing behind: a full one may as well have been held up by a busy machine.
 TURN_S = 0.010
 PACE_S = 0.020
+MAX_LATE_S = 0.1
 TRICKLE_BYTES = 4096
 """A stream that trickles is read every 20 ms: nobody sees the difference, and waking for each token
-of hundreds of streams is most of what they cost. What comes in bulk is read as it comes."""
+of hundreds of streams is most of what they cost. One that was woken late rests as much longer: so
+streams leave a busy process to those who wait for a first word. What comes in bulk is read as it comes."""
 WAIT_S = 0.001
 MOMENT_S = 1e-6
 
@@ -225,6 +227,7 @@ class _Link:
         if asked_at < waits.rests_until:
             time.sleep(waits.rests_until - asked_at)
             asked_at = waits.turn_at = time.monotonic()
+            waits.late_s = asked_at - waits.rests_until
         elif asked_at - waits.turn_at > TURN_S:
             give_way()  # reading what has already come lets no other greenlet run
             asked_at = waits.turn_at = time.monotonic()
@@ -239,7 +242,7 @@ class _Link:
             waits.turn_at = came_at
         is_drained = has_waited or not isinstance(self.sock, ssl.SSLSocket)  # TLS gives one record a read
         if waits.phase == "idle" and count < TRICKLE_BYTES and is_drained:
-            waits.rests_until = came_at + PACE_S
+            waits.rests_until = came_at + PACE_S + min(waits.late_s, MAX_LATE_S)
         if not count and waits.cancel.is_set():
             raise Cancelled
         return count

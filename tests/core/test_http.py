@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import pytest
 
+from api.core import wire
 from api.core.egress import EgressDenied, EgressPolicy
 from api.core.http import (
     BodyTooLarge,
@@ -791,3 +793,23 @@ def test_tls_certificate_may_be_passed_over_for_that_call_only(
         with pytest.raises(ConnectFailed, match="mismatch"):
             fetch(client, url)
         assert len(server.seen) == 1
+def test_trickle_rests_longer_where_it_is_woken_late(
+    client: HTTPClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    def sleep_late(seconds: float) -> None:
+        if seconds > wire.PACE_S / 2:
+            rests.append(seconds)
+        waited(seconds + 0.05)
+
+    waited = time.sleep
+    steps: list[bytes | float | Step] = [b"data: x\n", 0.05] * 10
+    with (
+        ScriptedServer(Reply(steps=steps)) as server,
+        client.stream("GET", server.url, cancel=Cancel(20)) as response,
+    ):
+        monkeypatch.setattr(wire, "time", SimpleNamespace(sleep=sleep_late, monotonic=time.monotonic))
+        assert len(list(response.iter_lines())) == 10
+    assert rests[0] <= wire.PACE_S
+    assert max(rests) > wire.PACE_S + 0.03
