@@ -44,7 +44,7 @@ def runtime() -> Runtime:
 
 def base_url() -> str:
     """Return the address clients reach this server at, without a slash at its end."""
-    return (runtime().limits.public_url or request.host_url).rstrip("/")
+    return (runtime().limits.public_url or f"{request.scheme}://{request.host}").rstrip("/")
 
 
 def guarded(guard: Guard, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,7 +134,9 @@ def render_tagged(payload: JSONValue) -> Response:
     response.set_etag(tag)
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers.add("Vary", "Authorization, Cookie")
-    return cast("Response", response.make_conditional(request))
+    if "If-None-Match" in request.headers:
+        response.make_conditional(request)
+    return response
 
 
 def check_guards(app: Flask) -> None:
