@@ -170,6 +170,15 @@ class Runtime:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction, for a few statements that need no session.
+
+        Raises Unavailable as :meth:`transaction` does.
+        """
+        with _faults_told(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
     def reading(self) -> Iterator[Session]:
         """Yield a session for statements that only read; each sees what is committed as it starts.
 

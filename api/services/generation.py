@@ -7,8 +7,10 @@ client changes nothing, and a second reader sees the same.
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from api.core.apps import chat, completion
@@ -140,7 +142,7 @@ def _is_own(header: RunHeader, principal: Principal, app_id: str) -> bool:
 
 def _begin(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> Started:
     """Check the request against app and conversation, and write the rows of the run."""
-    with runtime.single_write() if _writes_once(runtime, app, ask) else runtime.transaction() as opened:
+    with _opened(runtime, app, ask) as opened:
         connection = opened.connection() if isinstance(opened, Session) else opened
         recalled = None
         if ask.conversation_id is not None:
@@ -196,12 +198,13 @@ def _attach(
     return attached + files.attach_inputs(session, principal, config.user_input_form, inputs)
 
 
-def _writes_once(runtime: Runtime, app: AppSpec, ask: Ask) -> bool:
-    """Tell whether one statement writes all of a run's beginning."""
+def _opened(runtime: Runtime, app: AppSpec, ask: Ask) -> AbstractContextManager[Session | Connection]:
+    """Return what a run's beginning is written with: the least that does."""
     form = app.configured().user_input_form
-    takes_files = ask.files or any(item.kind in files.FILE_KINDS for item in form)
+    if ask.files or ask.claim or any(item.kind in files.FILE_KINDS for item in form):
+        return runtime.transaction()
     is_one_insert = ask.conversation_id is not None or joins_inserts(runtime.engine)
-    return is_one_insert and not takes_files and ask.claim is None
+    return runtime.single_write() if is_one_insert else runtime.writing()
 
 
 def _claim(session: Session, claim: idempotency.Claim | None, header: RunHeader) -> None:
