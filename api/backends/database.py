@@ -71,6 +71,7 @@ def create_database(app: Flask, settings: Settings, metadata: MetaData) -> SQLAl
         "max_overflow": 0,
         "pool_timeout": POOL_WAIT_S,
         "pool_use_lifo": True,
+        "skip_autocommit_rollback": True,  # there is nothing to roll back
         "hide_parameters": True,  # what people wrote must not reach the log by way of an error
         "json_serializer": _to_json,
         "json_deserializer": _from_json,
