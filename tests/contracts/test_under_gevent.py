@@ -13,13 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PATCHED_PYTEST = "import api.gevent_boot, sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-CHANNEL = ("tests/contracts/test_channel.py",)
-VECTORS = (
-    "tests/backends/test_vectors_local.py",
-    "tests/contracts/test_vectors.py::test_search_gives_the_nearest_in_order_with_their_cosines",
-    "tests/contracts/test_vectors.py::test_first_writes_of_many_at_once_all_count",
-    "tests/contracts/test_vectors.py::test_readers_beside_writers_see_whole_batches",
-)
 SANDBOXES = tuple(
     f"tests/contracts/test_sandboxes.py::{name}"
     for name in (
@@ -32,7 +25,6 @@ SANDBOXES = tuple(
         "test_stop_leaves_no_process_and_starts_none",
     )
 )
-OTHERS = (
 SUITES = (
     "tests/contracts/test_channel.py",
     "tests/contracts/test_cache.py",
@@ -47,16 +39,8 @@ SUITES = (
     "tests/contracts/test_vectors.py::test_search_gives_the_nearest_in_order_with_their_cosines",
     "tests/contracts/test_vectors.py::test_first_writes_of_many_at_once_all_count",
     "tests/contracts/test_vectors.py::test_readers_beside_writers_see_whole_batches",
+    *SANDBOXES,
 )
-SUITES = {"channel": CHANNEL, "vectors": VECTORS, "sandboxes": SANDBOXES, "others": OTHERS}
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", SUITES)
-def test_backends_under_gevent_keep_their_promises(name: str) -> None:
-    options = ["-p", "no:xdist", "-k", "not three_processes"]
-    command = [sys.executable, "-c", PATCHED_PYTEST, *options, *SUITES[name]]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
 PLAIN_ALONE = (
     "three_processes",  # has processes of both kinds itself
     "json_value",

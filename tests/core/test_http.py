@@ -793,6 +793,8 @@ def test_tls_certificate_may_be_passed_over_for_that_call_only(
         with pytest.raises(ConnectFailed, match="mismatch"):
             fetch(client, url)
         assert len(server.seen) == 1
+
+
 def test_trickle_rests_longer_where_it_is_woken_late(
     client: HTTPClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
