@@ -34,7 +34,8 @@ from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
 from api.services import index_rows, providers, remote_texts, stored_embeddings, summaries
-from api.services.index_rows import Gone, Pending, Work, fenced
+from api.services.index_rows import Gone, Work, fenced
+from api.services.indexables import Indexable
 from api.services.jobs import Lease
 from api.services.summary_rows import WAITING
 
@@ -94,16 +95,17 @@ def _tell_failure(runtime: Runtime, lease: Lease, work: Work, error: Exception) 
 def _index(runtime: Runtime, lease: Lease, work: Work) -> None:
     models = make_models(runtime, lease.tenant_id)
     batch = _batch_size(models, work)
-    pending = Pending((), ())
+    pending: Sequence[Indexable] = ()
 
     def next_texts() -> Sequence[Unembedded]:
         nonlocal pending
         with runtime.reading() as session:
             pending = index_rows.load_pending(session, work, batch)
-        if pending.segments and not pending.texts:  # parents without children are found by words alone
+        texts = [text for segment in pending for text in segment.texts]
+        if pending and not texts:  # parents without children are found by words alone
             index_rows.write_index(runtime, lease, work, pending, Embedded((), {}, {}))
             return next_texts()
-        return pending.texts
+        return texts
 
     job = _to_job(runtime, lease, work, models, next_texts)
     for event in run_indexing(job, lease.cancel):
@@ -138,7 +140,9 @@ def _to_job(
     )
 
 
-def _write(runtime: Runtime, lease: Lease, work: Work, pending: Pending, event: IndexEvent) -> None:
+def _write(
+    runtime: Runtime, lease: Lease, work: Work, pending: Sequence[Indexable], event: IndexEvent
+) -> None:
     """Write one step down; from here on a new job would begin after it."""
     lease.check()
     now = utc_now()

@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from api.core.indexing_runner import Embedded, NewSegment, Unembedded
+from api.core.indexing_runner import Embedded, NewSegment
 from api.core.model_runtime.types import ModelRef
-from api.core.rag.chunk import TextEntry, VectorEntry
 from api.core.text.process_rule import AUTOMATIC, DocForm, ProcessRule
 from api.models.base import Base, utc_now
 from api.models.dataset import Dataset, ProcessRuleRow
-from api.models.document import ChildChunk, Document, Segment
+from api.models.document import Document, Segment
 from api.models.types import insert_for
 from api.runtime import Runtime
-from api.services import stored_embeddings, summary_rows
+from api.services import indexables, stored_embeddings, summary_rows
+from api.services.indexables import Indexable
 from api.services.jobs import Lease, Postpone, check_lease
 
 SEGMENTS = Base.metadata.tables["segments"]
@@ -184,70 +184,53 @@ def write_segments(session: Session, work: Work, segments: Sequence[NewSegment])
             session.execute(insert_for(session)(table).on_conflict_do_nothing(), values)
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """The next segments to index: their rows as (id, hash, text for words), and the texts to embed."""
-
-    segments: Sequence[tuple[str, str, str]]
-    texts: Sequence[Unembedded]
-
-
-def load_pending(session: Session, work: Work, limit: int) -> Pending:
+def load_pending(session: Session, work: Work, limit: int) -> list[Indexable]:
     """Return the next segments not yet indexed, at most ``limit``, in order of position."""
-    rows = session.execute(
-        select(Segment.id, Segment.hash, Segment.content, Segment.answer, Segment.summary_status)
-        .where(
-            Segment.tenant_id == work.tenant_id,
-            Segment.document_id == work.document_id,
-            Segment.version == work.version,
-            Segment.status != "completed",
-        )
-        .order_by(Segment.position, Segment.id)
-        .limit(limit)
-    ).all()
-    segments = [(row.id, row.hash, f"{row.content}\n{row.answer or ''}".rstrip()) for row in rows]
-    is_whole = work.doc_form is not DocForm.HIERARCHICAL or work.embedding is None
-    texts = [Unembedded(id=row.id, segment_id=row.id, text=row.content, hash=row.hash) for row in rows]
-    # Segments that are searched whole have a child at most where they have a summary.
-    parents = [row.id for row in rows if not is_whole or row.summary_status is not None]
-    if work.embedding is None or not parents:
-        return Pending(segments, texts)
-    children = session.execute(
-        select(ChildChunk.id, ChildChunk.segment_id, ChildChunk.content, ChildChunk.hash)
-        .where(ChildChunk.segment_id.in_(parents))
-        .order_by(ChildChunk.segment_id, ChildChunk.position)
-    )
-    found = [
-        Unembedded(id=child.id, segment_id=child.segment_id, text=child.content, hash=child.hash)
-        for child in children
-    ]
-    return Pending(segments, [*texts, *found] if is_whole else found)
+    query = indexables.select_segments().where(*_are_of(work), Segment.status != "completed")
+    ordered = query.order_by(Segment.position, Segment.id).limit(limit)
+    return indexables.load(session, ordered, is_embedded=work.embedding is not None)
 
 
-def write_index(runtime: Runtime, lease: Lease, work: Work, pending: Pending, embedded: Embedded) -> None:
-    """Put some segments into the stores and mark them completed, if they still are what was embedded."""
-    entries = [
-        VectorEntry(
-            id=text.id,
-            segment_id=text.segment_id,
-            document_id=work.document_id,
-            vector=embedded.vectors[text.id],
-        )
-        for text in embedded.texts
-        if text.id in embedded.vectors
-    ]
-    if entries and not runtime.vectors.joins_unit:
-        runtime.vectors.upsert(work.collection, entries)
+def write_index(
+    runtime: Runtime, lease: Lease, work: Work, pending: Sequence[Indexable], embedded: Embedded
+) -> None:
+    """Put segments into the stores and mark them completed: those that still are what was embedded.
+
+    Others were removed, or changed meanwhile and are taken again.
+    """
+    entries = [entry for segment in pending for entry in segment.to_vector_entries(embedded.vectors)]
+    if runtime.vectors.joins_unit or not entries:
+        _write_rows(runtime, lease, work, pending, embedded)
+        return
+    written = {entry.id for entry in entries}
+    runtime.vectors.upsert(work.collection, entries)
+    try:
+        there = _write_rows(runtime, lease, work, pending, embedded)
+    except Gone:
+        runtime.vectors.delete(work.collection, ids=written)
+        raise
+    if strays := written - there:
+        runtime.vectors.delete(work.collection, ids=strays)
+
+
+def _write_rows(
+    runtime: Runtime, lease: Lease, work: Work, pending: Sequence[Indexable], embedded: Embedded
+) -> set[str]:
+    """Write what belongs to one transaction; return the ids of the texts that are there."""
     with fenced(runtime, lease, work) as session:
         check_collection(session, work)
-        if entries and runtime.vectors.joins_unit:
+        before = {segment.id: segment for segment in pending}
+        present = _load_again(session, work, list(before))
+        same = [segment for segment in present if segment == before[segment.id]]
+        runtime.keywords.upsert(work.collection, [segment.to_text_entry() for segment in same], unit=session)
+        done = _mark_completed(session, work, same)
+        if runtime.vectors.joins_unit:
+            entries = [entry for segment in same for entry in segment.to_vector_entries(embedded.vectors)]
             runtime.vectors.upsert(work.collection, entries, unit=session)
-        words = [
-            TextEntry(id=segment_id, segment_id=segment_id, document_id=work.document_id, text=text)
-            for segment_id, _, text in pending.segments
-        ]
-        runtime.keywords.upsert(work.collection, words, unit=session)
-        done = _mark_completed(session, work, pending)
+        else:
+            done -= _take_again(
+                session, work, [segment for segment in present if segment != before[segment.id]]
+            )
         session.execute(
             update(Document)
             .where(Document.tenant_id == work.tenant_id, Document.id == work.document_id)
@@ -257,6 +240,7 @@ def write_index(runtime: Runtime, lease: Lease, work: Work, pending: Pending, em
         if work.embedding is not None:
             used = {text.hash for text in embedded.texts}
             stored_embeddings.keep(session, work.tenant_id, work.embedding, embedded.made, used)
+    return {text.id for segment in present for text in segment.texts}
 
 
 def check_collection(session: Session, work: Work) -> None:
@@ -273,17 +257,48 @@ def check_collection(session: Session, work: Work) -> None:
         raise Postpone(0.0, "The dataset was rebuilt meanwhile.")
 
 
-def _mark_completed(session: Session, work: Work, pending: Pending) -> int:
-    """Mark segments whose text is still the one indexed; others were edited and are taken again."""
+def _load_again(session: Session, work: Work, ids: Sequence[str]) -> list[Indexable]:
+    """Return those of some segments that are still there, as they are now.
+
+    So they stay until this transaction ends: who changes one holds its document, as this does.
+    """
+    query = indexables.select_segments().where(*_are_of(work), Segment.id.in_(ids))
+    return indexables.load(session, query, is_embedded=work.embedding is not None)
+
+
+def _mark_completed(session: Session, work: Work, segments: Sequence[Indexable]) -> int:
+    """Mark segments as found from now on; return how many were not marked before."""
     now = utc_now()
-    table = SEGMENTS
-    is_here = table.c.tenant_id == work.tenant_id
-    done = 0
-    for segment_id, digest, _ in pending.segments:
-        result: Any = session.execute(
-            table.update()
-            .where(is_here, table.c.id == segment_id, table.c.hash == digest, table.c.status != "completed")
-            .values(status="completed", indexing_at=now, completed_at=now, error=None)
-        )
-        done += result.rowcount
-    return done
+    values = {"status": "completed", "indexing_at": now, "completed_at": now, "error": None}
+    return _change(session, work, segments, Segment.status != "completed", values)
+
+
+def _take_again(session: Session, work: Work, segments: Sequence[Indexable]) -> int:
+    """Have segments indexed once more whose newer vectors an older one may have replaced; return how many."""
+    return _change(session, work, segments, Segment.status == "completed", {"status": "waiting"})
+
+
+def _change(
+    session: Session,
+    work: Work,
+    segments: Sequence[Indexable],
+    which: ColumnElement[bool],
+    values: dict[str, Any],
+) -> int:
+    ids = [segment.id for segment in segments]
+    changed = session.scalars(
+        update(Segment)
+        .where(*_are_of(work), Segment.id.in_(ids), which)
+        .values(values)
+        .returning(Segment.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(changed.all())
+
+
+def _are_of(work: Work) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Segment.tenant_id == work.tenant_id,
+        Segment.document_id == work.document_id,
+        Segment.version == work.version,
+    )

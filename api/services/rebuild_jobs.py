@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from api.core.indexing_runner import Unembedded, embed_texts
+from api.core.indexing_runner import embed_texts
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import ModelRef
-from api.core.rag.chunk import TextEntry, VectorEntry
+from api.core.rag.chunk import VectorEntry
 from api.models.base import utc_now
 from api.models.dataset import Dataset
-from api.models.document import SUMMARY, ChildChunk, Document, Segment
+from api.models.document import Document, Segment
 from api.runtime import Runtime
-from api.services import index_jobs, stored_embeddings
+from api.services import index_jobs, indexables, stored_embeddings
+from api.services.indexables import Indexable
 from api.services.jobs import Lease, check_lease
 
 SEGMENTS_PER_BATCH = 64
@@ -67,10 +67,9 @@ def _to_target(lease: Lease) -> Target:
 
 def _batches(
     runtime: Runtime, tenant_id: str, target: Target, since: datetime | None
-) -> Iterator[Sequence[Segment]]:
+) -> Iterator[Sequence[Indexable]]:
     """Yield the indexed segments of the dataset, or those indexed since an instant."""
-    query = select(Segment).join(Document, Document.id == Segment.document_id)
-    query = query.where(
+    query = indexables.select_segments().where(
         Segment.tenant_id == tenant_id,
         Segment.dataset_id == target.dataset_id,
         Segment.version == Document.version,
@@ -80,9 +79,13 @@ def _batches(
         query = query.where(Segment.completed_at >= since)
     last = ""
     while True:
+        page = query.order_by(Segment.id).limit(SEGMENTS_PER_BATCH)
         with runtime.reading() as session:
-            page = query.order_by(Segment.id).limit(SEGMENTS_PER_BATCH)
-            found = session.scalars(page.where(Segment.id > last) if last else page).all()
+            found = indexables.load(
+                session,
+                page.where(Segment.id > last) if last else page,
+                is_embedded=target.embedding is not None,
+            )
         if not found:
             return
         yield found
@@ -90,59 +93,27 @@ def _batches(
 
 
 def _copy(
-    runtime: Runtime, lease: Lease, target: Target, models: ModelRuntime, segments: Sequence[Segment]
+    runtime: Runtime, lease: Lease, target: Target, models: ModelRuntime, segments: Sequence[Indexable]
 ) -> None:
     """Put some segments into the new collection; each text is embedded only if that was never done."""
-    document_of = {segment.id: segment.document_id for segment in segments}
     vectors: list[VectorEntry] = []
     if target.embedding is not None:
-        with runtime.reading() as session:
-            texts = _texts(session, segments)
         embedding = index_jobs.make_embedding(
             runtime, models, lease.tenant_id, target.embedding, lease.cancel
         )
-        embedded = embed_texts(embedding, texts)
-        vectors = [
-            VectorEntry(
-                id=text.id,
-                segment_id=text.segment_id,
-                document_id=document_of[text.segment_id],
-                vector=embedded.vectors[text.id],
-            )
-            for text in texts
-        ]
+        embedded = embed_texts(embedding, [text for segment in segments for text in segment.texts])
+        vectors = [entry for segment in segments for entry in segment.to_vector_entries(embedded.vectors)]
         if vectors and not runtime.vectors.joins_unit:
             runtime.vectors.upsert(target.collection, vectors)
-    words = [
-        TextEntry(
-            id=segment.id,
-            segment_id=segment.id,
-            document_id=segment.document_id,
-            text=f"{segment.content}\n{segment.answer or ''}".rstrip(),
-        )
-        for segment in segments
-    ]
+    words = [segment.to_text_entry() for segment in segments]
     with runtime.transaction() as session:
         check_lease(session, lease)
         runtime.keywords.upsert(target.collection, words, unit=session)
         if vectors and runtime.vectors.joins_unit:
             runtime.vectors.upsert(target.collection, vectors, unit=session)
         if target.embedding is not None:
-            used = {text.hash for text in texts}
+            used = {text.hash for text in embedded.texts}
             stored_embeddings.keep(session, lease.tenant_id, target.embedding, embedded.made, used)
-
-
-def _texts(session: Session, segments: Sequence[Segment]) -> list[Unembedded]:
-    """Return what is embedded of segments: their children where they have some, else themselves."""
-    ids = [segment.id for segment in segments]
-    children = session.scalars(select(ChildChunk).where(ChildChunk.segment_id.in_(ids))).all()
-    parents = {child.segment_id for child in children if child.type != SUMMARY}
-    texts = [Unembedded(id=c.id, segment_id=c.segment_id, text=c.content, hash=c.hash) for c in children]
-    return texts + [
-        Unembedded(id=segment.id, segment_id=segment.id, text=segment.content, hash=segment.hash)
-        for segment in segments
-        if segment.id not in parents
-    ]
 
 
 def _swap(runtime: Runtime, lease: Lease, target: Target, since: datetime) -> bool:

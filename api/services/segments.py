@@ -196,7 +196,7 @@ def update_segment(
     Raises NotFound, InvalidRequest.
     """
     row = access_segment(session, principal, document, segment_id)
-    before = (row.hash, row.answer)
+    before = (row.hash, row.answer, row.keywords)
     _say(document, row, text)
     row.updated_by = principal.id
     if text.enabled is not None:
@@ -204,7 +204,7 @@ def update_segment(
     is_regenerated = text.regenerate_child_chunks and document.doc_form == DocForm.HIERARCHICAL
     if is_regenerated:
         _regenerate(runtime, session, principal, document, row)
-    is_changed = is_regenerated or before != (row.hash, row.answer)
+    is_changed = is_regenerated or before != (row.hash, row.answer, row.keywords)
     if text.summary is not None or before[0] != row.hash:
         by = principal.id
         is_changed |= summaries.follow_change(runtime, session, document, row, text.summary, by=by)
@@ -270,7 +270,7 @@ def _say(document: Document, row: Segment, text: SegmentText) -> None:
     row.word_count = len(content) + len(row.answer or "")
     row.tokens = count_tokens(content)
     if text.keywords is not None:
-        row.keywords = list(text.keywords)
+        row.keywords = list(text.keywords) or None
 
 
 def _split(session: Session, document: Document, row: Segment, *, created_by: str) -> list[ChildChunk]:

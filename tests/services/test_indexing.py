@@ -17,7 +17,8 @@ from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.models.job import JobRow
 from api.runtime import Runtime
-from api.services import index_jobs, index_rows, indexing, rebuilds, retrieval
+from api.services import index_jobs, index_rows, indexing, rebuilds, retrieval, segments
+from api.services.indexables import Indexable
 from api.tasks.registry import run_job
 from tests.factories import Owner
 
@@ -278,7 +279,7 @@ def test_remove_document_while_it_is_indexed_stays_removed(
     made = make_document(idle, owner)
     real = index_rows.load_pending
 
-    def removing(session: Session, *args: Any) -> index_rows.Pending:
+    def removing(session: Session, *args: Any) -> list[Indexable]:
         pending = real(session, *args)
         with idle.transaction() as other:
             document = other.get(Document, made.id)
@@ -293,6 +294,61 @@ def test_remove_document_while_it_is_indexed_stays_removed(
     assert found(idle, owner, made, "harbour master") == []
     with idle.reading() as session:
         assert session.scalar(select(Segment.id).where(Segment.document_id == made.id)) is None
+
+
+def test_segment_removed_while_it_is_indexed_leaves_no_entry(
+    idle: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Penguins live in the cold south.\n\nThe market closed higher today."
+    made = make_document(idle, owner, text, technique="high_quality")
+    real = index_rows.load_pending
+
+    def removing(session: Session, *args: Any) -> list[Indexable]:
+        pending = real(session, *args)
+        if len(pending) == 2:
+            with idle.transaction() as other:
+                document = other.get_one(Document, made.id)
+                indexing.remove_segments(idle, other, document, [pending[0].id])
+        return pending
+
+    monkeypatch.setattr(index_rows, "load_pending", removing)
+    work(idle, owner)
+    _, rows, collection = load(idle, made)
+    assert [row.content for row in rows] == ["The market closed higher today."]
+    for store in (idle.keywords, idle.vectors):
+        assert list(store.ids(collection)) == [rows[0].id]
+
+
+@pytest.mark.parametrize(
+    "change", [{"content": "Penguins swim."}, {"keywords": ["penguins"]}, {"answer": "penguins"}], ids=str
+)
+def test_segment_changed_while_it_is_indexed_is_found_by_what_it_says_now(
+    idle: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    made = make_document(
+        idle, owner, "question,answer\nWho swims?,Nobody.\n", doc_form="qa_model", name="a.csv"
+    )
+    work(idle, owner)
+    real, is_first = index_rows.load_pending, iter([True])
+
+    def change_segment(**values: Any) -> None:
+        with idle.transaction() as session:
+            document = segments.open_for_change(session, owner.principal, made.dataset_id, made.id)
+            text = segments.SegmentText(**values)
+            segments.update_segment(idle, session, owner.principal, document, load(idle, made)[1][0].id, text)
+
+    def changing(session: Session, *args: Any) -> list[Indexable]:
+        pending = real(session, *args)
+        if next(is_first, False):
+            change_segment(**change)
+        return pending
+
+    change_segment(content="Who walks?")
+    monkeypatch.setattr(index_rows, "load_pending", changing)
+    work(idle, owner)
+    assert len(found(idle, owner, made, "penguins")) == 1
+    document, rows, _ = load(idle, made)
+    assert (document.completed_segments, rows[0].status) == (1, "completed")
 
 
 def test_restart_finds_the_new_text_and_no_longer_the_old(idle: Runtime, owner: Owner) -> None:

@@ -132,6 +132,30 @@ def test_segment_made_by_hand_is_indexed(desk: Desk) -> None:
     assert load_document(desk.runtime, desk.id).total_segments == 5
 
 
+@pytest.mark.parametrize("method", ["keyword_search", "full_text_search"])
+def test_segment_is_found_by_its_keywords_as_long_as_it_has_them(desk: Desk, method: str) -> None:
+    path = f"/console/api/datasets/{desk.dataset}/retrieve"
+    model = {"search_method": method, "reranking_enable": False, "top_k": 5}
+
+    def found(query: str) -> list[str]:
+        body = {"query": query, "retrieval_model": model}
+        answer = desk.client.post(path, json=body, headers=desk.owner.headers)
+        return [record["segment"]["content"] for record in answer.get_json()["records"]]
+
+    made = desk.web("POST", "/segment", json={"content": "Gulls cry.", "keywords": ["海鸥", "larus"]})
+    desk.wait()
+    assert (found("larus"), found("海鸥")) == (["Gulls cry."], ["Gulls cry."])
+
+    address = f"/segments/{made.get_json()['data']['id']}"
+    desk.web("PATCH", address, json={"content": "Gulls cry.", "keywords": ["laridae"]})
+    desk.wait()
+    assert (found("larus"), found("laridae")) == ([], ["Gulls cry."])
+
+    desk.web("PATCH", address, json={"content": "Gulls cry.", "keywords": []})
+    desk.wait()
+    assert (found("laridae"), found("gulls")) == ([], ["Gulls cry."])
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
