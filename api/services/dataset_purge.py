@@ -14,6 +14,7 @@ from api.models.dataset import Dataset
 from api.models.document import ChildChunk, DatasetQuery, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
+from api.services import document_files
 from api.services.jobs import Job, Lease, enqueue_on_commit
 
 ROWS_PER_BATCH = 500
@@ -49,14 +50,19 @@ def sweep_deleted_datasets(runtime: Runtime) -> int:
 
 
 def _purge_documents(runtime: Runtime, tenant_id: str, dataset_id: str) -> bool:
-    """Remove one batch of documents: first the bytes of their files, then the rows that know of them."""
+    """Remove one batch of documents: first the bytes of their files, then the rows that know of them.
+
+    A file that another document is made of too stays for that one.
+    """
     with runtime.reading() as session:
         documents = session.execute(
             select(Document.id, Document.source)
             .where(Document.tenant_id == tenant_id, Document.dataset_id == dataset_id)
             .limit(ROWS_PER_BATCH)
         ).all()
-        named = [row.source["upload_file_id"] for row in documents if row.source.get("upload_file_id")]
+        ids = [row.id for row in documents]
+        named = {row.source["upload_file_id"] for row in documents if row.source.get("upload_file_id")}
+        named -= document_files.find_shared(session, tenant_id, named, besides=ids)
         files = session.execute(
             select(UploadFile.id, UploadFile.storage_key).where(
                 UploadFile.tenant_id == tenant_id, UploadFile.id.in_(named)
@@ -66,7 +72,7 @@ def _purge_documents(runtime: Runtime, tenant_id: str, dataset_id: str) -> bool:
         runtime.storage.delete(file.storage_key)
     with runtime.transaction() as session:
         session.execute(delete(UploadFile).where(UploadFile.id.in_([file.id for file in files])))
-        session.execute(delete(Document).where(Document.id.in_([row.id for row in documents])))
+        session.execute(delete(Document).where(Document.id.in_(ids)))
     return bool(documents)
 
 

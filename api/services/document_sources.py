@@ -25,7 +25,7 @@ from api.models.document import Document
 from api.models.file import UploadFile
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
-from api.services import document_settings, file_kinds, idempotency, indexing, uploads
+from api.services import document_files, document_settings, file_kinds, idempotency, indexing, uploads
 from api.services.access import access_document, access_file, is_id
 from api.services.document_origins import UPLOAD, Start, check_indexable, to_upload_start
 from api.services.document_settings import DocumentSettings
@@ -278,12 +278,17 @@ def replace(
 
 
 def release_file(session: Session, document: Document) -> None:
-    """Leave the file a document was made of to the hourly purge."""
+    """Leave the file a document was made of to the hourly purge, unless another is made of it too."""
+    file_id = document.source.get("upload_file_id")
+    if file_id is None or document_files.find_shared(
+        session, document.tenant_id, [file_id], besides=[document.id]
+    ):
+        return
     session.execute(
         update(UploadFile)
         .where(
             UploadFile.tenant_id == document.tenant_id,
-            UploadFile.id == document.source.get("upload_file_id"),
+            UploadFile.id == file_id,
         )
         .values(attached_at=None)
         .execution_options(synchronize_session=False)

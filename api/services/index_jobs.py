@@ -33,7 +33,7 @@ from api.models.base import utc_now
 from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
-from api.services import index_rows, providers, remote_texts, stored_embeddings, summaries
+from api.services import document_files, index_rows, providers, remote_texts, stored_embeddings, summaries
 from api.services.index_rows import Gone, Work, fenced
 from api.services.indexables import Indexable
 from api.services.jobs import Lease
@@ -317,7 +317,7 @@ def purge_document(runtime: Runtime, lease: Lease) -> None:
             lease.check()
     upload_id = lease.payload["upload_file_id"]
     if upload_id is not None:
-        _delete_upload(runtime, lease.tenant_id, str(upload_id))
+        _delete_upload(runtime, lease.tenant_id, document_id, str(upload_id))
 
 
 def _delete_batches(
@@ -336,12 +336,13 @@ def _delete_batches(
             return
 
 
-def _delete_upload(runtime: Runtime, tenant_id: str, upload_id: str) -> None:
-    """Remove a document's file: its bytes first, so that no bytes are left without a row."""
+def _delete_upload(runtime: Runtime, tenant_id: str, document_id: str, upload_id: str) -> None:
+    """Remove a file that no other document is made of: first its bytes, so that none are without a row."""
     is_it = (UploadFile.tenant_id == tenant_id, UploadFile.id == upload_id)
     with runtime.reading() as session:
         key = session.scalar(select(UploadFile.storage_key).where(*is_it))
-    if key is None:
+        is_shared = document_files.find_shared(session, tenant_id, [upload_id], besides=[document_id])
+    if key is None or is_shared:
         return
     runtime.storage.delete(key)
     with runtime.transaction() as session:
