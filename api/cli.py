@@ -18,9 +18,10 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError
 
 from api.app_factory import create_app
-from api.errors import InvalidRequest
+from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
 from api.services.first_start import banner, make_demo, server_url
+from api.services.verification import verify
 from api.settings import Settings, SettingsError, load_settings, render_env_example
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +95,23 @@ def new_migration(message: str) -> None:
         migrations.upgrade()
         known = [int(path.name[:4]) for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py")]
         migrations.revision(message=message, autogenerate=True, rev_id=f"{max(known) + 1:04}")
+
+
+@main.command("verify")
+@click.option("--dataset", help="Look at the dataset of this id alone.")
+@click.option("--repair", is_flag=True, help="Remove what is left over, and write what is missing.")
+def verify_stores(dataset: str | None, repair: bool) -> None:
+    """Compare documents with vectors and keywords; exit with 1 where something is wrong and stays so."""
+    runtime: Runtime = _app().extensions["runtime"]
+    is_wrong = False
+    try:
+        for told in verify(runtime, dataset, is_mending=repair):
+            click.echo(told.to_line())
+            is_wrong |= told.is_wrong
+    except AppError as error:
+        raise click.ClickException(error.message) from None
+    if is_wrong:
+        raise SystemExit(1)
 
 
 @main.command()

@@ -3,7 +3,7 @@
 Until the swap the dataset is searched as before. What is indexed meanwhile goes
 into the old collection and is taken over in another pass; the swap waits for
 those that write at that moment, and is given up for one more pass where they
-brought something.
+brought something. What was deleted after it was copied is removed at the end.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from api.models.base import utc_now
 from api.models.dataset import Dataset
 from api.models.document import Document, Segment
 from api.runtime import Runtime
-from api.services import index_jobs, indexables, stored_embeddings
+from api.services import index_jobs, indexables, stored_embeddings, verification
 from api.services.indexables import Indexable
 from api.services.jobs import Lease, check_lease
 
@@ -49,7 +49,9 @@ def rebuild_dataset(runtime: Runtime, lease: Lease) -> None:
             _copy(runtime, lease, target, models, batch)
         since = began
         if _swap(runtime, lease, target, since):
-            return
+            break
+    for _ in verification.remove_orphans(runtime, target.dataset_id):
+        lease.check()
 
 
 def _to_target(lease: Lease) -> Target:
