@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.bench import measure
 from tests.bench.databases import Database
+from tests.bench.flows import SAID
 from tests.bench.library import HYBRID, Library
 from tests.bench.load import Load, Outcome, quantile, request, run_load
 from tests.bench.measure import Watch
@@ -147,6 +148,41 @@ def scenarios(*, is_quick: bool) -> tuple[Scenario, ...]:
             load=lambda subject: first_event(subject, count(120), is_continued=True),
         ),
         Scenario(
+            name="flow1",
+            title="workflow, 10 plain nodes, blocking, 1 client",
+            load=lambda subject: _flow(subject, "plain", 1, count(400)),
+        ),
+        Scenario(
+            name="flow20",
+            title="the same, 20 clients",
+            load=lambda subject: _flow(subject, "plain", 20, count(1200)),
+        ),
+        Scenario(
+            name="flow64",
+            title="the same, 64 clients",
+            load=lambda subject: _flow(subject, "plain", 64, count(1200)),
+        ),
+        Scenario(
+            name="templates1",
+            title="workflow, 10 templates, blocking, 1 client",
+            load=lambda subject: _flow(subject, "templates", 1, count(400)),
+        ),
+        Scenario(
+            name="templates64",
+            title="the same, 64 clients",
+            load=lambda subject: _flow(subject, "templates", 64, count(1200)),
+        ),
+        Scenario(
+            name="short64",
+            title="workflow, start, template, end, 64 clients",
+            load=lambda subject: _flow(subject, "short", 64, count(1200)),
+        ),
+        Scenario(
+            name="code1",
+            title="workflow, one code node, 1 client",
+            load=lambda subject: _flow(subject, "code", 1, count(400)),
+        ),
+        Scenario(
             name="retrieve1",
             title="retrieve, hybrid, 2,160 chunks, 1 client",
             load=lambda subject: _retrieve(subject, 1, count(400)),
@@ -249,6 +285,17 @@ def _retrieve(subject: Subject, clients: int, requests: int) -> Load | None:
 
     def payload(number: int) -> bytes:
         return _post(library.key, {"query": make_query(number), "retrieval_model": HYBRID}, path)
+
+    return Load(clients=clients, requests=requests, payload=payload)
+
+
+def _flow(subject: Subject, name: str, clients: int, requests: int) -> Load | None:
+    if subject.workspace is None:
+        return None
+    key = subject.workspace.flow_keys[name]
+
+    def payload(number: int) -> bytes:
+        return _post(key, {"inputs": SAID, "user": f"bench-{number % 20}"}, "/v1/workflows/run")
 
     return Load(clients=clients, requests=requests, payload=payload)
 

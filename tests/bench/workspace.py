@@ -3,7 +3,7 @@
 import http.client
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 EMAIL, PASSWORD = "bench@example.com", "bench password 1"
@@ -33,6 +33,7 @@ class Workspace:
     keys: Mapping[str, str]
     console_token: str
     conversation_id: str
+    flow_keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def set_up(
