@@ -17,8 +17,8 @@ from api.core.model_runtime.prompt_tokens import count_messages
 from api.core.model_runtime.types import ImagePart, Message, Part, PastTurn, Role, TextPart
 from api.core.ports import JSONObject, JSONValue
 from api.core.text.tokens import count_tokens
-from api.core.workflow.node import NodeContext
-from api.core.workflow.variables import SYSTEM, VariablePool, is_file
+from api.core.workflow.node import Demand, NodeContext
+from api.core.workflow.variables import ANY_FILE, SYSTEM, VariablePool, is_file
 from api.core.workflow.work import NodeFailed
 
 IMAGE = "image"
@@ -62,6 +62,10 @@ class Vision(BaseModel):
         """Return where the files are, where the author says so."""
         is_named = self.enabled and self.configs is not None and self.configs.variable_selector
         return (self.selector,) if is_named else ()
+
+    def demands(self) -> Iterable[Demand]:
+        """Return the same, which must be files."""
+        return (Demand(selector, ANY_FILE) for selector in self.references())
 
     def files(self, variables: VariablePool) -> tuple[JSONObject, ...]:
         """Return the files to show, whatever their type; none where it is off."""

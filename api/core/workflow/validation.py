@@ -17,7 +17,7 @@ from api.core.workflow.completeness import Problem, is_known, read_config
 from api.core.workflow.graph import CONTAINER_STARTS, CONTAINERS, NOTE, Graph, NodeSpec, is_root, read_graph
 from api.core.workflow.links import Links
 from api.core.workflow.node import NodeConfig, Types
-from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, ValueType
+from api.core.workflow.variables import CHAT_TYPES, CONVERSATION, ENVIRONMENT, SYSTEM, SYSTEM_TYPES
 from api.errors import FaultType, InvalidRequest
 
 FlowMode = Literal["workflow", "advanced-chat"]
@@ -27,20 +27,6 @@ MAX_EDGES = 5_000
 MAX_PROBLEMS = 100
 OUTLETS = frozenset({"end", "answer", "llm"})
 NO_VARIABLES: Types = MappingProxyType({})
-
-SYSTEM_TYPES: Types = {
-    "files": ValueType.ARRAY_FILE,
-    "user_id": ValueType.STRING,
-    "app_id": ValueType.STRING,
-    "workflow_id": ValueType.STRING,
-    "workflow_run_id": ValueType.STRING,
-    "timestamp": ValueType.NUMBER,
-}
-CHAT_TYPES: Types = {
-    "query": ValueType.STRING,
-    "conversation_id": ValueType.STRING,
-    "dialogue_count": ValueType.NUMBER,
-}
 
 
 def check_graph(

@@ -56,7 +56,25 @@ class ValueType(StrEnum):
 ANY = frozenset(ValueType)
 ANY_ARRAY = frozenset(kind for kind in ValueType if kind.is_array)
 ANY_FILE = frozenset({ValueType.FILE, ValueType.ARRAY_FILE})
+ANY_TEXT = frozenset({ValueType.STRING, ValueType.NUMBER, ValueType.BOOLEAN})
+"""What can be read as a text, without being an object or a list."""
+
 ARRAYS = {kind.element: kind for kind in ValueType if kind.element}
+
+SYSTEM_TYPES: Mapping[str, ValueType] = {
+    "files": ValueType.ARRAY_FILE,
+    "user_id": ValueType.STRING,
+    "app_id": ValueType.STRING,
+    "workflow_id": ValueType.STRING,
+    "workflow_run_id": ValueType.STRING,
+    "timestamp": ValueType.NUMBER,
+}
+CHAT_TYPES: Mapping[str, ValueType] = {
+    "query": ValueType.STRING,
+    "conversation_id": ValueType.STRING,
+    "dialogue_count": ValueType.NUMBER,
+}
+"""The variables a run brings, and those a chat brings besides."""
 
 
 def type_named(name: str | None) -> ValueType | None:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from api.core.ports import JSONObject, JSONValue
-from api.core.workflow.node import NodeConfig, NodeContext, node
-from api.core.workflow.variables import Selector, is_file
+from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
+from api.core.workflow.variables import ANY_FILE, Selector, is_file
 from api.core.workflow.work import NodeFailed, NodeResult
 
 
@@ -22,6 +22,14 @@ class DocumentExtractor:
         def references(self) -> Iterable[Selector]:
             """Return the files."""
             return (tuple(self.variable_selector),)
+
+        def demands(self) -> Iterable[Demand]:
+            """Return the files."""
+            yield Demand(tuple(self.variable_selector), ANY_FILE)
+
+        def gives(self) -> Types:
+            """Return the text or texts: which of the two shows when it runs."""
+            return {"text": None}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the text or texts. Raises NodeFailed for what is no file or cannot be read."""

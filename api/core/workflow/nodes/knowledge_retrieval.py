@@ -7,9 +7,9 @@ from pydantic import Field, JsonValue
 
 from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.deps import Wanted
-from api.core.workflow.node import NodeConfig, NodeContext, node
+from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
 from api.core.workflow.templates import Reference, references, render, segments, to_text
-from api.core.workflow.variables import Selector, VariablePool
+from api.core.workflow.variables import ANY_TEXT, Selector, ValueType, VariablePool
 from api.core.workflow.work import NodeFailed, NodeResult
 
 SETTINGS = (
@@ -43,6 +43,14 @@ class KnowledgeRetrieval:
             yield tuple(self.query_variable_selector)
             for text in _texts(self.metadata_filtering_conditions):
                 yield from references(text)
+
+        def demands(self) -> Iterable[Demand]:
+            """Return the query."""
+            yield Demand(tuple(self.query_variable_selector), ANY_TEXT)
+
+        def gives(self) -> Types:
+            """Return the passages."""
+            return {"result": ValueType.ARRAY_OBJECT}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the passages, best first; none for an empty query. Raises NodeFailed, AppError."""

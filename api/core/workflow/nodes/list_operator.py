@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.core.ports import JSONValue
 from api.core.workflow.conditions import ConditionError, compare, expected_part, file_part
-from api.core.workflow.node import NodeConfig, NodeContext, node
+from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
 from api.core.workflow.templates import references, render
-from api.core.workflow.variables import Selector, VariablePool, is_file
+from api.core.workflow.variables import ANY_ARRAY, Selector, VariablePool, is_file, type_named
 from api.core.workflow.work import NodeFailed, NodeResult
 
 
@@ -64,6 +64,7 @@ class ListOperator:
         """The list, and the steps that are on."""
 
         variable: list[str] = Field(min_length=2)
+        var_type: str | None = None
         filter_by: Filter = Field(default_factory=Filter)
         extract_by: Extract = Field(default_factory=Extract)
         order_by: Order = Field(default_factory=Order)
@@ -77,6 +78,16 @@ class ListOperator:
                 templates += [item.value for item in self.filter_by.conditions if isinstance(item.value, str)]
             for template in templates:
                 yield from references(str(template))
+
+        def demands(self) -> Iterable[Demand]:
+            """Return the list."""
+            yield Demand(tuple(self.variable), ANY_ARRAY)
+
+        def gives(self) -> Types:
+            """Return the list and its ends, of the types that are drawn."""
+            kind = type_named(self.var_type)
+            element = kind.element if kind else None
+            return {"result": kind, "first_record": element, "last_record": element}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return what is left, its first and its last. Raises NodeFailed."""

@@ -13,10 +13,10 @@ from api.core.ports import JSONObject, JSONValue
 from api.core.text.found_json import find_json
 from api.core.text.json_schema import SchemaBroken, find_fault
 from api.core.workflow.model_call import Reply, call, clean, has_feature, shown_call
-from api.core.workflow.node import NodeConfig, NodeContext, node
+from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
 from api.core.workflow.prompt import Memory, Vision, to_messages
 from api.core.workflow.prompt_template import ContextConfig, PromptConfig, PromptPlan, PromptText, compose
-from api.core.workflow.variables import Selector
+from api.core.workflow.variables import Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult, NodeText, Work
 
 DEFAULTS: JSONObject = {
@@ -82,6 +82,21 @@ class LLMNode:
         def references(self) -> Iterable[Selector]:
             """Return the variables of the prompt."""
             return self.plan().references()
+
+        def demands(self) -> Iterable[Demand]:
+            """Return the images' variable."""
+            return self.vision.demands()
+
+        def gives(self) -> Types:
+            """Return the answer and what it took."""
+            structured = {"structured_output": ValueType.OBJECT} if self.structured_output_enabled else {}
+            return {
+                "text": ValueType.STRING,
+                "reasoning_content": ValueType.STRING,
+                "usage": ValueType.OBJECT,
+                "finish_reason": ValueType.STRING,
+                **structured,
+            }
 
         def schema_wanted(self) -> JSONObject | None:
             """Return what the answer must be like, None where it is free. Raises NodeFailed."""

@@ -12,9 +12,9 @@ from api.core.ports import JSONObject
 from api.core.text.found_json import find_json
 from api.core.workflow.declared_parameters import Parameter, to_schema
 from api.core.workflow.model_call import AskingConfig, Reply, ask, has_feature
-from api.core.workflow.node import NodeContext, node
+from api.core.workflow.node import Demand, NodeContext, Types, node
 from api.core.workflow.templates import references, render, to_text
-from api.core.workflow.variables import Selector
+from api.core.workflow.variables import ANY_TEXT, Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult
 from api.errors import ProviderFailure
 
@@ -74,6 +74,21 @@ class ParameterExtractor:
             yield tuple(self.query)
             yield from self.vision.references()
             yield from references(self.instruction or "")
+
+        def demands(self) -> Iterable[Demand]:
+            """Return the text and its images."""
+            yield Demand(tuple(self.query), ANY_TEXT)
+            yield from self.vision.demands()
+
+        def gives(self) -> Types:
+            """Return the parameters, and how well they were found."""
+            kinds: Types = {item.name: item.kind for item in self.parameters}
+            return {
+                **kinds,
+                SUCCESS: ValueType.NUMBER,
+                REASON: ValueType.STRING,
+                USAGE: ValueType.OBJECT,
+            }
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the values. Raises NodeFailed where the model could not be asked, Cancelled."""

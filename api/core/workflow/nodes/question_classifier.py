@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from api.core.ports import JSONValue
 from api.core.text.found_json import find_json
 from api.core.workflow.model_call import AskingConfig, ask
-from api.core.workflow.node import NodeContext, node
+from api.core.workflow.node import Demand, NodeContext, Types, node
 from api.core.workflow.templates import references, render, to_text
-from api.core.workflow.variables import Selector
+from api.core.workflow.variables import ANY_TEXT, Selector, ValueType
 from api.core.workflow.work import NodeResult
 
 RULES = """\
@@ -62,6 +62,16 @@ class QuestionClassifier:
             yield from self.vision.references()
             for text in (self.guidance, *(item.name for item in self.classes)):
                 yield from references(text)
+
+        def demands(self) -> Iterable[Demand]:
+            """Return the question and its images."""
+            yield Demand(tuple(self.query_variable_selector), ANY_TEXT)
+            yield from self.vision.demands()
+
+        def gives(self) -> Types:
+            """Return the class and what choosing it took."""
+            text = ValueType.STRING
+            return {"class_id": text, "class_name": text, "usage": ValueType.OBJECT}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the class. Raises NodeFailed, AppError, Cancelled."""

@@ -3,7 +3,8 @@
 import pytest
 
 from api.core.ports import JSONObject, JSONValue
-from api.core.workflow.node import NODES
+from api.core.workflow.node import NODES, Demand
+from api.core.workflow.variables import ANY_FILE
 from tests.flows import PlainFiles, Ran, drawn, end, file_value, make_deps, run_flow
 
 FILES = PlainFiles({"a.md": b"# A", "b.txt": b"B"})
@@ -43,4 +44,8 @@ def test_file_that_cannot_be_read_fails_with_its_reason() -> None:
 def test_references_are_the_files() -> None:
     data: JSONObject = {"type": "document-extractor", "variable_selector": ["s", "x"], "is_array_file": True}
 
-    assert list(NODES["document-extractor", "1"].configured(data).references()) == [("s", "x")]
+    config = NODES["document-extractor", "1"].configured(data)
+
+    assert list(config.references()) == [("s", "x")]
+    assert list(config.demands()) == [Demand(("s", "x"), ANY_FILE)]
+    assert config.gives() == {"text": None}

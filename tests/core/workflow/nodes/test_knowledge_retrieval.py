@@ -8,9 +8,11 @@ import pytest
 from api.core.model_runtime.types import Price, Usage
 from api.core.ports import Cancel, JSONValue
 from api.core.workflow.deps import Found, Wanted
-from api.core.workflow.node import NODES
+from api.core.workflow.node import NODES, Demand
+from api.core.workflow.validation import find_problems
+from api.core.workflow.variables import ANY_TEXT, ValueType
 from api.errors import CompletionFailed
-from tests.flows import Ran, drawn, end, make_deps, run_flow
+from tests.flows import Ran, drawn, edges, end, make_deps, run_flow
 
 USAGE = Usage(
     prompt_tokens=3,
@@ -117,3 +119,20 @@ def test_references_are_the_query_and_the_filters() -> None:
     )
 
     assert list(config.references()) == [("s", "q"), ("s", "who")]
+    assert list(config.demands()) == [Demand(("s", "q"), ANY_TEXT)]
+    assert config.gives() == {"result": ValueType.ARRAY_OBJECT}
+
+
+def test_question_named_at_the_start_node_as_files_of_old_do_is_there() -> None:
+    settings: Any = {
+        "query_variable_selector": ["s", "sys.query"],
+        "dataset_ids": ["d"],
+        "retrieval_mode": "single",
+    }
+    nodes: list[JSONValue] = [
+        drawn("s", "start"),
+        drawn("n", "knowledge-retrieval", **settings),
+        drawn("a", "answer", answer="{{#n.result#}}"),
+    ]
+
+    assert find_problems({"nodes": nodes, "edges": edges("s > n > a")}, mode="advanced-chat") == []

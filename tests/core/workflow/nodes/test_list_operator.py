@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from api.core.ports import JSONValue
-from api.core.workflow.node import NODES
+from api.core.workflow.node import NODES, Demand
+from api.core.workflow.variables import ANY_ARRAY, ValueType
 from tests.flows import Ran, drawn, end, file_value, run_flow
 
 A = file_value("a.PNG", "image", size=30)
@@ -139,3 +140,20 @@ def test_references_are_the_list_and_what_the_steps_that_are_on_name() -> None:
     ]
     off: Any = {"filter_by": {**steps["filter_by"], "enabled": False}}
     assert list(kind.configured({**data, **off}).references()) == [("s", "x")]
+
+
+@pytest.mark.parametrize(
+    ("drawn_as", "kind", "element"),
+    [
+        ("array[file]", ValueType.ARRAY_FILE, ValueType.FILE),
+        ("array[any]", ValueType.ARRAY_ANY, None),
+        (None, None, None),
+    ],
+)
+def test_any_list_will_do_and_its_type_stays(drawn_as: str, kind: ValueType, element: ValueType) -> None:
+    data: Any = {"type": "list-operator", "variable": ["s", "x"], "var_type": drawn_as}
+
+    config = NODES["list-operator", "1"].configured(data)
+
+    assert list(config.demands()) == [Demand(("s", "x"), ANY_ARRAY)]
+    assert config.gives() == {"result": kind, "first_record": element, "last_record": element}

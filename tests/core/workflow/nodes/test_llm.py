@@ -11,7 +11,8 @@ from api.core.model_runtime.types import ChatChunk, ImagePart, PastTurn, Role
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.workflow.deps import FlowDeps, FlowLimits
 from api.core.workflow.engine import STOPPED
-from api.core.workflow.node import NODES
+from api.core.workflow.node import NODES, Demand
+from api.core.workflow.variables import ANY_FILE, ValueType
 from api.errors import CompletionFailed
 from tests.fakes import TOKENS, Script
 from tests.flows import PlainFiles, Ran, drawn, file_value, make_deps, make_models, run_flow
@@ -526,5 +527,19 @@ def test_references_are_all_the_prompt_is_made_of() -> None:
         ("s", "pic"),
         ("sys", "query"),
     ]
+    assert list(config.demands()) == [Demand(("s", "pic"), ANY_FILE)]
     bare: Any = llm(Script(), {"text": "{{#s.x#}}"})["data"]
     assert list(NODES["llm", "1"].configured(bare).references()) == [("s", "x")]
+
+
+@pytest.mark.parametrize(("is_on", "more"), [(False, {}), (True, {"structured_output": ValueType.OBJECT})])
+def test_variables_are_the_answer_and_what_it_took(is_on: bool, more: dict[str, ValueType]) -> None:
+    data: Any = llm(Script(), structured_output_enabled=is_on)["data"]
+
+    assert NODES["llm", "1"].configured(data).gives() == {
+        "text": ValueType.STRING,
+        "reasoning_content": ValueType.STRING,
+        "usage": ValueType.OBJECT,
+        "finish_reason": ValueType.STRING,
+        **more,
+    }

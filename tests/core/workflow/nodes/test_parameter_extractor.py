@@ -7,7 +7,8 @@ import pytest
 
 from api.core.model_runtime.types import ChatChunk, ToolCall
 from api.core.ports import JSONObject, JSONValue
-from api.core.workflow.node import NODES
+from api.core.workflow.node import NODES, Demand
+from api.core.workflow.variables import ANY_FILE, ANY_TEXT, ValueType
 from api.errors import CompletionFailed
 from tests.fakes import TOKENS, Script
 from tests.flows import Ran, drawn, end, make_deps, make_models, run_flow
@@ -225,3 +226,10 @@ def test_references_are_the_text_its_images_and_the_instruction() -> None:
     config = NODES["parameter-extractor", "1"].configured(data)
 
     assert list(config.references()) == [("s", "q"), ("s", "pic"), ("s", "x")]
+    assert list(config.demands()) == [Demand(("s", "q"), ANY_TEXT), Demand(("s", "pic"), ANY_FILE)]
+    assert config.gives() == {
+        "city": ValueType.STRING,
+        "__is_success": ValueType.NUMBER,
+        "__reason": ValueType.STRING,
+        "__usage": ValueType.OBJECT,
+    }

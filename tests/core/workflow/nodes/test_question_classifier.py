@@ -7,7 +7,8 @@ import pytest
 
 from api.core.model_runtime.types import ImagePart, PastTurn
 from api.core.ports import JSONObject
-from api.core.workflow.node import NODES
+from api.core.workflow.node import NODES, Demand
+from api.core.workflow.variables import ANY_FILE, ANY_TEXT, ValueType
 from api.errors import CompletionFailed
 from tests.fakes import TOKENS, Script
 from tests.flows import PlainFiles, Ran, drawn, file_value, make_deps, make_models, run_flow, template
@@ -134,3 +135,9 @@ def test_references_are_question_images_and_names() -> None:
     config = NODES["question-classifier", "1"].configured(data)
 
     assert list(config.references()) == [("s", "q"), ("s", "pic"), ("s", "x"), ("s", "what")]
+    assert list(config.demands()) == [Demand(("s", "q"), ANY_TEXT), Demand(("s", "pic"), ANY_FILE)]
+    assert config.gives() == {
+        "class_id": ValueType.STRING,
+        "class_name": ValueType.STRING,
+        "usage": ValueType.OBJECT,
+    }
