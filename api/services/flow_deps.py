@@ -57,6 +57,7 @@ def make_deps(
         forms=NoForms(),
         history=history,
         limits=runtime.limits.flow,
+        conversation_types={item.name: item.value_type for item in flow.conversation_variables},
     )
     if conversation_id is None:
         return deps

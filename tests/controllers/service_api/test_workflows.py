@@ -50,12 +50,14 @@ BROKEN = {
 class FlowApp:
     """A published app with its key."""
 
-    def __init__(self, client: FlaskClient, runtime: Runtime, owner: Owner, mode: str, graph: Any) -> None:
+    def __init__(
+        self, client: FlaskClient, runtime: Runtime, owner: Owner, mode: str, graph: Any, **draft: Any
+    ) -> None:
         self.client, self.owner = client, owner
         self.id = make_app(runtime, owner, mode=mode)
         self.headers = {"Authorization": f"Bearer {make_key(runtime, owner, self.id)}"}
         path = f"/console/api/apps/{self.id}/workflows"
-        saved = client.post(f"{path}/draft", json={"graph": graph}, headers=owner.headers)
+        saved = client.post(f"{path}/draft", json={"graph": graph, **draft}, headers=owner.headers)
         assert saved.status_code == 200, saved.json
         published = client.post(f"{path}/publish", headers=owner.headers)
         self.workflow_id: str = published.get_json()["workflow_id"]
@@ -263,3 +265,34 @@ def test_chatflow_that_fails_says_so_after_its_run(
     assert events[-1]["code"] == "invalid_param"
     assert events[-1]["message"].startswith("Run failed: ")
     assert (whole.status_code, whole.json["code"]) == (400, "invalid_param")
+
+
+def test_chatflow_keeps_what_an_assigner_wrote_and_holds_it_to_its_type(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    change = {"operation": "append", "input_type": "variable", "value": ["sys", "query"]}
+    graph = {
+        "nodes": [
+            drawn("s", "start"),
+            drawn(
+                "v",
+                "assigner",
+                version="2",
+                items=[{**change, "variable_selector": ["conversation", "said"]}],
+            ),
+            drawn("a", "answer", answer="{{#conversation.said#}}"),
+        ],
+        "edges": edges("s > v > a"),
+    }
+
+    def chat(kind: str) -> FlowApp:
+        declared = [{"name": "said", "value_type": kind, "value": []}]
+        return FlowApp(client, runtime, owner, "advanced-chat", graph, conversation_variables=declared)
+
+    texts = chat("array[string]")
+    first = texts.post("/v1/chat-messages", query="one")
+    second = texts.post("/v1/chat-messages", query="two", conversation_id=first.json["conversation_id"])
+    numbers = chat("array[number]").post("/v1/chat-messages", query="one")
+
+    assert (first.json["answer"], second.json["answer"]) == ("- one", "- one\n- two")
+    assert "the value is string, not number" in numbers.json["message"]
