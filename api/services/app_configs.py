@@ -22,22 +22,25 @@ SERVER_KEYS = frozenset({"id", "created_by", "created_at", "updated_by", "update
 
 def default_config(mode: AppMode, model: ModelRef) -> JSONObject:
     """Return the configuration a new app starts with."""
-    config = _plain_config(model, is_agent=mode is AppMode.AGENT_CHAT)
+    config = _plain_config(
+        {
+            "provider": providers.get_schema(model.provider).long_id,
+            "name": model.model,
+            "mode": "chat",
+            "completion_params": {},
+        },
+        is_agent=mode is AppMode.AGENT_CHAT,
+    )
     if mode is AppMode.COMPLETION:
         query: JSONObject = {"label": "Query", "variable": "query", "required": True, "default": ""}
         config |= {"pre_prompt": "{{query}}", "user_input_form": [{"paragraph": query}]}
     return config
 
 
-def _plain_config(model: ModelRef, *, is_agent: bool = False) -> JSONObject:
-    """Return every key of the wire's ModelConfig with its default, for a model of a short provider id."""
+def _plain_config(model: JSONObject, *, is_agent: bool = False) -> JSONObject:
+    """Return every key of the wire's ModelConfig with its default, for a model."""
     return {
-        "model": {
-            "provider": providers.get_schema(model.provider).long_id,
-            "name": model.model,
-            "mode": "chat",
-            "completion_params": {},
-        },
+        "model": model,
         "pre_prompt": "",
         "prompt_type": "simple",
         "chat_prompt_config": {},
@@ -79,23 +82,33 @@ def save_config(
     app = access_app(session, principal, app_id)
     if AppMode(app.mode) not in CONFIGURED_MODES:
         raise AppNotFound("App not found.")
-    sent: JSONObject = {
-        key: value for key, value in raw.items() if value is not None and key not in SERVER_KEYS
-    }
-    checked = load_model_config(sent)
-    model = checked.model
     providers.check_usable(
         runtime,
         session,
         principal.tenant_id,
-        model.ref,
+        load_model_config(_sent(raw)).model.ref,
         ModelType.LLM,
         names=("model.provider", "model.name"),
     )
+    return import_config(session, principal, app, raw)
+
+
+def import_config(session: Session, principal: Principal, app: App, raw: JSONObject) -> AppModelConfig:
+    """Give an app a configuration made elsewhere, whose model may not be there yet.
+
+    Raises InvalidRequest for a bad shape, or knowledge that does not exist.
+    """
+    sent = _sent(raw)
+    checked = load_model_config(sent)
     app_knowledge.check_knowledge(session, principal, checked)
     app_knowledge.keep_knowledge(session, app, checked)
-    config = _plain_config(model.ref) | sent | {"model": model.model_dump()}
-    return store_config(session, principal, app, config)
+    model: JSONObject = checked.model.model_dump()
+    return store_config(session, principal, app, _plain_config(model) | sent | {"model": model})
+
+
+def _sent(raw: JSONObject) -> JSONObject:
+    """Return what of a body counts."""
+    return {key: value for key, value in raw.items() if value is not None and key not in SERVER_KEYS}
 
 
 def store_config(session: Session, principal: Principal, app: App, config: JSONObject) -> AppModelConfig:

@@ -291,6 +291,18 @@ def delete_app(runtime: Runtime, session: Session, principal: Principal, app_id:
     enqueue_on_commit(runtime, session, Job.PURGE_APP, {"app_id": app.id}, tenant_id=app.tenant_id)
 
 
+def fitting_icon(icon_type: str, icon: str) -> tuple[str, str]:
+    """Return kind and value of an icon made elsewhere, the default one where it does not fit here."""
+    is_fit = {"emoji": EMOJI, "link": LINK}[icon_type].fullmatch(icon)
+    return (icon_type, icon) if is_fit else ("emoji", DEFAULT_ICON)
+
+
+def names_like(session: Session, principal: Principal, start: str) -> set[str]:
+    """Return the names of the workspace's apps that begin so."""
+    like = App.name.startswith(start, autoescape=True)
+    return set(session.scalars(select(App.name).where(App.tenant_id == principal.tenant_id, like)))
+
+
 _ICON_KEYS = frozenset({"icon_type", "icon", "icon_background"})
 
 
