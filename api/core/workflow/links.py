@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.completeness import Problem
-from api.core.workflow.graph import Graph, NodeSpec
+from api.core.workflow.graph import Graph, NodeSpec, is_root
 from api.core.workflow.node import Demand, NodeConfig, Types
 from api.core.workflow.templates import references
-from api.core.workflow.variables import RESERVED, Selector, ValueType
+from api.core.workflow.variables import RESERVED, SYSTEM, Selector, ValueType
 
 FAILURE: Types = {"error_message": ValueType.STRING, "error_type": ValueType.STRING}
 EVERYTHING = -1
@@ -37,6 +37,7 @@ class Links:
         self._graph = graph
         self._configs = configs
         self._given = given
+        self._of_root = {f"{SYSTEM}.{name}": kind for name, kind in given.get(SYSTEM, {}).items()}
         self._bits = {node_id: 1 << place for place, node_id in enumerate(graph.nodes)}
         self._before = _before(graph, self._bits)
 
@@ -84,9 +85,16 @@ class Links:
         is_inside = from_inside and self._graph.nodes[source].parent == reader
         if not is_inside and not any(self._precedes(source, place) for place in (reader, *around)):
             return False, None
-        given = config.gives() if config else None
-        may_fail = config is not None and config.error_strategy is not None
-        return True, {**given, **FAILURE} if given is not None and may_fail else given
+        return True, self._left_by(source, config) if config else None
+
+    def _left_by(self, source: str, config: NodeConfig) -> Types | None:
+        """Return what a node leaves, as far as that is known before it runs."""
+        given = config.gives()
+        if given is None:
+            return None
+        if is_root(self._graph.nodes[source].type):
+            return {**given, **self._of_root}
+        return {**given, **FAILURE} if config.error_strategy else given
 
     def _around(self, node_id: str) -> tuple[str, ...]:
         """Return the containers a node is inside of, from the inside out."""

@@ -272,6 +272,14 @@ def test_chat_variables_are_there_in_chatflows() -> None:
     assert problems(nodes, "s > a") == [("a", "answer", "invalid_value")] * 2
 
 
+def test_start_node_gives_the_system_variables_by_their_dotted_names() -> None:
+    query = {"variable": "q", "value_selector": ["s", "sys.query"]}
+    nodes = [START, drawn("t", "template-transform", template="{{ q }}", variables=[query]), end()]
+
+    assert problems(nodes, "s > t > e", mode="advanced-chat") == []
+    assert problems(nodes, "s > t > e") == [("t", "variables.0.value_selector", "invalid_value")]
+
+
 def test_failure_of_a_node_can_be_read_where_it_is_provided_for() -> None:
     nodes = [START, template("t", "x"), end(o="t.error_message")]
     provided = [START, drawn("t", "template-transform", template="x", error_strategy="fail-branch"), nodes[2]]
