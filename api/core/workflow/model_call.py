@@ -1,6 +1,6 @@
 """A node's call of a chat model, and what is told of it."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -12,8 +12,9 @@ from api.core.model_runtime.metering import Meter
 from api.core.model_runtime.runtime import Answer, fold
 from api.core.model_runtime.types import ChatChunk, ChatRequest, PastTurn, Role, ToolSpec, Usage
 from api.core.ports import JSONObject, JSONValue
-from api.core.workflow.node import NodeConfig, NodeContext
+from api.core.workflow.node import Demand, NodeConfig, NodeContext
 from api.core.workflow.prompt import Draft, Memory, Vision, remembered, to_messages, with_images
+from api.core.workflow.variables import ANY_FILE
 
 
 class AskingConfig(NodeConfig):
@@ -22,6 +23,10 @@ class AskingConfig(NodeConfig):
     model: ModelChoice
     memory: Memory | None = None
     vision: Vision = Field(default_factory=Vision)
+
+    def demands(self) -> Iterable[Demand]:
+        """Return the files that are shown."""
+        return (Demand(selector, ANY_FILE) for selector in self.vision.references())
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class ValueType(StrEnum):
 
 ANY = frozenset(ValueType)
 ANY_ARRAY = frozenset(kind for kind in ValueType if kind.is_array)
+SPEAKABLE = frozenset({ValueType.STRING, ValueType.NUMBER, ValueType.BOOLEAN})
+"""What reads as a text where one is asked for."""
 ANY_FILE = frozenset({ValueType.FILE, ValueType.ARRAY_FILE})
 ANY_TEXT = frozenset({ValueType.STRING, ValueType.NUMBER, ValueType.BOOLEAN})
 """What can be read as a text, without being an object or a list."""

@@ -371,6 +371,78 @@ def test_aggregated_variables_are_of_its_type(output_type: str, fits: bool) -> N
     assert found == ([] if fits else [("p", "variables.0", "invalid_type")])
 
 
+MODEL = {"provider": "openai", "name": "gpt-4o", "mode": "chat"}
+VISION = {"enabled": True, "configs": {"variable_selector": ["conversation", "x"]}}
+X = ["conversation", "x"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "field", "fitting", "unfitting"),
+    [
+        ("list-operator", {"variable": X}, "variable", ValueType.ARRAY_NUMBER, ValueType.STRING),
+        (
+            "document-extractor",
+            {"variable_selector": X},
+            "variable_selector",
+            ValueType.ARRAY_FILE,
+            ValueType.STRING,
+        ),
+        (
+            "knowledge-retrieval",
+            {"query_variable_selector": X, "dataset_ids": ["d"], "retrieval_mode": "multiple"},
+            "query_variable_selector",
+            ValueType.NUMBER,
+            ValueType.OBJECT,
+        ),
+        (
+            "question-classifier",
+            {"query_variable_selector": X, "model": MODEL, "classes": [{"id": "1", "name": "a"}]},
+            "query_variable_selector",
+            ValueType.STRING,
+            ValueType.ARRAY_STRING,
+        ),
+        (
+            "parameter-extractor",
+            {"query": X, "model": MODEL, "parameters": [{"name": "n", "type": "string", "description": "d"}]},
+            "query",
+            ValueType.STRING,
+            ValueType.FILE,
+        ),
+        (
+            "llm",
+            {"model": MODEL, "prompt_template": [{"role": "user", "text": "hi"}], "vision": VISION},
+            "vision.configs.variable_selector",
+            ValueType.FILE,
+            ValueType.STRING,
+        ),
+    ],
+)
+def test_nodes_take_variables_they_can_use(
+    kind: str, data: dict[str, Any], field: str, fitting: ValueType, unfitting: ValueType
+) -> None:
+    nodes = [START, drawn("n", kind, **data), end()]
+
+    assert problems(nodes, "s > n > e", conversation={"x": fitting}) == []
+    assert problems(nodes, "s > n > e", conversation={"x": unfitting}) == [("n", field, "invalid_type")]
+
+
+def test_what_code_declares_is_all_it_gives() -> None:
+    code = drawn(
+        "c",
+        "code",
+        code_language="python3",
+        code="def main(): ...",
+        variables=[],
+        outputs={"rows": {"type": "array[string]"}},
+    )
+    loop = iteration(iterator_selector=["c", "rows"])
+
+    assert problems([START, code, *loop, end(o="c.rows")], "s > c > it > e", "b > in") == []
+    assert problems([START, code, end(o="c.other")], "s > c > e") == [
+        ("e", "outputs.0.value_selector", "invalid_value")
+    ]
+
+
 def test_groups_of_an_aggregator_are_objects() -> None:
     group = {"group_name": "g", "output_type": "string", "variables": [["t", "output"]]}
     advanced = {"group_enabled": True, "groups": [group]}

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.core.ports import CodeFailed, JSONObject, JSONValue
 from api.core.workflow.deps import FlowLimits
-from api.core.workflow.node import NodeConfig, NodeContext, node
-from api.core.workflow.variables import Selector
+from api.core.workflow.node import NodeConfig, NodeContext, Types, node
+from api.core.workflow.variables import Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult
 
 MAX_NUMBER = 2**63 - 1
@@ -95,6 +95,10 @@ class Code:
         def references(self) -> Iterable[Selector]:
             """Return the variables."""
             return (tuple(item.value_selector) for item in self.variables if item.value_selector)
+
+        def gives(self) -> Types:
+            """Return what is declared."""
+            return {name: ValueType(item.type) for name, item in self.outputs.items()}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the declared outputs. Raises NodeFailed where the code fails or gives something else."""
