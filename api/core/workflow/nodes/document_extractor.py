@@ -29,7 +29,6 @@ class DocumentExtractor:
 
         def gives(self) -> Types:
             """Return the text or texts: which of the two shows when it runs."""
-            """Return one text, or one for each file."""
             return {"text": None}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:

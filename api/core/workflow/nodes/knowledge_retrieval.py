@@ -10,7 +10,6 @@ from api.core.workflow.deps import Wanted
 from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
 from api.core.workflow.templates import Reference, references, render, segments, to_text
 from api.core.workflow.variables import ANY_TEXT, Selector, ValueType, VariablePool
-from api.core.workflow.variables import SPEAKABLE, Selector, ValueType, VariablePool
 from api.core.workflow.work import NodeFailed, NodeResult
 
 SETTINGS = (
@@ -51,10 +50,6 @@ class KnowledgeRetrieval:
 
         def gives(self) -> Types:
             """Return the passages."""
-            yield Demand(tuple(self.query_variable_selector), SPEAKABLE)
-
-        def gives(self) -> Types:
-            """Return what was found."""
             return {"result": ValueType.ARRAY_OBJECT}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:

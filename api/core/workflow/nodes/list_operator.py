@@ -10,7 +10,6 @@ from api.core.workflow.conditions import ConditionError, compare, expected_part,
 from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
 from api.core.workflow.templates import references, render
 from api.core.workflow.variables import ANY_ARRAY, Selector, VariablePool, is_file, type_named
-from api.core.workflow.variables import ANY_ARRAY, Selector, ValueType, VariablePool, is_file
 from api.core.workflow.work import NodeFailed, NodeResult
 
 
@@ -89,8 +88,6 @@ class ListOperator:
             kind = type_named(self.var_type)
             element = kind.element if kind else None
             return {"result": kind, "first_record": element, "last_record": element}
-            """Return what is left of the list, whose items are as they were."""
-            return {"result": ValueType.ARRAY_ANY, "first_record": None, "last_record": None}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return what is left, its first and its last. Raises NodeFailed."""

@@ -17,7 +17,6 @@ from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
 from api.core.workflow.prompt import Memory, Vision, to_messages
 from api.core.workflow.prompt_template import ContextConfig, PromptConfig, PromptPlan, PromptText, compose
 from api.core.workflow.variables import Selector, ValueType
-from api.core.workflow.variables import ANY_FILE, Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult, NodeText, Work
 
 DEFAULTS: JSONObject = {
@@ -92,21 +91,12 @@ class LLMNode:
             """Return the answer and what it took."""
             structured = {"structured_output": ValueType.OBJECT} if self.structured_output_enabled else {}
             return {
-            """Return the files that are shown."""
-            return (Demand(selector, ANY_FILE) for selector in self.vision.references())
-
-        def gives(self) -> Types:
-            """Return the text and what is told of it."""
-            kinds: Types = {
                 "text": ValueType.STRING,
                 "reasoning_content": ValueType.STRING,
                 "usage": ValueType.OBJECT,
                 "finish_reason": ValueType.STRING,
                 **structured,
             }
-                "files": ValueType.ARRAY_FILE,
-            }
-            return {**kinds, "structured_output": None} if self.structured_output_enabled else kinds
 
         def schema_wanted(self) -> JSONObject | None:
             """Return what the answer must be like, None where it is free. Raises NodeFailed."""

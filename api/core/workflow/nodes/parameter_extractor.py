@@ -15,7 +15,6 @@ from api.core.workflow.model_call import AskingConfig, Reply, ask, has_feature
 from api.core.workflow.node import Demand, NodeContext, Types, node
 from api.core.workflow.templates import references, render, to_text
 from api.core.workflow.variables import ANY_TEXT, Selector, ValueType
-from api.core.workflow.variables import SPEAKABLE, Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult
 from api.errors import ProviderFailure
 
@@ -90,13 +89,6 @@ class ParameterExtractor:
                 REASON: ValueType.STRING,
                 USAGE: ValueType.OBJECT,
             }
-            yield Demand(tuple(self.query), SPEAKABLE)
-            yield from super().demands()
-
-        def gives(self) -> Types:
-            """Return the parameters, and whether they were found."""
-            found = {item.name: item.kind for item in self.parameters}
-            return {**found, SUCCESS: ValueType.NUMBER, REASON: ValueType.STRING, USAGE: ValueType.OBJECT}
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the values. Raises NodeFailed where the model could not be asked, Cancelled."""

@@ -11,7 +11,6 @@ from api.core.workflow.model_call import AskingConfig, ask
 from api.core.workflow.node import Demand, NodeContext, Types, node
 from api.core.workflow.templates import references, render, to_text
 from api.core.workflow.variables import ANY_TEXT, Selector, ValueType
-from api.core.workflow.variables import SPEAKABLE, Selector, ValueType
 from api.core.workflow.work import NodeResult
 
 RULES = """\
@@ -73,17 +72,6 @@ class QuestionClassifier:
             """Return the class and what choosing it took."""
             text = ValueType.STRING
             return {"class_id": text, "class_name": text, "usage": ValueType.OBJECT}
-            yield Demand(tuple(self.query_variable_selector), SPEAKABLE)
-            yield from super().demands()
-
-        def gives(self) -> Types:
-            """Return the class that was chosen."""
-            kinds: Types = {
-                "class_name": ValueType.STRING,
-                "class_id": ValueType.STRING,
-                "usage": ValueType.OBJECT,
-            }
-            return kinds
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
         """Return the class. Raises NodeFailed, AppError, Cancelled."""

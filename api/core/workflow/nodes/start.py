@@ -3,7 +3,7 @@
 from pydantic import Field, JsonValue
 
 from api.core.workflow.node import NodeConfig, NodeContext, Types, given, node
-from api.core.workflow.variables import CHAT_TYPES, SYSTEM, SYSTEM_TYPES, ValueType
+from api.core.workflow.variables import ValueType
 from api.core.workflow.work import NodeResult
 
 FORM_TYPES: Types = {
@@ -30,12 +30,8 @@ class Start:
         variables: list[dict[str, JsonValue]] = Field(default_factory=list)
 
         def gives(self) -> Types:
-            """Return what the form asks for; a kind of field that is not known may hold anything.
-
-            Files of old read the system variables here, under their dotted names.
-            """
-            system = {f"{SYSTEM}.{name}": kind for name, kind in {**SYSTEM_TYPES, **CHAT_TYPES}.items()}
-            return system | {
+            """Return what the form asks for; a kind of field that is not known may hold anything."""
+            return {
                 str(item.get("variable")): FORM_TYPES.get(str(item.get("type"))) for item in self.variables
             }
 
