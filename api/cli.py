@@ -6,7 +6,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,7 @@ from api.settings import Settings, SettingsError, load_settings, render_env_exam
 ROOT = Path(__file__).parents[1]
 DEMO_FILE = "demo.env"
 DEMO_KEY = "DEMO_APP_KEY"
+DEMO_WORKFLOW_KEY = "DEMO_WORKFLOW_KEY"
 
 
 @click.group()
@@ -175,12 +176,12 @@ def _greet(settings: Settings, runtime: Runtime) -> None:
         raise SettingsError(f"OWNER_PASSWORD: {exc.message}") from None
     path = settings.data_dir / DEMO_FILE
     if made is not None:
-        _keep_key(path, made.app_key)
+        _keep_keys(path, {DEMO_KEY: made.app_key, DEMO_WORKFLOW_KEY: made.workflow_key})
     if not path.exists():
         return
-    key = path.read_text().strip().removeprefix(f"{DEMO_KEY}=")
+    keys = dict(line.split("=", 1) for line in path.read_text().split())
     url = server_url(settings.public_url, settings.host, settings.port)
-    click.echo(banner(url, key, made))
+    click.echo(banner(url, keys[DEMO_KEY], keys.get(DEMO_WORKFLOW_KEY), made))
 
 
 def _pages() -> list[Path]:
@@ -189,12 +190,12 @@ def _pages() -> list[Path]:
     return sorted((root / "docs").rglob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
 
 
-def _keep_key(path: Path, key: str) -> None:
-    """Keep the demo key where only the operator can read it: the database holds its hash alone."""
+def _keep_keys(path: Path, keys: Mapping[str, str]) -> None:
+    """Keep the demo's keys where only the operator can read them: the database holds their hashes alone."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(f"{DEMO_KEY}={key}\n")
+        file.writelines(f"{name}={key}\n" for name, key in keys.items())
 
 
 if __name__ == "__main__":

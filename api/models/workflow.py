@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from api.models.base import Base, TenantOwned, TenantScoped, utc_now
-from api.models.types import Id, Json, UTCDateTime
+from api.models.types import Id, UTCDateTime
 
 DRAFT = "draft"
 PACK_FROM_BYTES = 1024
@@ -164,7 +164,7 @@ class NodeExecution(TenantScoped, Base):
     error: Mapped[str | None] = mapped_column(Text)
     edge: Mapped[str]
     elapsed_s: Mapped[float]
-    execution_metadata: Mapped[dict[str, Any]] = mapped_column(Json)
+    execution_metadata: Mapped[dict[str, Any]] = mapped_column(PackedJson)
     finished_order: Mapped[int]
     from_end_user_id: Mapped[str | None] = mapped_column(Id)
     from_account_id: Mapped[str | None] = mapped_column(Id)

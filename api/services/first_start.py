@@ -10,7 +10,7 @@ from api.core.model_runtime.types import ModelRef
 from api.core.ports import JSONObject
 from api.principal import ActorKind, Principal, Role
 from api.runtime import Runtime
-from api.services import accounts, app_configs, apps, datasets, document_sources, setup, tokens
+from api.services import accounts, app_configs, apps, datasets, demo_workflow, document_sources, setup, tokens
 from api.services.accounts import AlreadySetUp
 from api.services.document_settings import DocumentSettings
 from api.services.uploads import IncomingFile
@@ -37,6 +37,7 @@ class Demo:
     email: str
     password: str | None = field(repr=False)
     app_key: str = field(repr=False)
+    workflow_key: str = field(repr=False)
 
 
 def make_demo(
@@ -75,13 +76,14 @@ def make_demo(
             )
             app_configs.save_config(runtime, session, principal, app.id, demo_config(dataset.id))
             _, key = tokens.create_token(session, principal, name="demo", app_id=app.id)
+            workflow_key = demo_workflow.make_workflow(runtime, session, principal)
     except AlreadySetUp:  # by another start that was faster
         return None
     for page in pages:
         document_sources.create_from_file(
             runtime, principal, dataset.id, _to_file(page), DocumentSettings(), name=page.name
         )
-    return Demo(email=email, password=None if password else chosen, app_key=key)
+    return Demo(email=email, password=None if password else chosen, app_key=key, workflow_key=workflow_key)
 
 
 def _to_file(page: Path) -> IncomingFile:
@@ -120,8 +122,11 @@ def server_url(public_url: str, host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def banner(url: str, key: str, made: Demo | None) -> str:
-    """Return what a start prints: where to go, and two lines that work when pasted."""
+def banner(url: str, key: str, workflow_key: str | None, made: Demo | None) -> str:
+    """Return what a start prints: where to go, and lines that work when pasted.
+
+    The key of the workflow is None where an earlier version made the demo.
+    """
     lines = ["", f"Slipway serves at {url}", f"  Swagger UI of the console   {url}/console/api/spec"]
     lines.append(f"  Public API, browsable       {url}/api/docs")
     if made is not None:
@@ -140,13 +145,26 @@ def banner(url: str, key: str, made: Demo | None) -> str:
         curl_line(url, key, "blocking"),
         "",
     ]
+    if workflow_key is not None:
+        lines += ["Run the demo workflow:", "", workflow_line(url, workflow_key), ""]
     return "\n".join(lines)
 
 
 def curl_line(url: str, key: str, mode: str) -> str:
     """Return a line to paste into a shell: one question to the demo app."""
     body = f'{{"query": "What is Slipway?", "user": "me", "response_mode": "{mode}"}}'
-    return (
-        f"curl -N {url}/api/chat-messages -H 'Authorization: Bearer {key}' "
-        f"-H 'Content-Type: application/json' -d '{body}'"
+    return _curl(f"{url}/api/chat-messages", key, body)
+
+
+def workflow_line(url: str, key: str) -> str:
+    """Return a line to paste into a shell: one run of the demo workflow."""
+    text = "A run belongs to the server, so a lost client changes nothing."
+    return _curl(
+        f"{url}/api/workflows/run",
+        key,
+        f'{{"inputs": {{"text": "{text}"}}, "user": "me", "response_mode": "streaming"}}',
     )
+
+
+def _curl(url: str, key: str, body: str) -> str:
+    return f"curl -N {url} -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'"

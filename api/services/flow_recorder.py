@@ -170,7 +170,7 @@ class FlowRecorder:
             "error": event.error,
             "edge": event.edge,
             "elapsed_s": event.elapsed_s,
-            "execution_metadata": metadata,
+            "execution_metadata": pack(metadata),
             "finished_order": self.order,
             "from_end_user_id": None if is_account else self.principal.id,
             "from_account_id": self.principal.id if is_account else None,

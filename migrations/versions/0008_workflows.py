@@ -10,7 +10,6 @@ branch_labels = None
 depends_on = None
 
 ID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
-JSON = sa.JSON(none_as_null=True)
 TIME = sa.DateTime(timezone=True)
 
 
@@ -76,7 +75,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("edge", sa.String(), nullable=False),
         sa.Column("elapsed_s", sa.Double(), nullable=False),
-        sa.Column("execution_metadata", JSON, nullable=False),
+        sa.Column("execution_metadata", sa.LargeBinary(), nullable=False),
         sa.Column("finished_order", sa.Integer(), nullable=False),
         sa.Column("from_end_user_id", ID, nullable=True),
         sa.Column("from_account_id", ID, nullable=True),

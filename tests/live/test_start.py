@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.services.first_start import curl_line
+from api.services.first_start import curl_line, workflow_line
 from tests.live.conftest import PATIENT, ROOT, Serve, end
 from tests.sse import parse_events, text_of
 
@@ -26,17 +26,21 @@ def paste(line: str) -> str:
 def test_first_start_prints_lines_that_work_and_later_starts_the_same(serve: Serve, tmp_path: Path) -> None:
     data = tmp_path / "data"
     first = serve("--demo", data_dir=data)
-    key = (data / "demo.env").read_text().strip().removeprefix("DEMO_APP_KEY=")
+    keys = dict(line.split("=", 1) for line in (data / "demo.env").read_text().split())
     url = f"http://127.0.0.1:{first.port}"
-    lines = [curl_line(url, key, mode) for mode in ("streaming", "blocking")]
+    lines = [curl_line(url, keys["DEMO_APP_KEY"], mode) for mode in ("streaming", "blocking")]
+    lines.append(workflow_line(url, keys["DEMO_WORKFLOW_KEY"]))
 
-    streamed, whole = (paste(line) for line in lines)
+    streamed, whole, ran = (paste(line) for line in lines)
     printed = end(first)
     second = serve("--demo", data_dir=data)
     printed_again = end(second)
 
     assert text_of(parse_events(streamed)) == json.loads(whole)["answer"]
     assert "self-hosted backend" in json.loads(whole)["answer"]
+    assert parse_events(ran)[-1]["data"]["outputs"] == {
+        "result": "A text of 12 words; the longest is belongs."
+    }
     assert curl_lines(printed) == lines
     assert curl_lines(printed_again) == [line.replace(str(first.port), str(second.port)) for line in lines]
     assert f"{url}/console/api/spec" in printed
