@@ -8,8 +8,8 @@ of ``SAMPLED`` carries the token ``#`` besides its words.
 """
 
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, starmap
 from typing import Self
 
 from sqlalchemy import text
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from api.backends.keywords import tables
 from api.core.rag import keyword_search
 from api.core.rag.chunk import Hit, TextEntry
-from api.core.rag.keyword_search import Passage, Probe, Size, Tokens
+from api.core.rag.keyword_search import Passage, Probe, Size
 from api.settings import Settings
 
 SAMPLED = 16
@@ -82,12 +82,13 @@ PROBE_ALL = text(PROBE.format(among=""))
 PROBE_AMONG = text(PROBE.format(among="AND document_id = ANY(CAST(:documents AS text[]))"))
 
 NUMBERS = text("""
-SELECT number FROM keyword_entries
-WHERE scope = :scope AND document_id = ANY(CAST(:documents AS text[])) LIMIT :limit
+SELECT scope, number FROM keyword_entries
+WHERE scope = ANY(CAST(:scopes AS bigint[])) AND document_id = ANY(CAST(:documents AS text[])) LIMIT :limit
 """)
 
 PASSAGES = text("""
-SELECT id, segment_id, document_id, words, array_to_string(tsvector_to_array(tokens), ' ') AS tokens
+SELECT scope, id, segment_id, document_id, words,
+    ' ' || array_to_string(tsvector_to_array(tokens), ' ') || ' '
 FROM keyword_entries WHERE number = ANY(CAST(:numbers AS bigint[]))
 """)
 
@@ -129,8 +130,8 @@ class Backend:
         """Return the entries that match best; see KeywordIndex."""
         with tables.reading(self._sessions) as session:
             session.execute(PLAN)
-            sources = [_Source(session, *found) for found in tables.load_scopes(session, collections)]
-            return keyword_search.search(sources, query, top_k=top_k, documents=documents)
+            index = _Postings(session, tables.load_scopes(session, collections))
+            return keyword_search.search(index, query, top_k=top_k, documents=documents)
 
     def delete(
         self,
@@ -192,58 +193,67 @@ def _grow(session: Session, scope: int, size: Size) -> None:
     session.execute(GROW, {"scope": scope, "entries": size.entries, "words": size.words})
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Postings of one collection."""
+class _Postings:
+    """Postings of some collections."""
 
-    session: Session
-    collection: str
-    scope: int
-    size: Size
+    def __init__(self, session: Session, found: Sequence[tuple[str, int, Size]]) -> None:
+        self._session = session
+        self._scopes = [scope for _, scope, _ in found]
+        self._places = {scope: place for place, scope in enumerate(self._scopes)}
+        self.collections = [collection for collection, _, _ in found]
+        self.sizes = [size for _, _, size in found]
 
-    def count(self, words: Sequence[str]) -> dict[str, int]:
-        queries = [self._lexeme(word) for word in words]
-        asked = {
+    def stored(self, place: int, token: str) -> str:
+        return f"{self._scopes[place]}:{token}"
+
+    def count(self, words: Sequence[str]) -> Sequence[Mapping[str, int]]:
+        asked = [(place, word) for place in range(len(self._scopes)) for word in words]
+        queries = list(starmap(self._lexeme, asked))
+        samples = [
+            f"{query} & {self._lexeme(place, SAMPLE)}"
+            for (place, _), query in zip(asked, queries, strict=True)
+        ]
+        given = {
             "queries": queries,
-            "samples": [f"{query} & {self._lexeme(SAMPLE)}" for query in queries],
+            "samples": samples,
             "min_in_sample": MIN_IN_SAMPLE,
             "sampled": SAMPLED,
         }
-        return {words[place]: entries for place, entries in self.session.execute(COUNT, asked)}
+        counts: list[dict[str, int]] = [{} for _ in self._scopes]
+        for number, entries in self._session.execute(COUNT, given).all():
+            place, word = asked[number]
+            counts[place][word] = entries
+        return counts
 
-    def probe(self, probes: Sequence[Probe], documents: Collection[str] | None) -> Sequence[Iterable[int]]:
+    def probe(
+        self, probes: Sequence[tuple[int, Probe]], documents: Collection[str] | None
+    ) -> Sequence[Iterable[int]]:
         asked = {
-            "queries": [self._expression(probe) for probe in probes],
-            "limits": [probe.limit for probe in probes],
+            "queries": list(starmap(self._expression, probes)),
+            "limits": [probe.limit for _, probe in probes],
         }
         if documents is None:
-            return self.session.scalars(PROBE_ALL, asked).all()
-        return self.session.scalars(PROBE_AMONG, {**asked, "documents": list(documents)}).all()
+            return self._session.scalars(PROBE_ALL, asked).all()
+        return self._session.scalars(PROBE_AMONG, {**asked, "documents": list(documents)}).all()
 
-    def numbers(self, documents: Collection[str], limit: int) -> list[int]:
-        chosen = {"scope": self.scope, "documents": list(documents), "limit": limit}
-        return list(self.session.scalars(NUMBERS, chosen))
-
-    def passages(self, numbers: Collection[int]) -> list[Passage]:
-        prefix = f"{self.scope}:"
+    def numbers(self, documents: Collection[str], limit: int) -> Sequence[tuple[int, int]]:
+        chosen = {"scopes": self._scopes, "documents": list(documents), "limit": limit}
         return [
-            Passage(
-                id=row.id,
-                segment_id=row.segment_id,
-                document_id=row.document_id,
-                words=row.words,
-                tokens=Tokens(row.tokens, prefix),
-            )
-            for row in self.session.execute(PASSAGES, {"numbers": list(numbers)})
+            (self._places[scope], number) for scope, number in self._session.execute(NUMBERS, chosen).all()
         ]
 
-    def _expression(self, probe: Probe) -> str:
-        token = self._lexeme(probe.token)
+    def passages(self, numbers: Mapping[int, Collection[int]]) -> Iterable[Passage]:
+        wanted = list(chain.from_iterable(numbers.values()))
+        for scope, *values in self._session.execute(PASSAGES, {"numbers": wanted}).all():
+            yield Passage(self._places[scope], *values)
+
+    def _expression(self, place: int, probe: Probe) -> str:
+        token = self._lexeme(place, probe.token)
         if not probe.beside:
             return token
-        return f"{token} & ({' | '.join(map(self._lexeme, probe.beside))})"
+        return f"{token} & ({' | '.join(self._lexeme(place, word) for word in probe.beside)})"
 
-    def _lexeme(self, token: str) -> str:
+    def _lexeme(self, place: int, token: str) -> str:
         """Return a token as tsquery takes it, quoted."""
-        escaped = token.replace("'", "''")
-        return f"'{self.scope}:{escaped}'"
+        escaped = self.stored(place, token).replace("'", "''")
+        return f"'{escaped}'"

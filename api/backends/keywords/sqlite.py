@@ -7,17 +7,16 @@ api/core/rag/keyword_search.py. The tables are plain ones: a contentless table
 cannot delete on the SQLite of Debian 12.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Connection, Row, TextClause, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.backends.keywords import tables
 from api.core.rag import keyword_search
 from api.core.rag.chunk import Hit, TextEntry
-from api.core.rag.keyword_search import Passage, Probe, Size, Tokens
+from api.core.rag.keyword_search import Passage, Probe, Size
 from api.settings import Settings
 
 # Tokens are told apart by spaces alone: the tokenizer takes letters, digits and
@@ -40,24 +39,30 @@ MEASURE = text(f"SELECT count(*), sum(words) {CHOSEN}")
 REMOVE_TOKENS = "DELETE FROM {table} WHERE rowid IN (SELECT number {chosen})"
 REMOVE_ENTRIES = text(f"DELETE {CHOSEN}")
 
-COUNT = "SELECT value, (SELECT count(*) FROM {table} WHERE {table} MATCH value) FROM json_each(:phrases)"
+# Made for each search, with its own tables in it: not worth compiling and keeping.
+COUNT = """SELECT {place:d}, value, (SELECT count(*) FROM {table} WHERE {table} MATCH value)
+FROM json_each(?1)"""
 
-PROBE = """SELECT {place:d} AS place, group_concat(number) FROM (
+PROBE = """SELECT {number:d} AS place, group_concat(number) FROM (
     SELECT {table}.rowid AS number FROM {table} {among} WHERE {table} MATCH ? LIMIT {limit:d}
 )"""
 AMONG = """JOIN keyword_entries ON keyword_entries.number = {table}.rowid
     AND document_id IN (SELECT value FROM json_each(?))"""
 
 NUMBERS = text("""
-SELECT number FROM keyword_entries
-WHERE scope = :scope AND document_id IN (SELECT value FROM json_each(:documents)) LIMIT :limit
+SELECT scope, number FROM keyword_entries
+WHERE scope IN (SELECT value FROM json_each(:scopes))
+    AND document_id IN (SELECT value FROM json_each(:documents)) LIMIT :limit
 """)
 
 PASSAGES = """
-SELECT entry.id, entry.segment_id, entry.document_id, entry.words, {table}.tokens
-FROM json_each(:numbers) AS wanted
+SELECT {place:d}, entry.id, entry.segment_id, entry.document_id, entry.words, ' ' || {table}.tokens || ' '
+FROM json_each(?) AS wanted
 JOIN keyword_entries AS entry ON entry.number = wanted.value JOIN {table} ON {table}.rowid = wanted.value
 """
+
+UNITED = 400
+"""So many SELECTs SQLite takes in one statement, with some to spare."""
 
 
 class Backend:
@@ -101,9 +106,10 @@ class Backend:
     ) -> list[Hit]:
         """Return the entries that match best; see KeywordIndex."""
         with tables.reading(self._sessions) as session:
-            session.execute(text("BEGIN"))  # one state of the database for all statements
-            sources = [_Source(session, *found) for found in tables.load_scopes(session, collections)]
-            return keyword_search.search(sources, query, top_k=top_k, documents=documents)
+            connection = session.connection()
+            connection.exec_driver_sql("BEGIN")  # one state of the database for all statements
+            index = _Postings(connection, tables.load_scopes(session, collections))
+            return keyword_search.search(index, query, top_k=top_k, documents=documents)
 
     def delete(
         self,
@@ -195,47 +201,57 @@ def _expression(probe: Probe) -> str:
     return f"{_phrase(probe.token)} AND ({' OR '.join(map(_phrase, probe.beside))})"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Postings of one collection."""
+class _Postings:
+    """Postings of some collections."""
 
-    session: Session
-    collection: str
-    scope: int
-    size: Size
+    def __init__(self, connection: Connection, found: Sequence[tuple[str, int, Size]]) -> None:
+        self._connection = connection
+        self._tables = [_table(scope) for _, scope, _ in found]
+        self._places = {scope: place for place, (_, scope, _) in enumerate(found)}
+        self.collections = [collection for collection, _, _ in found]
+        self.sizes = [size for _, _, size in found]
 
-    def count(self, words: Sequence[str]) -> dict[str, int]:
+    def stored(self, _place: int, token: str) -> str:
+        return token.replace("'", "’")
+
+    def count(self, words: Sequence[str]) -> Sequence[Mapping[str, int]]:
         phrases = dict(zip(map(_phrase, words), words, strict=True))
-        found = self.session.execute(_on(COUNT, self.scope), {"phrases": tables.to_json(phrases)})
-        return {phrases[phrase]: count for phrase, count in found}
+        selects = [COUNT.format(place=place, table=table) for place, table in enumerate(self._tables)]
+        counts: list[dict[str, int]] = [{} for _ in selects]
+        for start in range(0, len(selects), UNITED):
+            some = selects[start : start + UNITED]
+            for place, phrase, count in self._united(some, (tables.to_json(phrases),)):
+                counts[place][phrases[phrase]] = count
+        return counts
 
-    def probe(self, probes: Sequence[Probe], documents: Collection[str] | None) -> Sequence[Iterable[int]]:
-        if not probes:
-            return []
-        among = "" if documents is None else AMONG.format(table=_table(self.scope))
-        chosen = [] if documents is None else [tables.to_json(documents)]
-        parts, given = [], []
-        for place, probe in enumerate(probes):
-            parts.append(PROBE.format(table=_table(self.scope), place=place, among=among, limit=probe.limit))
-            given += [*chosen, _expression(probe)]
-        # A statement of its own for each query: not worth compiling and keeping.
-        statement = " UNION ALL ".join(parts) + " ORDER BY place"
-        found = self.session.connection().exec_driver_sql(statement, tuple(given))
-        return [list(map(int, numbers.split(","))) if numbers else [] for _, numbers in found]
+    def probe(
+        self, probes: Sequence[tuple[int, Probe]], documents: Collection[str] | None
+    ) -> Sequence[Iterable[int]]:
+        among = "" if documents is None else AMONG
+        chosen = () if documents is None else (tables.to_json(documents),)
+        answers: list[Iterable[int]] = []
+        for start in range(0, len(probes), UNITED):
+            selects, given = [], []
+            for number, (place, probe) in enumerate(probes[start : start + UNITED]):
+                table = self._tables[place]
+                joined = among.format(table=table)
+                selects.append(PROBE.format(number=number, table=table, among=joined, limit=probe.limit))
+                given += [*chosen, _expression(probe)]
+            found = self._united([*selects[:-1], f"{selects[-1]} ORDER BY place"], tuple(given))
+            answers += [list(map(int, numbers.split(","))) if numbers else [] for _, numbers in found]
+        return answers
 
-    def numbers(self, documents: Collection[str], limit: int) -> list[int]:
-        chosen = {"scope": self.scope, "documents": tables.to_json(documents), "limit": limit}
-        return list(self.session.scalars(NUMBERS, chosen))
+    def numbers(self, documents: Collection[str], limit: int) -> Sequence[tuple[int, int]]:
+        scopes = tables.to_json(self._places)
+        chosen = {"scopes": scopes, "documents": tables.to_json(documents), "limit": limit}
+        return [(self._places[scope], number) for scope, number in self._connection.execute(NUMBERS, chosen)]
 
-    def passages(self, numbers: Collection[int]) -> list[Passage]:
-        found = self.session.execute(_on(PASSAGES, self.scope), {"numbers": tables.to_json(numbers)})
-        return [
-            Passage(
-                id=row.id,
-                segment_id=row.segment_id,
-                document_id=row.document_id,
-                words=row.words,
-                tokens=Tokens(row.tokens.replace("’", "'")),
-            )
-            for row in found
-        ]
+    def passages(self, numbers: Mapping[int, Collection[int]]) -> Iterable[Passage]:
+        selects = [PASSAGES.format(place=place, table=self._tables[place]) for place in numbers]
+        given = [tables.to_json(some) for some in numbers.values()]
+        for start in range(0, len(selects), UNITED):
+            end = start + UNITED
+            yield from map(Passage._make, self._united(selects[start:end], tuple(given[start:end])))
+
+    def _united(self, selects: Sequence[str], given: tuple[str, ...]) -> Sequence[Row[*tuple[Any, ...]]]:
+        return self._connection.exec_driver_sql(" UNION ALL ".join(selects), given).all()

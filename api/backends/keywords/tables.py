@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     exc,
     func,
     select,
@@ -97,22 +98,24 @@ def find_scope(session: Session, collection: str) -> int | None:
     return session.scalar(select(COLLECTIONS.c.scope).where(COLLECTIONS.c.collection == collection))
 
 
+LOAD_SCOPES = (
+    select(
+        COLLECTIONS.c.collection,
+        COLLECTIONS.c.scope,
+        func.coalesce(func.sum(SIZES.c.entries), 0),
+        func.coalesce(func.sum(SIZES.c.words), 0),
+    )
+    .outerjoin(SIZES, SIZES.c.scope == COLLECTIONS.c.scope)
+    .where(COLLECTIONS.c.collection.in_(bindparam("collections", expanding=True)))
+    .group_by(COLLECTIONS.c.collection, COLLECTIONS.c.scope)
+)
+
+
 def load_scopes(session: Session, collections: Sequence[str]) -> list[tuple[str, int, Size]]:
     """Return (collection, scope, size) of those collections that exist, in one statement."""
-    statement = (
-        select(
-            COLLECTIONS.c.collection,
-            COLLECTIONS.c.scope,
-            func.coalesce(func.sum(SIZES.c.entries), 0),
-            func.coalesce(func.sum(SIZES.c.words), 0),
-        )
-        .outerjoin(SIZES, SIZES.c.scope == COLLECTIONS.c.scope)
-        .where(COLLECTIONS.c.collection.in_(set(collections)))
-        .group_by(COLLECTIONS.c.collection, COLLECTIONS.c.scope)
-    )
+    found = session.execute(LOAD_SCOPES, {"collections": list(set(collections))}).all()
     return [
-        (collection, scope, Size(int(entries), int(words)))
-        for collection, scope, entries, words in session.execute(statement)
+        (collection, scope, Size(int(entries), int(words))) for collection, scope, entries, words in found
     ]
 
 

@@ -11,11 +11,12 @@ how an index that only knows whether a token is there tells how often a word is.
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from api.core.rag.chunk import Hit
 from api.core.text.bm25 import rarity, saturation
@@ -30,6 +31,9 @@ MAX_CANDIDATES = 300
 
 _MIN_ENTRIES = 10
 """Of a handful of entries a word is in all or in none by chance; weights are taken as if there were more."""
+
+Sought = tuple[float, Sequence[tuple[int, str]]]
+"""What a word is worth, and what stands in a passage that has it so often, counts rising."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +63,56 @@ class Probe:
         return token_of(self.term, self.level)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """A stored entry: where it belongs, how many words it has, and a way to ask for its tokens."""
+class Passage(NamedTuple):
+    """A stored entry: the place of its collection, whose it is, how many words it has, and its tokens.
 
+    ``tokens`` are as the index stores them, each between two spaces.
+    """
+
+    place: int
     id: str
     segment_id: str
     document_id: str
     words: int
-    tokens: Container[str]
+    tokens: str
 
 
 class Postings(Protocol):
-    """One collection of a keyword index, open for reading."""
+    """Some collections of a keyword index, open for reading; a *place* is that of one among them."""
 
     @property
-    def collection(self) -> str:
-        """The collection's name."""
+    def collections(self) -> Sequence[str]:
+        """The names of the collections."""
         ...
 
     @property
-    def size(self) -> Size:
-        """How much the collection holds."""
+    def sizes(self) -> Sequence[Size]:
+        """How much each collection holds."""
         ...
 
-    def count(self, words: Sequence[str]) -> dict[str, int]:
-        """Return how many entries have each word; about right is enough for common ones."""
+    def stored(self, place: int, token: str) -> str:
+        """Return a token as it stands in the passages of a collection."""
         ...
 
-    def probe(self, probes: Sequence[Probe], documents: Collection[str] | None) -> Sequence[Iterable[int]]:
-        """Return for each probe the numbers of entries that answer it, of ``documents`` alone if given."""
+    def count(self, words: Sequence[str]) -> Sequence[Mapping[str, int]]:
+        """Return for each place how many entries have each word; about right is enough for common ones."""
         ...
 
-    def numbers(self, documents: Collection[str], limit: int) -> list[int]:
-        """Return the numbers of up to ``limit`` entries of the documents."""
+    def probe(
+        self, probes: Sequence[tuple[int, Probe]], documents: Collection[str] | None
+    ) -> Sequence[Iterable[int]]:
+        """Return for each place and probe the numbers of entries that answer it, of ``documents`` if given.
+
+        A number is of one entry, whatever its collection.
+        """
         ...
 
-    def passages(self, numbers: Collection[int]) -> list[Passage]:
-        """Return the entries of the numbers, in any order."""
+    def numbers(self, documents: Collection[str], limit: int) -> Sequence[tuple[int, int]]:
+        """Return the places and numbers of up to ``limit`` entries of the documents."""
+        ...
+
+    def passages(self, numbers: Mapping[int, Collection[int]]) -> Iterable[Passage]:
+        """Return the entries of the numbers, which are given by place, in any order."""
         ...
 
 
@@ -114,31 +130,46 @@ def tokens_of(text: str) -> tuple[list[str], int]:
     return tokens, counts.total()
 
 
-def search(
-    sources: Sequence[Postings], query: str, *, top_k: int, documents: Collection[str] | None = None
-) -> list[Hit]:
-    """Return the ``top_k`` entries of all sources that match best, best first; see KeywordIndex.search.
+def search(index: Postings, query: str, *, top_k: int, documents: Collection[str] | None = None) -> list[Hit]:
+    """Return the ``top_k`` entries of an index that match best, best first; see KeywordIndex.search.
 
-    The sources are weighed as one corpus, so that their scores compare.
+    Its collections are weighed, asked and ranked as one corpus, so that their
+    scores compare and many cost little more than one.
     """
     words = list(dict.fromkeys(terms(query, bridging=True)))
-    if not words or not sources or (documents is not None and not documents):
+    if not words or not index.sizes or (documents is not None and not documents):
         return []
-    counts = [source.count(words) for source in sources]
-    ranking = Ranking.of(words, counts, [source.size for source in sources])
-    hits = [
-        hit
-        for source, found in zip(sources, counts, strict=True)
-        for hit in _hits(source, ranking, found, top_k, documents)
+    counts = index.count(words)
+    ranking = Ranking.of(words, counts, index.sizes)
+    numbers = _candidates(index, ranking, counts, top_k, documents)
+    sought = {place: ranking.sought(index, place) for place in numbers}
+    scored = (
+        (ranking.score(sought[passage.place], passage.tokens, passage.words), passage)
+        for passage in index.passages(numbers)
+    )
+    best = heapq.nsmallest(top_k, (one for one in scored if one[0] > 0), key=lambda one: (-one[0], one[1].id))
+    return [
+        Hit(
+            collection=index.collections[passage.place],
+            id=passage.id,
+            segment_id=passage.segment_id,
+            document_id=passage.document_id,
+            score=score,
+        )
+        for score, passage in best
     ]
-    return heapq.nsmallest(top_k, hits, key=lambda hit: (-hit.score, hit.id))
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What each word of one query is worth, and how long a usual entry is."""
+    """What each word of one query is worth, in all and together, and how long a usual entry is.
+
+    ``found`` tells how many entries have each word.
+    """
 
     weights: Mapping[str, float]
+    weight: float
+    found: Mapping[str, int]
     mean_words: float
 
     @classmethod
@@ -151,91 +182,88 @@ class Ranking:
         rarest = heapq.nsmallest(MAX_TERMS, filter(found.__getitem__, words), key=found.__getitem__)
         total = max(_MIN_ENTRIES, entries, *found.values())
         mean = sum(size.words for size in sizes) / max(1, entries)
-        return cls({word: rarity(found[word], total) for word in rarest}, max(1.0, mean))
+        weights = {word: rarity(found[word], total) for word in rarest}
+        return cls(weights, sum(weights.values()), found, max(1.0, mean))
 
-    def score(self, tokens: Container[str], words: int) -> float:
+    def sought(self, index: Postings, place: int) -> Sequence[Sought]:
+        """Return what to look for in the passages of a collection."""
+        return [
+            (
+                weight,
+                [(level, f" {index.stored(place, token_of(term, level))} ") for level in (1, *LEVELS)],
+            )
+            for term, weight in self.weights.items()
+        ]
+
+    def score(self, sought: Sequence[Sought], tokens: str, words: int) -> float:
         """Return the entry's BM25 sum as a share of the highest that any text could reach, 0..1."""
         relative_length = words / self.mean_words
-        reached = sum(
-            weight * saturation(_level(term, tokens), relative_length)
-            for term, weight in self.weights.items()
-            if term in tokens
-        )
-        return reached / sum(self.weights.values())
-
-
-class Tokens:
-    """The tokens of an entry as one text, each between spaces; asked for a few, cheaper than a set."""
-
-    __slots__ = ("_prefix", "_spaced")
-
-    def __init__(self, joined: str, prefix: str = "") -> None:
-        self._spaced = f" {joined} "
-        self._prefix = prefix
-
-    def __contains__(self, token: object) -> bool:
-        return f" {self._prefix}{token} " in self._spaced
-
-
-def _level(term: str, tokens: Container[str]) -> int:
-    reached = 1
-    for level in LEVELS:
-        if token_of(term, level) not in tokens:
-            break
-        reached = level
-    return reached
-
-
-def _hits(
-    source: Postings,
-    ranking: Ranking,
-    found: Mapping[str, int],
-    top_k: int,
-    documents: Collection[str] | None,
-) -> list[Hit]:
-    numbers = _candidates(source, ranking, found, top_k, documents)
-    scored = ((ranking.score(passage.tokens, passage.words), passage) for passage in source.passages(numbers))
-    return [
-        Hit(
-            collection=source.collection,
-            id=passage.id,
-            segment_id=passage.segment_id,
-            document_id=passage.document_id,
-            score=score,
-        )
-        for score, passage in scored
-        if score > 0
-    ]
+        total = 0.0
+        for weight, marks in sought:
+            reached = 0
+            for level, mark in marks:
+                if mark not in tokens:
+                    break
+                reached = level
+            if reached:
+                total += weight * saturation(reached, relative_length)
+        return total / self.weight
 
 
 def _candidates(
-    source: Postings,
+    index: Postings,
     ranking: Ranking,
-    found: Mapping[str, int],
+    counts: Sequence[Mapping[str, int]],
     top_k: int,
     documents: Collection[str] | None,
-) -> list[int]:
-    """Return the numbers of the entries worth reading: all of a few documents, else the most promising.
+) -> dict[int, list[int]]:
+    """Return the numbers of the entries worth reading, by place: all of a few documents, or the promising.
 
     What an entry promises is its score, but for its length. Each is taken to
     have the words that are too common to ask all entries for.
     """
     if documents is not None:
-        few = source.numbers(documents, MAX_CANDIDATES + 1)
+        few = index.numbers(documents, MAX_CANDIDATES + 1)
         if len(few) <= MAX_CANDIDATES:
-            return few
-    probes = plan({word: found[word] for word in ranking.weights if found.get(word)})
-    answers = source.probe(probes, documents)
-    promises: dict[int, float] = {}
-    for term, pairs in groupby(zip(probes, answers, strict=True), key=lambda pair: pair[0].term):
+            return _by_place(few)
+    probes = _spread(plan({word: ranking.found[word] for word in ranking.weights}), ranking, counts)
+    answers = index.probe(probes, documents)
+    place_of: dict[int, int] = {}
+    promises: defaultdict[int, float] = defaultdict(float)
+    for term, pairs in groupby(zip(probes, answers, strict=True), key=lambda pair: pair[0][1].term):
         worth: dict[int, float] = {}
-        for probe, numbers in pairs:
+        for (place, probe), numbers in pairs:
             taken = saturation(1, 1.0) if probe.is_cut else 0.0
-            worth |= dict.fromkeys(numbers, ranking.weights[term] * (saturation(probe.level, 1.0) - taken))
+            value = ranking.weights[term] * (saturation(probe.level, 1.0) - taken)
+            found = dict.fromkeys(numbers, value)
+            worth |= found
+            place_of |= dict.fromkeys(found, place)
         for number, value in worth.items():
-            promises[number] = promises.get(number, 0.0) + value
+            promises[number] += value
     wanted = min(MAX_CANDIDATES, max(MIN_CANDIDATES, 4 * top_k))
-    return heapq.nlargest(wanted, promises, key=promises.__getitem__)
+    best = sorted(promises, key=promises.__getitem__, reverse=True)[:wanted]
+    return _by_place((place_of[number], number) for number in best)
+
+
+def _by_place(numbers: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    by_place: dict[int, list[int]] = {}
+    for place, number in numbers:
+        by_place.setdefault(place, []).append(number)
+    return by_place
+
+
+def _spread(
+    probes: Sequence[Probe], ranking: Ranking, counts: Sequence[Mapping[str, int]]
+) -> list[tuple[int, Probe]]:
+    """Return the probes of each place that has their words; each answers for its share of the limit."""
+    shares = []
+    for probe in probes:
+        everywhere = ranking.found[probe.term]
+        for place, count in enumerate(counts):
+            if here := count.get(probe.term, 0):
+                limit = math.ceil(probe.limit * here / everywhere)
+                shares.append((place, probe if here == everywhere else replace(probe, limit=limit)))
+    return shares
 
 
 def plan(found: Mapping[str, int]) -> list[Probe]:
