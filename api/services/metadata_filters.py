@@ -75,19 +75,22 @@ def narrow(session: Session, source: Source, dataset_id: str, chosen: MetadataFi
     return replace(source, documents=met)
 
 
-def load_named(session: Session, documents: Sequence[Document]) -> dict[str, dict[str, Stored]]:
+def load_named(
+    session: Session, documents: Sequence[Document], *, is_showing_built_in: bool
+) -> dict[str, dict[str, Stored]]:
     """Return the metadata of documents of one dataset by the names of the fields, by document id.
 
-    The built-in fields are among them where the dataset shows them.
+    The built-in fields are among them where the dataset shows them. Asks nothing
+    where there is nothing to name.
     """
-    if not documents:
-        return {}
-    dataset = session.get(Dataset, documents[0].dataset_id)
-    is_on = dataset is not None and dataset.built_in_field_enabled
-    names = _names(session, documents[0].tenant_id, documents[0].dataset_id)
-    uploaders = load_uploaders(session, documents) if is_on else {}
+    is_named = any(document.doc_metadata for document in documents)
+    names = _names(session, documents[0].tenant_id, documents[0].dataset_id) if is_named else {}
+    uploaders = load_uploaders(session, documents) if is_showing_built_in and documents else {}
     return {
-        document.id: {**_given(document, names), **(values_of(document, uploaders) if is_on else {})}
+        document.id: {
+            **_given(document, names),
+            **(values_of(document, uploaders) if is_showing_built_in else {}),
+        }
         for document in documents
     }
 

@@ -1,12 +1,14 @@
 """Reads the passages behind what the stores found: the last word on what a search may return."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, select
+from sqlalchemy import Row, Select, and_, bindparam, select
+from sqlalchemy.orm import Session
 
 from api.core.rag.chunk import Hit
 from api.core.rag.passage import ChildChunk, Passage
+from api.models.base import Base
 from api.models.dataset import Dataset
 from api.models.document import SUMMARY, Document, Segment
 from api.models.document import ChildChunk as ChildRow
@@ -23,13 +25,42 @@ SEARCHABLE = and_(
 """What must be true of a segment and its document, both of which must be there."""
 
 
+SEGMENTS = Base.metadata.tables[Segment.__tablename__]
+CHILDREN = Base.metadata.tables[ChildRow.__tablename__]
+
+# The table's own columns: rows of the ORM cost more than all the rest of a read.
+LIVE = (
+    select(
+        SEGMENTS.c.id,
+        SEGMENTS.c.document_id,
+        SEGMENTS.c.dataset_id,
+        SEGMENTS.c.content,
+        SEGMENTS.c.answer,
+    )
+    .join_from(SEGMENTS, Document.__table__, Document.id == SEGMENTS.c.document_id)
+    .join(Dataset.__table__, Dataset.id == SEGMENTS.c.dataset_id)
+    .where(SEGMENTS.c.tenant_id == bindparam("tenant_id"), SEARCHABLE)
+)
+WHOLE = LIVE.where(SEGMENTS.c.id.in_(bindparam("ids", expanding=True)))
+PARTS = (
+    LIVE.add_columns(
+        CHILDREN.c.id.label("child_id"),
+        CHILDREN.c.content.label("child_text"),
+        CHILDREN.c.position.label("child_position"),
+        CHILDREN.c.type.label("child_type"),
+    )
+    .join(CHILDREN, CHILDREN.c.segment_id == SEGMENTS.c.id)
+    .where(CHILDREN.c.id.in_(bindparam("ids", expanding=True)))
+)
+
+
 class LivePassages:
     """Implements ChunkReader for the datasets a caller was let into."""
 
     def __init__(self, runtime: Runtime, tenant_id: str, dataset_ids: Sequence[str]) -> None:
         self._runtime = runtime
         self._tenant_id = tenant_id
-        self._dataset_ids = dataset_ids
+        self._dataset_ids = frozenset(dataset_ids)
 
     def load(self, hits: Sequence[Hit]) -> Mapping[str, Passage]:
         """Return the passage of each hit that is live; see ChunkReader. Two statements at most."""
@@ -38,31 +69,21 @@ class LivePassages:
         found: dict[str, Passage] = {}
         with self._runtime.reading() as session:
             if whole:
-                for row in session.execute(self._live().where(Segment.id.in_(whole))):
+                for row in self._read(session, WHOLE, whole):
                     found[row.id] = _to_passage(row)
             if parts:
-                query = self._live().add_columns(
-                    ChildRow.id.label("child_id"),
-                    ChildRow.content.label("child_text"),
-                    ChildRow.position.label("child_position"),
-                    ChildRow.type.label("child_type"),
-                )
-                joined = query.join(ChildRow, ChildRow.segment_id == Segment.id)
-                for row in session.execute(joined.where(ChildRow.id.in_(parts))):
+                for row in self._read(session, PARTS, parts):
                     found[row.child_id] = _to_passage(row, _to_child(row))
         return found
 
-    def _live(self) -> Select[*tuple[Any, ...]]:
-        query: Select[*tuple[Any, ...]] = select(
-            Segment.id, Segment.document_id, Segment.dataset_id, Segment.content, Segment.answer
-        )
-        return (
-            query.join(Document, Document.id == Segment.document_id)
-            .join(Dataset, Dataset.id == Segment.dataset_id)
-            .where(
-                Segment.tenant_id == self._tenant_id, Segment.dataset_id.in_(self._dataset_ids), SEARCHABLE
-            )
-        )
+    def _read(self, session: Session, query: Select[*tuple[Any, ...]], ids: list[str]) -> Iterator[Row[Any]]:
+        """Yield the live rows of the caller's datasets.
+
+        Which those are is not asked of the database: SQLite would look through all
+        segments of a dataset for a few of known ids.
+        """
+        rows = session.execute(query, {"tenant_id": self._tenant_id, "ids": ids}).all()
+        return (row for row in rows if row.dataset_id in self._dataset_ids)
 
 
 def _to_child(row: Row[Any]) -> ChildChunk | None:

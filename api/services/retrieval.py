@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from api.core.model_runtime.runtime import ModelRuntime
@@ -35,6 +35,20 @@ from api.services.summary_rows import load_summaries
 logger = logging.getLogger(__name__)
 
 INSERT_QUERY = Base.metadata.tables["dataset_queries"].insert()
+
+# One row each by its key: SQLite would look through all documents of a tenant for several.
+COUNT_HITS = tuple(
+    update(table)
+    .where(table.c.id == bindparam("hit_id"), table.c.tenant_id == bindparam("of_tenant"))
+    .values(hit_count=table.c.hit_count + 1, updated_at=table.c.updated_at)
+    for table in (Base.metadata.tables["segments"], Base.metadata.tables["documents"])
+)
+PROVIDERS_VERSION = select(Tenant.providers_version).where(Tenant.id == bindparam("tenant_id"))
+FOUND_ROWS = (
+    select(Segment, Document)
+    .join(Document, Document.id == Segment.document_id)
+    .where(Segment.tenant_id == bindparam("tenant_id"), Segment.id.in_(bindparam("ids", expanding=True)))
+)
 DEFAULT_TOP_K = 4
 
 
@@ -98,6 +112,7 @@ def hit_test(
                 "The dataset is still being initialized or indexing. Please wait a moment."
             )
         searched = to_searched(dataset)
+        is_showing_built_in = dataset.built_in_field_enabled
         models = _models(runtime, session, principal.tenant_id)
         settings = asked or searched.retrieval_model
         # A test of retrieval says itself how to search.
@@ -114,7 +129,8 @@ def hit_test(
         runtime, principal, [dataset.id], query, [record.found for record in records], source="hit_testing"
     )
     with runtime.reading() as session:
-        metadata = metadata_filters.load_named(session, [record.document for record in records])
+        documents = [record.document for record in records]
+        metadata = metadata_filters.load_named(session, documents, is_showing_built_in=is_showing_built_in)
     return HitTest(query=query, point=plot.query, records=records, metadata=metadata)
 
 
@@ -185,7 +201,7 @@ def _note(
     source: str,
     app_id: str | None,
 ) -> None:
-    segments = [one.passage.segment_id for one in found]
+    segments = {one.passage.segment_id for one in found}
     documents = {one.passage.document_id for one in found}
     row = {
         "tenant_id": principal.tenant_id,
@@ -204,14 +220,10 @@ def _note(
                 for dataset_id in dataset_ids
             ],
         )
-        for table, ids in ((Segment, segments), (Document, documents)):
+        for statement, ids in zip(COUNT_HITS, (segments, documents), strict=True):
             if ids:
-                session.execute(
-                    update(table)
-                    .where(table.tenant_id == principal.tenant_id, table.id.in_(sorted(ids)))
-                    .values(hit_count=table.hit_count + 1, updated_at=table.updated_at)
-                    .execution_options(synchronize_session=False)
-                )
+                hits = [{"hit_id": hit, "of_tenant": principal.tenant_id} for hit in sorted(ids)]
+                session.connection().execute(statement, hits)
 
 
 def load_records(
@@ -220,11 +232,7 @@ def load_records(
     """Return what was found together with its rows; what went meanwhile is left out."""
     ids = [one.passage.segment_id for one in found]
     with runtime.reading() as session:
-        rows = session.execute(
-            select(Segment, Document)
-            .join(Document, Document.id == Segment.document_id)
-            .where(Segment.tenant_id == tenant_id, Segment.id.in_(ids))
-        )
+        rows = session.execute(FOUND_ROWS, {"tenant_id": tenant_id, "ids": ids})
         by_id = {segment.id: (segment, document) for segment, document in rows}
         known = load_summaries(session, [segment for segment, _ in by_id.values()])
     return [
@@ -253,5 +261,5 @@ def _deps(
 
 
 def _models(runtime: Runtime, session: Session, tenant_id: str) -> ModelRuntime:
-    version = session.scalar(select(Tenant.providers_version).where(Tenant.id == tenant_id))
+    version = session.scalar(PROVIDERS_VERSION, {"tenant_id": tenant_id})
     return providers.model_runtime(runtime, tenant_id, version or 0)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Delete,
     Table,
     Update,
+    bindparam,
     delete,
     exc,
     select,
@@ -52,6 +53,11 @@ ROWS_AT_ONCE = 200
 PAGE_ROWS = 5_000
 IMPORT_TIMEOUT_S = 60.0
 SEARCH_TIMEOUT_S = 30.0
+
+VECTORS = select(ENTRIES.c.id, ENTRIES.c.vector).where(
+    ENTRIES.c.collection_id == bindparam("collection"),
+    ENTRIES.c.id.in_(bindparam("ids", expanding=True)),
+)
 
 
 class Backend:
@@ -166,10 +172,9 @@ class Backend:
     def vectors(self, collection: str, ids: Collection[str]) -> dict[str, Sequence[float]]:
         """Return the stored vectors of those of ``ids`` that are there."""
         found: dict[str, Sequence[float]] = {}
-        wanted = select(ENTRIES.c.id, ENTRIES.c.vector).where(ENTRIES.c.collection_id == collection)
         with _faults_told(), self._sessions() as session:
             for some in _slices(list(ids), IDS_AT_ONCE):
-                for entry_id, packed in session.execute(wanted.where(ENTRIES.c.id.in_(some))):
+                for entry_id, packed in session.execute(VECTORS, {"collection": collection, "ids": some}):
                     found[entry_id] = struct.unpack(f"<{len(packed) // 4}f", packed)
         return found
 

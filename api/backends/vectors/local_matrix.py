@@ -5,6 +5,7 @@ never changed under a search. Rows are only added, behind the end of every
 snapshot there is; what is replaced or removed is masked in the next snapshot.
 """
 
+import heapq
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -135,17 +136,24 @@ def nearest(
     min_score: float,
     documents: Collection[str] | None,
 ) -> list[Hit]:
-    """Return the ``top_k`` nearest of each snapshot, in no order; see VectorStore.search."""
+    """Return the ``top_k`` nearest of all snapshots, and those as near as the last; in no order.
+
+    See VectorStore.search.
+    """
     query = np.asarray(vector, np.float32)
-    hits: list[Hit] = []
+    found: list[tuple[float, Snapshot, int]] = []
     for snapshot in snapshots:
-        hits += _nearest_in(snapshot, query, top_k, documents)
-    return [hit for hit in hits if hit.score >= min_score]
+        found += _nearest_in(snapshot, query, top_k, documents)
+    if len(found) > top_k:
+        least = heapq.nlargest(top_k, (score for score, _, _ in found))[-1]
+        found = [one for one in found if one[0] >= least]
+    return [_to_hit(*one) for one in found if one[0] >= min_score]
 
 
 def _nearest_in(
     snapshot: Snapshot, query: NDArray[np.float32], top_k: int, documents: Collection[str] | None
-) -> list[Hit]:
+) -> list[tuple[float, Snapshot, int]]:
+    """Return scores and rows of the ``top_k`` nearest of one snapshot, in no order."""
     matrix, count = snapshot.matrix, snapshot.count
     if count == 0:
         return []
@@ -162,14 +170,22 @@ def _nearest_in(
         scores[snapshot.dead] = -np.inf
     size = min(top_k, count)
     rows = np.argpartition(scores, count - size)[count - size :]
+    # Of what is not wanted, nothing is found; rounding aside, a score is 0..1.
+    best = np.clip(scores[rows], 0.0, 1.0).tolist()
+    is_there = (scores[rows] != -np.inf).tolist()
     return [
-        Hit(
-            collection=matrix.collection,
-            id=matrix.ids[row],
-            segment_id=matrix.segment_ids[row],
-            document_id=matrix.documents[matrix.document_codes[row]],
-            score=min(1.0, max(0.0, float(scores[row]))),
-        )
-        for row in rows.tolist()
-        if scores[row] != -np.inf
+        (score, snapshot, row)
+        for score, row, is_found in zip(best, rows.tolist(), is_there, strict=True)
+        if is_found
     ]
+
+
+def _to_hit(score: float, snapshot: Snapshot, row: int) -> Hit:
+    matrix = snapshot.matrix
+    return Hit(
+        collection=matrix.collection,
+        id=matrix.ids[row],
+        segment_id=matrix.segment_ids[row],
+        document_id=matrix.documents[matrix.document_codes[row]],
+        score=score,
+    )

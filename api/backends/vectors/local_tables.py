@@ -9,7 +9,18 @@ commits, and who has read one has seen all entries up to it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    select,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -56,9 +67,12 @@ class Mark:
     removals: int
 
 
+READ_MARKS = select(COLLECTIONS).where(COLLECTIONS.c.id.in_(bindparam("collections", expanding=True)))
+
+
 def read_marks(session: Session, collections: Sequence[str]) -> list[Mark]:
     """Return the marks of those collections that exist, in one statement."""
-    rows = session.execute(select(COLLECTIONS).where(COLLECTIONS.c.id.in_(collections)))
+    rows = session.execute(READ_MARKS, {"collections": list(collections)})
     return [
         Mark(
             collection=row.id,

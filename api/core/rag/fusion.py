@@ -62,7 +62,7 @@ def fuse_by_rank(parts: Sequence[Part]) -> list[Candidate]:
 
 def to_candidate(found: Sequence[Part]) -> Candidate:
     """Return the candidate that one segment's hits make."""
-    score = sum(part.weight * max(hit.score for hit in part.hits) for part in found)
+    score = sum([part.weight * max([hit.score for hit in part.hits]) for part in found])
     return Candidate(min(1.0, score), tuple(found))
 
 
