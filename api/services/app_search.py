@@ -24,7 +24,7 @@ from api.core.ports import Cancel
 from api.core.rag import dataset_choice
 from api.core.rag.dataset_choice import Offer
 from api.core.rag.metadata_filter import MetadataFilter
-from api.core.rag.metadata_prompt import FilterModel, make_filter
+from api.core.rag.metadata_prompt import FilterModel, MadeFilter, make_filter
 from api.core.rag.passage import Found
 from api.core.rag.retrieval_model import RetrievalModel, load_retrieval_model
 from api.errors import ExternalKnowledgeFailed, ProviderFailure
@@ -63,7 +63,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What was found, best first, in which datasets, and what the app's model took to choose them."""
+    """What was found, best first, in which datasets, and what the app's model took to choose and filter."""
 
     passages: Sequence[Passage] = ()
     datasets: Sequence[Searchable] = ()
@@ -92,10 +92,12 @@ def search(question: Question) -> Answered:
         datasets = datasets if chosen is None else [chosen]
     if not datasets:
         return Answered()
-    kept = _narrow(question, [one for one in datasets if isinstance(one, Searched)])
+    kept = [one for one in datasets if isinstance(one, Searched)]
+    only, filtering = _choose_filter(question, kept)
+    kept = _narrow(question, kept, only)
     outside = [one for one in datasets if isinstance(one, ExternalDataset)]
     rank = _rank_together if question.configs.retrieval_model == "multiple" else _keep_best
-    return Answered(passages=rank(question, kept, outside), datasets=datasets, spent=spent)
+    return Answered(passages=rank(question, kept, outside), datasets=datasets, spent=spent + filtering)
 
 
 def _load_searchable(
@@ -154,11 +156,22 @@ def _choose_dataset(
     return datasets[choice.place], choice.spent
 
 
-def _narrow(question: Question, kept: Sequence[Searched]) -> list[Searched]:
-    """Return the datasets with only the documents to look at: as configured, or as a model reads it."""
-    chosen = _manual_filter(question.configs)
-    if question.configs.metadata_filtering_mode == "automatic":
-        chosen = _make_filter(question, kept)
+def _choose_filter(question: Question, kept: Sequence[Searched]) -> tuple[MetadataFilter | None, TokenCount]:
+    """Return what documents must be like, as configured or as a model reads the question, and its tokens.
+
+    Only those of the app's own model count: a price is one model's.
+    """
+    if question.configs.metadata_filtering_mode != "automatic":
+        return _manual_filter(question.configs), NO_TOKENS
+    if not kept:
+        return None, NO_TOKENS
+    own, choice = question.app.configured().model, _filter_model(question)
+    made = _make_filter(question, kept, choice)
+    return made.filter, made.spent if choice.ref == own.ref else NO_TOKENS
+
+
+def _narrow(question: Question, kept: Sequence[Searched], chosen: MetadataFilter | None) -> list[Searched]:
+    """Return the datasets with only the documents to look at."""
     if chosen is None or not kept:
         return list(kept)
     with question.runtime.reading() as session:
@@ -173,16 +186,19 @@ def _manual_filter(configs: DatasetConfigs) -> MetadataFilter | None:
     return load_settings(configs).metadata_filtering_conditions
 
 
-def _make_filter(question: Question, kept: Sequence[Searched]) -> MetadataFilter | None:
-    """Return what documents must be like as a model reads the question: the app's, or one named for it."""
-    tenant_id, choice = question.app.tenant_id, question.app.configured().model
-    if not kept:
-        return None
-    with question.runtime.reading() as session:
-        fields = metadata_filters.load_fields(session, tenant_id, [one.id for one in kept])
+def _filter_model(question: Question) -> ModelChoice:
+    """Return the model that makes filters: the app's, or one named for it."""
     named = question.configs.metadata_model_config or {}
     if named.get("provider") and named.get("name"):
-        choice = ModelChoice.model_validate(named)
+        return ModelChoice.model_validate(named)
+    return question.app.configured().model
+
+
+def _make_filter(question: Question, kept: Sequence[Searched], choice: ModelChoice) -> MadeFilter:
+    """Return what documents must be like as a model reads the question."""
+    tenant_id = question.app.tenant_id
+    with question.runtime.reading() as session:
+        fields = metadata_filters.load_fields(session, tenant_id, [one.id for one in kept])
     model = FilterModel(tenant_id=tenant_id, ref=choice.ref, parameters=choice.completion_params)
     return make_filter(question.text, fields, model, question.models, question.cancel, now=utc_now())
 

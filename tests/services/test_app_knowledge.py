@@ -16,6 +16,7 @@ from api.models.document import DatasetQuery, Document
 from api.principal import Role
 from api.runtime import Runtime
 from tests.factories import BUILTIN, ChatApp, Owner, make_chat_app, make_member, make_owner
+from tests.fakes import Script
 from tests.services.test_indexing import idle, make_document, work
 
 __all__ = ["idle"]
@@ -23,11 +24,12 @@ __all__ = ["idle"]
 TEXT = "The harbour master of Lindau counts ninety ships every evening.\n\nBread is baked at four."
 
 
-def make_knowing_app(runtime: Runtime, owner: Owner, dataset_id: str, **configs: Any) -> ChatApp:
+def make_knowing_app(
+    runtime: Runtime, owner: Owner, dataset_id: str, model: Any = BUILTIN, **configs: Any
+) -> ChatApp:
     datasets = {"datasets": [{"dataset": {"enabled": True, "id": dataset_id}}]}
-    return make_chat_app(
-        runtime, owner, dataset_configs={"retrieval_model": "multiple", "datasets": datasets, **configs}
-    )
+    knowing = {"retrieval_model": "multiple", "datasets": datasets, **configs}
+    return make_chat_app(runtime, owner, model=model, dataset_configs=knowing)
 
 
 def ask(client: FlaskClient, app: ChatApp, query: str) -> dict[str, Any]:
@@ -154,3 +156,27 @@ def test_chat_lets_a_model_filter_by_metadata(
     monkeypatch.setattr(BuiltinProvider, "chat", chat)
     cited = ask(client, app, "How many ships does the harbour master count?")["metadata"]
     assert bool(cited["retriever_resources"]) is is_found
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_tokens_of_a_filter_made_by_the_apps_model_count(
+    client: FlaskClient, idle: Runtime, owner: Owner, *, is_own: bool
+) -> None:
+    made = make_document(idle, owner, TEXT)
+    work(idle, owner)
+    script, other = Script(), Script()
+    named = {} if is_own else {"provider": "scripted", "name": other.model, "mode": "chat"}
+    app = make_knowing_app(
+        idle,
+        owner,
+        made.dataset_id,
+        model=script.choice,
+        metadata_filtering_mode="automatic",
+        metadata_model_config=named,
+    )
+
+    usage = ask(client, app, "How many ships does the harbour master count?")["metadata"]["usage"]
+
+    assert len(script.requests) + len(other.requests) == 2
+    assert usage["prompt_tokens"] == (2 * 7 if is_own else 7)
+    assert usage["completion_tokens"] == (2 * 5 if is_own else 5)

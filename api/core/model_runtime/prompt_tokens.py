@@ -7,7 +7,7 @@ by a few tokens a message.
 
 from collections.abc import Sequence
 
-from api.core.model_runtime.types import ImagePart, Message, TextPart
+from api.core.model_runtime.types import ImagePart, Message, TextPart, TokenCount
 from api.core.text.tokens import count_tokens
 
 TOKENS_PER_MESSAGE = 4  # three that frame a message, one for its role
@@ -22,6 +22,17 @@ TOKENS_PER_IMAGE = {"low": 85, "high": 765}
 def count_messages(messages: Sequence[Message], model: str = "") -> int:
     """Return how many tokens a prompt of ``messages`` is for ``model``, opening of the answer included."""
     return TOKENS_PER_REPLY + sum(_count_message(message, model) for message in messages)
+
+
+def tokens_spent(
+    reported: TokenCount | None, messages: Sequence[Message], answer: str, model: str
+) -> TokenCount:
+    """Return what a call took: as its provider reported it, counted here where it did not."""
+    return reported or TokenCount(
+        prompt_tokens=count_messages(messages, model),
+        completion_tokens=count_tokens(answer, model),
+        is_estimate=True,
+    )
 
 
 def _count_message(message: Message, model: str) -> int:

@@ -132,6 +132,14 @@ class TokenCount:
     completion_tokens: int = 0
     is_estimate: bool = False
 
+    def __add__(self, other: "TokenCount") -> "TokenCount":
+        """Return what two calls took together."""
+        return TokenCount(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            is_estimate=self.is_estimate or other.is_estimate,
+        )
+
 
 NO_TOKENS = TokenCount()
 

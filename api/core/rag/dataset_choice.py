@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import orjson
 
 from api.core.http import Cancelled
-from api.core.model_runtime.prompt_tokens import count_messages
+from api.core.model_runtime.prompt_tokens import tokens_spent
 from api.core.model_runtime.runtime import ModelRuntime, fold
 from api.core.model_runtime.types import ChatRequest, Message, ModelRef, Role, TokenCount
 from api.core.ports import Cancel
 from api.core.rag.waiting import within
-from api.core.text.tokens import count_tokens
 
 TOTAL_S = 30.0
 # A number is two tokens, but what some models think before it counts too.
@@ -82,11 +81,7 @@ def choose(
         answer = fold(models.chat(tenant_id, ref, request, bounded))
     if cancel.is_set():
         raise Cancelled
-    spent = answer.tokens or TokenCount(
-        prompt_tokens=count_messages(messages, ref.model),
-        completion_tokens=count_tokens(answer.text, ref.model),
-        is_estimate=True,
-    )
+    spent = tokens_spent(answer.tokens, messages, answer.text, ref.model)
     return Choice(read_choice(answer.text, offers), spent)
 
 

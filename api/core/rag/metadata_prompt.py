@@ -13,8 +13,9 @@ import orjson
 from pydantic import ValidationError
 
 from api.core.http import Cancelled
+from api.core.model_runtime.prompt_tokens import tokens_spent
 from api.core.model_runtime.runtime import ModelRuntime, fold
-from api.core.model_runtime.types import ChatRequest, Message, ModelRef, Role
+from api.core.model_runtime.types import NO_TOKENS, ChatRequest, Message, ModelRef, Role, TokenCount
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.metadata_filter import Condition, MetadataFilter, Operator
 from api.core.text.found_json import find_json
@@ -69,6 +70,14 @@ class FilterModel:
     parameters: JSONObject
 
 
+@dataclass(frozen=True, slots=True)
+class MadeFilter:
+    """A filter, None where the search is better made whole, and what asking for it cost."""
+
+    filter: MetadataFilter | None = None
+    spent: TokenCount = NO_TOKENS
+
+
 def make_filter(
     query: str,
     fields: Sequence[MetadataField],
@@ -77,15 +86,14 @@ def make_filter(
     cancel: Cancel,
     *,
     now: datetime,
-) -> MetadataFilter | None:
-    """Return the filter a model makes of a query, None where it makes none.
+) -> MadeFilter:
+    """Return the filter a model makes of a query; none where it makes none, or its answer cannot be used.
 
-    None too where its answer cannot be used, since the search is then better
-    made whole. Asks nobody where there are no fields. Raises a ProviderFailure,
-    or Cancelled.
+    Asks nobody where there are no fields. Tokens are the provider's own, counted
+    here where it reports none. Raises a ProviderFailure, or Cancelled.
     """
     if not fields or not query.strip():
-        return None
+        return MadeFilter()
     asked = {"query": query, "now": now, "fields": [_describe(field) for field in fields]}
     messages = (
         Message.of(Role.SYSTEM, INSTRUCTIONS),
@@ -95,7 +103,8 @@ def make_filter(
     answer = fold(models.chat(model.tenant_id, model.ref, request, cancel))
     if cancel.is_set():
         raise Cancelled
-    return read_filter(answer.text, fields)
+    spent = tokens_spent(answer.tokens, messages, answer.text, model.ref.model)
+    return MadeFilter(read_filter(answer.text, fields), spent)
 
 
 def read_filter(text: str, fields: Sequence[MetadataField]) -> MetadataFilter | None:

@@ -41,7 +41,7 @@ def make(
         lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload()
     )
     model = FilterModel(tenant_id="t", ref=ModelRef("scripted", script.model), parameters={"temperature": 0})
-    return make_filter(query, fields, model, models, cancel or Cancel(5), now=NOW)
+    return make_filter(query, fields, model, models, cancel or Cancel(5), now=NOW).filter
 
 
 def read(answer: object) -> list[tuple[str, str, object]]:
