@@ -34,7 +34,8 @@ bench: .venv/dev  ## measure against a bare proxy in the same run; asserts nothi
 worker: .venv/runtime  ## run the jobs of a scaled-out installation (QUEUE=celery)
 	@$(CELERY) worker -P gevent -n short@%h -c 16 -Q slipway.default,slipway.titles $(QUIET) & \
 	$(CELERY) worker -P gevent -n indexing@%h -c 2 -Q slipway.indexing $(QUIET) & \
-	$(CELERY) worker -P gevent -n summaries@%h -c 2 -Q slipway.summaries $(QUIET) & wait
+	$(CELERY) worker -P gevent -n summaries@%h -c 2 -Q slipway.summaries $(QUIET) & \
+	$(CELERY) worker -P gevent -n crawls@%h -c 4 -Q slipway.crawls $(QUIET) & wait
 
 beat: .venv/runtime  ## call the schedule of a scaled-out installation; one of these
 	@$(CELERY) beat --pidfile=

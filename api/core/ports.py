@@ -87,6 +87,7 @@ class Queue(StrEnum):
     TITLES = "titles"
     INDEXING = "indexing"
     SUMMARIES = "summaries"
+    CRAWLS = "crawls"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy.orm import Session
 
-from api.core.ports import Cancel, JSONObject
+from api.core.ports import Cancel, JSONObject, Queue
 from api.core.rag.sources.website import (
     CrawlEnded,
     CrawlEvent,
@@ -113,7 +113,9 @@ def start_crawl(
         raise RateLimited(message, retry_after_s=30)
     _save(runtime, principal.tenant_id, crawl_id, CrawlState(total=request.to_options().limit))
     payload: JSONObject = {"crawl_id": crawl_id, **asdict(request)}
-    enqueue_on_commit(runtime, session, Job.CRAWL_WEBSITE, payload, tenant_id=principal.tenant_id)
+    enqueue_on_commit(
+        runtime, session, Job.CRAWL_WEBSITE, payload, tenant_id=principal.tenant_id, queue=Queue.CRAWLS
+    )
     return crawl_id
 
 

@@ -23,9 +23,13 @@ from tests.servers import Reply, Seen
 
 
 class IdleQueue:
-    """A queue that wakes nobody: the test is the worker."""
+    """A queue that wakes nobody: the test is the worker. ``asked`` are the queues that jobs were put in."""
 
-    def enqueue(self, job_id: str, *, queue: str, delay_s: float = 0.0) -> None: ...
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def enqueue(self, job_id: str, *, queue: str, delay_s: float = 0.0) -> None:
+        self.asked.append(queue)
 
     def start(self, run: Callable[[str], None], ticks: Sequence[Tick]) -> None: ...
 
@@ -70,6 +74,12 @@ SITE: dict[str, Content] = {
     "/docs/b": "text of b",
     "/c": "text of c",
 }
+
+
+def test_crawl_waits_in_a_queue_where_it_holds_up_no_short_job(reaching: Runtime, owner: Owner) -> None:
+    start(reaching, owner, CrawlRequest(url="http://example.com"))
+    assert isinstance(reaching.queue, IdleQueue)
+    assert reaching.queue.asked == ["crawls"]
 
 
 def test_crawl_is_active_then_completed_with_its_pages(reaching: Runtime, owner: Owner) -> None:

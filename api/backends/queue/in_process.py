@@ -25,6 +25,7 @@ PLACES: Mapping[Queue, int] = MappingProxyType(
         Queue.TITLES: 4,
         Queue.INDEXING: 2,
         Queue.SUMMARIES: 1,
+        Queue.CRAWLS: 2,
     }
 )
 """How many jobs of each queue run side by side."""
