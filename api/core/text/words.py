@@ -12,9 +12,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 MAX_WORD_CHARS = 64
 """A longer run of letters is known by its beginning; databases bound what they index."""
+
+KNOWN_WORDS = 16_384
+"""So many words are remembered with their terms: a text has few that are new."""
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af\U00020000-\U0003ffff"
 _RUN = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:'[^\W_{_UNSPACED}]+)*")
@@ -51,8 +55,8 @@ def terms(text: str, *, bridging: bool = False) -> Iterator[str]:
     for run in _runs(text):
         if _CHARACTER.match(run):
             yield from _bridging_pairs(run) if bridging else _pairs(run)
-        elif not _is_idle(run):
-            yield _stem(run.casefold())
+        elif term := _term(run):
+            yield term
 
 
 def characters(text: str) -> set[str]:
@@ -80,6 +84,12 @@ def keywords(text: str, limit: int) -> list[str]:
 def _runs(text: str) -> Iterator[str]:
     plain = unicodedata.normalize("NFKC", text).replace("’", "'")
     return (found.group() for found in _RUN.finditer(plain))
+
+
+@lru_cache(maxsize=KNOWN_WORDS)
+def _term(word: str) -> str | None:
+    """Return the term of a word that is spaced; None where it says nothing by itself."""
+    return None if _is_idle(word) else _stem(word.casefold())
 
 
 def _is_idle(word: str) -> bool:
