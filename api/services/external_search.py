@@ -19,6 +19,7 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services import external_apis, retrieval
 from api.services.access import access_dataset, access_external_api
+from api.services.retrieval import HitTest, KeptElsewhere
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,17 @@ class ExternalFound:
     score: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How to search: the wire's retrieval_model and external_retrieval_model, None for the dataset's own.
+
+    What the first says of how much to find counts for a service too, where the second says nothing.
+    """
+
+    here: JSONObject | None = None
+    elsewhere: JSONObject | None = None
+
+
 def hit_test_external(
     runtime: Runtime, principal: Principal, dataset_id: str, query: str, raw: JSONObject | None
 ) -> Sequence[ExternalRecord]:
@@ -67,6 +79,20 @@ def hit_test_external(
     found = external.retrieve(opened.api, wanted, runtime.http, Cancel(runtime.limits.run_timeout_s))
     retrieval.note_search(runtime, principal, [opened.id], query, (), source="hit_testing")
     return found
+
+
+def hit_test_anywhere(
+    runtime: Runtime, principal: Principal, dataset_id: str, query: str, asked: Asked
+) -> HitTest | Sequence[ExternalRecord]:
+    """Return what a dataset finds, whoever keeps it: segments of ours, or records of a service.
+
+    Raises what retrieval.hit_test and :func:`hit_test_external` do.
+    """
+    try:
+        return retrieval.hit_test(runtime, principal, dataset_id, query, asked.here)
+    except KeptElsewhere:
+        wanted = asked.here if asked.elsewhere is None else asked.elsewhere
+        return hit_test_external(runtime, principal, dataset_id, query, wanted)
 
 
 def to_external(

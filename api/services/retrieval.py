@@ -58,6 +58,10 @@ class DatasetNotInitialized(InvalidRequest):
     code = "dataset_not_initialized"
 
 
+class KeptElsewhere(InvalidRequest):
+    """Another service keeps the dataset, and searches it by a protocol of its own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One segment a search found, with its rows; ``point`` is its place in the picture of the search."""
@@ -106,7 +110,7 @@ def hit_test(
     with runtime.reading() as session:
         dataset = access_dataset(session, principal, dataset_id)
         if dataset.provider == "external":
-            raise InvalidRequest("Another service keeps this dataset; use external-hit-testing.")
+            raise KeptElsewhere("Another service keeps this dataset; use external-hit-testing.")
         if dataset.indexing_technique is None:
             raise DatasetNotInitialized(
                 "The dataset is still being initialized or indexing. Please wait a moment."

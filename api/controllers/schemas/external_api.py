@@ -8,11 +8,12 @@ from flask_restx import Model, fields
 from api.controllers.http.parsing import Object, Text, json_field, parser, query_field
 from api.controllers.schemas.dataset import NAME
 from api.controllers.schemas.fields import PageIn, page_fields, to_unix
-from api.controllers.schemas.retrieval import MAX_QUERY_CHARS
+from api.controllers.schemas.retrieval import MAX_QUERY_CHARS, render_hit_test
 from api.core.ports import JSONObject, JSONValue
 from api.core.rag.external import ExternalRecord
 from api.errors import InvalidRequest
 from api.services.external_apis import MASK, ExternalAPIView
+from api.services.retrieval import HitTest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +167,11 @@ MODELS = (
 def render_found(query: str, records: Sequence[ExternalRecord]) -> JSONObject:
     """Return what a service found for a query, best first."""
     return {"query": {"content": query}, **render_records(records)}
+
+
+def render_hits(query: str, found: HitTest | Sequence[ExternalRecord]) -> JSONObject:
+    """Return what a dataset found, best first: segments of ours, or the records of a service."""
+    return render_hit_test(found) if isinstance(found, HitTest) else render_found(query, found)
 
 
 def render_records(records: Sequence[ExternalRecord]) -> JSONObject:

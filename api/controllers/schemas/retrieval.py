@@ -10,6 +10,7 @@ from api.controllers.http.parsing import Object, Text, json_field, parser
 from api.controllers.schemas.segment import CHUNK_MODEL, SEGMENT_MODEL, render_segment
 from api.core.ports import JSONObject
 from api.core.rag.retrieval_service import Point
+from api.services.external_search import Asked
 from api.services.retrieval import HitTest, Record
 from api.services.segments import SegmentView
 
@@ -22,6 +23,12 @@ class RetrieveIn:
 
     query: str
     retrieval_model: JSONObject | None = None
+    external_retrieval_model: JSONObject | None = None
+
+    @property
+    def asked(self) -> Asked:
+        """How to search."""
+        return Asked(here=self.retrieval_model, elsewhere=self.external_retrieval_model)
 
 
 RETRIEVE = parser(
@@ -33,6 +40,9 @@ RETRIEVE = parser(
     ),
     json_field(
         "retrieval_model", Object(), nullable=True, help="How to search; the dataset's own way when absent."
+    ),
+    json_field(
+        "external_retrieval_model", Object(), nullable=True, help="How much to ask of an external dataset."
     ),
 )
 

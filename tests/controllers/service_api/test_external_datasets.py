@@ -15,7 +15,7 @@ from api.models.dataset import Dataset, ExternalKnowledgeAPI
 from api.runtime import Runtime
 from api.services import datasets, external_apis, external_search
 from api.services.access import access_external_api
-from tests.factories import ChatApp, Owner, make_chat_app
+from tests.factories import ChatApp, Owner, make_chat_app, make_dataset_key
 from tests.fakes import Script
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer, Seen, Step
@@ -123,6 +123,24 @@ def ours(idle: Runtime, owner: Owner) -> str:
 
 def contents(told: Any) -> list[str]:
     return [resource["content"] for resource in told["metadata"]["retriever_resources"]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "top_k"),
+    [({}, 4), ({"retrieval_model": {"top_k": 7}}, 7), ({"external_retrieval_model": {"top_k": 9}}, 9)],
+)
+@pytest.mark.parametrize("name", ["retrieve", "hit-testing"])
+def test_retrieve_answers_with_the_records_of_a_service(
+    world: World, runtime: Runtime, name: str, asked: dict[str, Any], top_k: int
+) -> None:
+    service, dataset_id = world.connect()
+    headers = {"Authorization": f"Bearer {make_dataset_key(runtime, world.owner)}"}
+    body = {"query": QUESTION, **asked}
+
+    answer = world.client.post(f"/v1/datasets/{dataset_id}/{name}", headers=headers, json=body)
+
+    assert answer.json == {"query": {"content": QUESTION}, "records": [record()]}
+    assert [seen.json["retrieval_setting"]["top_k"] for seen in service.searches] == [top_k]
 
 
 def test_app_answers_from_a_dataset_of_another_service_and_cites_it(world: World) -> None:
