@@ -3,9 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from api.core.model_runtime.prompt_tokens import count_messages
+from api.core.model_runtime.prompt_tokens import tokens_spent
 from api.core.model_runtime.types import NO_TOKENS, ChatChunk, Message, Price, TokenCount, Usage
-from api.core.text.tokens import count_tokens
 
 MAX_TOKENS = 2**31 - 1
 """More than any model takes, and what a column holds of a count a provider made up."""
@@ -36,11 +35,7 @@ class Meter:
 
     def usage(self, price: Price, spent: TokenCount = NO_TOKENS) -> Usage:
         """Return what the call took so far, and what was ``spent`` on the same model before it."""
-        tokens = self._tokens or TokenCount(
-            prompt_tokens=count_messages(self._messages, self._model),
-            completion_tokens=count_tokens("".join(self._texts), self._model),
-            is_estimate=True,
-        )
+        tokens = tokens_spent(self._tokens, self._messages, "".join(self._texts), self._model)
         return Usage(
             prompt_tokens=_sane(tokens.prompt_tokens + spent.prompt_tokens),
             completion_tokens=_sane(tokens.completion_tokens + spent.completion_tokens),
