@@ -110,8 +110,10 @@ class Settings(BaseSettings):
     cache: str = Field(
         "", description="What keeps counters: memory or redis; empty: redis if REDIS_URL is set."
     )
-    sandbox: Literal["monty"] = Field(
-        "monty", description="What runs code of workflows: monty (a part of Python, and JavaScript)."
+    sandbox: Literal["monty", "bubblewrap"] = Field(
+        "monty",
+        description="What runs code of workflows: monty (a part of Python, and JavaScript), bubblewrap "
+        "(full CPython; needs bwrap).",
     )
 
     # Limits

@@ -10,9 +10,8 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -33,9 +32,14 @@ OUT_OF_MEMORY = frozenset({-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGILL})
 """How V8 and Rust end where they get no memory."""
 
 
-def command(kind: str, memory_mb: int, idle_s: int) -> list[str]:
-    """Return the command line of a process for an engine."""
-    return [sys.executable, "-P", "-s", "-m", program.__name__, kind, str(memory_mb), str(idle_s)]
+def environment(root: Path) -> dict[str, str]:
+    """Return all that a process has as its environment; ``root`` is where it finds this program."""
+    return {"PYTHONPATH": str(root), "PYTHONUTF8": "1"}
+
+
+def arguments(kind: str, memory_mb: int, idle_s: int) -> list[str]:
+    """Return what a Python is started with to serve as an engine."""
+    return ["-P", "-s", "-m", program.__name__, kind, str(memory_mb), str(idle_s)]
 
 
 class Child:
@@ -53,7 +57,16 @@ class Child:
         self._peer = peer
 
     @classmethod
-    def start(cls, kind: str, memory_mb: int, argv: Sequence[str], cancel: Cancel) -> "Child":
+    def start(
+        cls,
+        kind: str,
+        memory_mb: int,
+        argv: Sequence[str],
+        cancel: Cancel,
+        *,
+        env: Mapping[str, str],
+        pass_fds: Sequence[int] = (),
+    ) -> "Child":
         """Return a child once it is ready. Raises Unavailable, and CodeFailed when cancelled."""
         ours, theirs = socket.socketpair()
         try:
@@ -64,17 +77,26 @@ class Child:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd="/",
-                    env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+                    env=env,
                     start_new_session=True,
+                    pass_fds=pass_fds,
                 )
         except OSError as exc:
             ours.close()
             raise Unavailable(NOT_STARTED) from exc
         child = cls(kind, memory_mb, process, ours)
-        if child._receive(START_S, cancel) is None:
-            child.end()
-            raise CodeFailed(STOPPED) if cancel.is_set() else Unavailable(NOT_STARTED)
+        child._await(cancel)
         return child
+
+    def _await(self, cancel: Cancel) -> None:
+        """Wait until the process says that it is ready."""
+        try:
+            is_ready = self._receive(START_S, cancel) is not None
+        except (TimeoutError, frames.TooLong):
+            is_ready = False
+        if not is_ready:
+            self.end()
+            raise CodeFailed(STOPPED) if cancel.is_set() else Unavailable(NOT_STARTED)
 
     def ask(self, source: str, inputs: JSONObject, timeout_s: float, cancel: Cancel) -> JSONValue:
         """Return what a source gives for its inputs. Raises CodeFailed; after a limit it is not usable."""

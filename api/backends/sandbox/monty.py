@@ -7,7 +7,7 @@ not, stands in docs/how-to/sandbox.md.
 from typing import Self
 
 from api.backends.sandbox.child import to_object
-from api.backends.sandbox.pool import Pool
+from api.backends.sandbox.pool import Pool, warm_pool
 from api.backends.sandbox.templates import Templates
 from api.core.ports import Cancel, CodeFailed, JSONObject
 from api.settings import Settings
@@ -25,7 +25,7 @@ class Backend:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Bound the processes by SANDBOX_MEMORY_MB and SANDBOX_PARALLEL; none is started yet."""
-        return cls(Pool(settings.sandbox_memory_mb, settings.sandbox_parallel))
+        return cls(warm_pool(settings))
 
     def run(
         self, language: str, code: str, inputs: JSONObject, *, timeout_s: float, cancel: Cancel

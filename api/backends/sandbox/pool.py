@@ -5,27 +5,37 @@ those that are idle end. What must stay true: whatever a run does to its process
 no other run sees it.
 """
 
+import sys
 import threading
 import time
+from collections.abc import Callable
 
 from api.backends.places import Places, Stopped
-from api.backends.sandbox.child import STOPPED, Child, command
+from api.backends.sandbox.child import ROOT, STOPPED, Child, arguments, environment
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
 from api.errors import Unavailable
+from api.settings import Settings
 
 IDLE_S = 60
 SPARE_S = 5
 """A child that would end by itself so soon is not asked any more."""
 WAIT_S = 60.0
-MAX_RUNS = 1000
+
+
+Start = Callable[[str, Cancel], Child]
+"""Starts a child for a kind of source. Raises Unavailable, and CodeFailed when cancelled."""
 
 
 class Pool:
-    """At most ``max_children`` that work at once, and as many that wait for work."""
+    """At most ``max_children`` that work at once, and as many that wait for work.
 
-    def __init__(self, memory_mb: int, max_children: int) -> None:
-        self._memory_mb = memory_mb
+    A child is asked ``max_runs`` times.
+    """
+
+    def __init__(self, start: Start, max_children: int, *, max_runs: int = 1000) -> None:
+        self._start = start
         self._max_children = max_children
+        self._max_runs = max_runs
         self._places = Places(max_children)
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
@@ -43,9 +53,7 @@ class Pool:
             raise CodeFailed(STOPPED)
         try:
             with self._places.hold(cancel, WAIT_S):
-                child = self._take(kind) or Child.start(
-                    kind, self._memory_mb, command(kind, self._memory_mb, IDLE_S), cancel
-                )
+                child = self._take(kind) or self._start(kind, cancel)
                 self._note(child)
                 try:
                     return child.ask(source, inputs, timeout_s, cancel)
@@ -91,8 +99,19 @@ class Pool:
         over: Child | None = child
         with self._lock:
             self._busy.discard(child)
-            if child.is_usable and child.runs < MAX_RUNS and not self._is_stopped:
+            if child.is_usable and child.runs < self._max_runs and not self._is_stopped:
                 self._idle.append(child)
                 over = self._idle.pop(0) if len(self._idle) > self._max_children else None
         if over is not None:
             over.end()
+
+
+def warm_pool(settings: Settings) -> Pool:
+    """Return a pool of our own interpreter, bound by SANDBOX_MEMORY_MB and SANDBOX_PARALLEL."""
+    memory_mb = settings.sandbox_memory_mb
+
+    def start(kind: str, cancel: Cancel) -> Child:
+        argv = [sys.executable, *arguments(kind, memory_mb, IDLE_S)]
+        return Child.start(kind, memory_mb, argv, cancel, env=environment(ROOT))
+
+    return Pool(start, settings.sandbox_parallel)
