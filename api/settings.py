@@ -110,11 +110,13 @@ class Settings(BaseSettings):
     cache: str = Field(
         "", description="What keeps counters: memory or redis; empty: redis if REDIS_URL is set."
     )
-    sandbox: Literal["monty", "bubblewrap"] = Field(
+    sandbox: Literal["monty", "bubblewrap", "http"] = Field(
         "monty",
         description="What runs code of workflows: monty (a part of Python, and JavaScript), bubblewrap "
-        "(full CPython; needs bwrap).",
+        "(full CPython; needs bwrap), http (Dify's sandbox service).",
     )
+    code_execution_endpoint: str = Field("", description="http://host:port, needed by SANDBOX=http.")
+    code_execution_api_key: SecretStr | None = Field(None, description="Key of that sandbox service.")
 
     # Limits
     rate_limits: OnOff = Field("on", description="Enforce the rate limits of plans, apps and accounts.")
@@ -229,6 +231,14 @@ class Settings(BaseSettings):
             raise ValueError("VECTORS=weaviate needs WEAVIATE_URL")
         if self.weaviate_url and not _is_http_url(self.weaviate_url):
             raise ValueError("WEAVIATE_URL must have the form http://host:port")
+        return self
+
+    @model_validator(mode="after")
+    def _check_sandbox(self) -> Self:
+        if self.sandbox == "http" and not self.code_execution_endpoint:
+            raise ValueError("SANDBOX=http needs CODE_EXECUTION_ENDPOINT")
+        if self.code_execution_endpoint and not _is_http_url(self.code_execution_endpoint):
+            raise ValueError("CODE_EXECUTION_ENDPOINT must have the form http://host:port")
         return self
 
     @model_validator(mode="after")

@@ -36,6 +36,7 @@ from tests.conftest import make_settings
         ),
         ("VECTORS=pgvector", "VECTORS=pgvector needs a PostgreSQL as DATABASE_URL."),
         ("VECTORS=weaviate", "VECTORS=weaviate needs WEAVIATE_URL."),
+        ("SANDBOX=http", "SANDBOX=http needs CODE_EXECUTION_ENDPOINT."),
         ("NOTION_API_URL=notion.example", "NOTION_API_URL must begin with https:// or http://."),
         ("WEAVIATE_URL=weaviate:8080", "WEAVIATE_URL must have the form http://host:port."),
         ("OWNER_EMAIL=bad", "OWNER_EMAIL=bad is not an e-mail address."),

@@ -41,6 +41,10 @@ class Templates:
             raise CodeFailed("The template gave no text.")
         return value
 
+    def stop(self) -> None:
+        """End the processes that render."""
+        self._pool.stop()
+
 
 def fill(template: str, variables: JSONObject) -> str | None:
     """Return a harmless template with its values, as Jinja2 would; None where it is not harmless."""
