@@ -43,6 +43,7 @@ def make_sandbox(name: str, folder: Path, **values: object) -> Iterator[CodeSand
 def sandbox_service() -> Iterator[str]:
     """Yield the address of a service that speaks Dify's protocol and runs what it is given with no walls."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Service)
+    server = _Server(("127.0.0.1", 0), _Service)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -51,6 +52,10 @@ def sandbox_service() -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # callers that come at once are not turned away
 
 
 class _Service(BaseHTTPRequestHandler):
