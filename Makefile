@@ -5,7 +5,7 @@ TESTS ?= tests
 CELERY := $(BIN)/python -m celery --quiet --app api.worker
 QUIET := --without-gossip --without-mingle --without-heartbeat
 
-.PHONY: run test dev check fmt bench worker beat migrate env lock
+.PHONY: run test dev check fmt bench soak worker beat migrate env lock
 
 run: .venv/runtime  ## install, migrate, serve the embedded program with a demo app
 	@$(BIN)/python -m api.cli start --demo
@@ -29,6 +29,9 @@ fmt: .venv/dev  ## format and mend what can be mended
 
 bench: .venv/dev  ## measure against a bare proxy in the same run; asserts nothing
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: .venv/dev  ## the long tests, which the suite has in short
+	@$(BIN)/python -m pytest tests/soak/long_*.py
 
 # Short jobs, indexing and summaries have processes of their own, so that none waits for the others.
 worker: .venv/runtime  ## run the jobs of a scaled-out installation (QUEUE=celery)
