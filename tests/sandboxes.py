@@ -42,7 +42,6 @@ def make_sandbox(name: str, folder: Path, **values: object) -> Iterator[CodeSand
 @contextmanager
 def sandbox_service() -> Iterator[str]:
     """Yield the address of a service that speaks Dify's protocol and runs what it is given with no walls."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Service)
     server = _Server(("127.0.0.1", 0), _Service)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

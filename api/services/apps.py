@@ -24,6 +24,7 @@ from api.errors import Duplicate, Forbidden, InvalidRequest, Unavailable
 from api.models.account import Account
 from api.models.app import App, AppModelConfig, Site
 from api.models.conversation import Message
+from api.models.workflow import Workflow
 from api.principal import Principal, Role
 from api.runtime import Runtime, on_commit
 from api.services import app_configs, files, providers, sites, tags
@@ -53,11 +54,22 @@ class ConfigText(NamedTuple):
     updated_at: datetime
 
 
+class PublishedWorkflow(NamedTuple):
+    """The version an app's API runs."""
+
+    id: str
+    created_by: str | None
+    created_at: datetime
+    updated_by: str | None
+    updated_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppView:
     """An app as the console shows it. ``site`` is read for a single app only.
 
-    ``config`` is None for modes that have none; ``author`` is the name of who
+    ``config`` is None for modes that have none, ``workflow`` before the first is published;
+    ``author`` is the name of who
     made the app; the addresses are signed and set for uploaded icons.
     """
 
@@ -66,6 +78,7 @@ class AppView:
     author: str | None
     icon_url: str | None
     tags: Sequence[Label]
+    workflow: PublishedWorkflow | None = None
     site: Site | None = None
     site_icon_url: str | None = None
 
@@ -117,6 +130,7 @@ def load_apps(
     found: Sequence[Row[Any]] = connection.execute(_page(*matches) if matches else _PAGE, values).all()
     is_tagged = bool(found) and found[0].is_tagged
     labels = tags.load_labels(session, principal.tenant_id, [app.id for app in found if is_tagged])
+    published = _load_published(session, found)
     views = [
         AppView(
             app=app,
@@ -124,6 +138,7 @@ def load_apps(
             author=row.author,
             icon_url=_icon_url(runtime, app),
             tags=labels.get(app.id, ()),
+            workflow=published.get(app.workflow_id),
         )
         for row, app in zip(found, map(_app_in, found), strict=True)
     ]
@@ -147,9 +162,22 @@ def get_app(runtime: Runtime, session: Session, principal: Principal, app_id: st
         author=found.author,
         icon_url=_icon_url(runtime, app),
         tags=tags.load_labels(session, principal.tenant_id, [app.id]).get(app.id, ()),
+        workflow=_load_published(session, [app]).get(app.workflow_id),
         site=site,
         site_icon_url=_icon_url(runtime, site),
     )
+
+
+def _load_published(
+    session: Session, shown: Sequence[App] | Sequence[Row[Any]]
+) -> dict[str | None, PublishedWorkflow]:
+    """Return the published workflows of apps by their ids; no statement where none has one."""
+    ids = [app.workflow_id for app in shown if app.workflow_id is not None]
+    if not ids:
+        return {}
+    columns = [getattr(Workflow, name) for name in PublishedWorkflow._fields]
+    rows = session.execute(select(*columns).where(Workflow.id.in_(ids)))
+    return {row.id: PublishedWorkflow(*row) for row in rows}
 
 
 def _config_in(row: Row[Any]) -> ConfigText | None:

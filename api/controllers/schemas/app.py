@@ -174,7 +174,7 @@ def render_app(view: AppView, base_url: str) -> JSONObject:
         "max_active_requests": app.max_active_requests,
         "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
         "model_config": _render_config(view.config),
-        "workflow": None,
+        "workflow": _render_workflow(view),
         "tags": [{"id": tag.id, "name": tag.name, "type": tag.type} for tag in view.tags],
         "tracing": None,
         "access_mode": "public",
@@ -195,6 +195,21 @@ def render_app_detail(view: AppView, base_url: str) -> JSONObject:
         "api_base_url": f"{base_url}/v1",
         "deleted_tools": [],
     }
+
+
+def _render_workflow(view: AppView) -> JSONObject | None:
+    workflow = view.workflow
+    return (
+        None
+        if workflow is None
+        else {
+            "id": workflow.id,
+            "created_by": workflow.created_by,
+            "created_at": to_unix(workflow.created_at),
+            "updated_by": workflow.updated_by,
+            "updated_at": to_unix(workflow.updated_at),
+        }
+    )
 
 
 def _render_config(config: ConfigText | None) -> JSONObject | None:

@@ -123,7 +123,7 @@ class AnswerStream:
         if source is None:
             text = to_markdown(self._variables.get(selector)) if self._is_over(selector) else ""
             if text:
-                yield self._say(text, selector)
+                yield self._say(self._variables.mask(text), selector)
             return
         pieces, source.waiting = source.waiting, []
         for piece in pieces:

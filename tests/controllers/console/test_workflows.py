@@ -30,6 +30,7 @@ ADULT: dict[str, Any] = {
     "edges": edges("s > c [adult] > e", "c [false] > e"),
     "viewport": {"x": 1, "y": 2, "zoom": 1},
 }
+APPS = "/console/api/apps"
 NOBODY = "11111111-1111-4111-8111-111111111111"
 
 
@@ -53,7 +54,9 @@ def publish(client: FlaskClient, owner: Owner, app_id: str, **body: Any) -> Any:
 
 
 def get(client: FlaskClient, owner: Owner, app_id: str, path: str, **query: Any) -> Any:
-    return client.get(f"/console/api/apps/{app_id}/{path}", query_string=query, headers=owner.headers)
+    return client.get(
+        f"/console/api/apps/{app_id}/{path}".rstrip("/"), query_string=query, headers=owner.headers
+    )
 
 
 def test_draft_comes_back_as_it_was_saved(client: FlaskClient, owner: Owner, app_id: str) -> None:
@@ -132,6 +135,8 @@ def test_publishing_counts_up_and_keeps_what_was_published(
     assert versions["items"][2]["marked_name"] == "one"
     assert versions["items"][2]["features"] == {}
     assert get(client, owner, app_id, "workflows/publish").json["id"] == second["workflow_id"]
+    apps = [get(client, owner, app_id, "").json, *client.get(APPS, headers=owner.headers).get_json()["data"]]
+    assert {app["workflow"]["id"] for app in apps if app["id"] == app_id} == {second["workflow_id"]}
 
 
 def test_versions_are_named_restored_and_deleted(client: FlaskClient, owner: Owner, app_id: str) -> None:
