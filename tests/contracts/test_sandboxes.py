@@ -155,6 +155,11 @@ def test_python_failure_shows_the_line_of_the_author(sandbox: CodeSandbox) -> No
     assert "__inputs__" not in said
 
 
+def test_python_knows_json_without_an_import(sandbox: CodeSandbox) -> None:
+    code = "def main(x): return {'x': json.loads(b64decode(x).decode())}"
+    assert run(sandbox, code, {"x": "WzFd"}) == {"x": [1]}
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -16,6 +16,7 @@ from api.backends.sandbox.templates import Templates
 from api.core.egress import EgressPolicy
 from api.core.http import BodyTooLarge, Cancelled, HTTPClient, HTTPFailure, HTTPReply, TimedOut, Timeouts
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
+from api.core.sandbox.engine import KNOWN_NAMES
 from api.errors import Unavailable
 from api.settings import Settings
 
@@ -29,7 +30,6 @@ LANGUAGES = {"python3": "python3", "javascript": "nodejs"}
 # The author's code comes first, so that the lines of its errors are the author's. No "<" is left in
 # the result, so that nothing in it looks like the mark.
 PYTHON = """
-
 import base64 as _base64, inspect as _inspect, json as _json
 _result = main(**_json.loads(_base64.b64decode("{inputs}").decode("utf-8")))
 if _inspect.iscoroutine(_result):
@@ -44,7 +44,7 @@ JAVASCRIPT = """
   console.log("\\n{mark}" + text.replace(/</g, "\\\\u003c") + "{mark}");
 }})();
 """
-ENDINGS = {"python3": PYTHON, "javascript": JAVASCRIPT}
+ENDINGS = {"python3": f"\n\n{KNOWN_NAMES}{PYTHON}", "javascript": JAVASCRIPT}
 
 
 class Backend:

@@ -8,7 +8,15 @@ import traceback
 from inspect import iscoroutine
 from typing import Any
 
-from api.core.sandbox.engine import MAX_PRINTED_BYTES, PRINTED_TOO_MUCH, Failed, Request, Run, to_text
+from api.core.sandbox.engine import (
+    KNOWN_NAMES,
+    MAX_PRINTED_BYTES,
+    PRINTED_TOO_MUCH,
+    Failed,
+    Request,
+    Run,
+    to_text,
+)
 
 FILE = "main.py"
 
@@ -38,6 +46,7 @@ def _call(request: Request) -> Any:
     exec(compile(request.source, FILE, "exec"), space)  # noqa: S102  # what this process is for
     if "main" not in space:
         raise Failed("The code defines no function main.")
+    exec(KNOWN_NAMES, space)  # noqa: S102  # two imports of ours
     result = space["main"](**request.inputs)
     return asyncio.run(result) if iscoroutine(result) else result
 

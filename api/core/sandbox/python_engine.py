@@ -12,10 +12,18 @@ from typing import Literal
 from pydantic_monty import Monty, MontyCrashedError, MontyError, MontySession, ResourceLimits
 
 from api.core.sandbox.child import limit
-from api.core.sandbox.engine import MAX_PRINTED_BYTES, PRINTED_TOO_MUCH, Failed, Request, Run, to_text
+from api.core.sandbox.engine import (
+    KNOWN_NAMES,
+    MAX_PRINTED_BYTES,
+    PRINTED_TOO_MUCH,
+    Failed,
+    Request,
+    Run,
+    to_text,
+)
 
 MAX_RECURSION = 500
-CALL = "main(**__inputs__)"
+CALL = f"{KNOWN_NAMES}\nmain(**__inputs__)"
 OUR_FRAME = re.compile(r'  File "<python-input-[1-9]\d*>".*\n(?:    .*\n)*')
 THEIR_FILE = re.compile(r"<python-input-\d+>")
 LACKS = (NotImplementedError, ImportError)
