@@ -1,18 +1,35 @@
 """What an app tells its callers about itself: information, parameters, its page."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.core.apps.spec import AppSpec
+from api.core.apps.config import FormItem, ModelConfig
+from api.core.apps.spec import FLOW_MODES, AppSpec
 from api.core.ports import JSONObject
-from api.errors import Forbidden
+from api.errors import AppUnavailable, Forbidden
 from api.models.account import Account
 from api.models.app import App, Site
-from api.runtime import Limits
+from api.runtime import Limits, Runtime
+from api.services import flow_runs, flows
 
 MB = 1024 * 1024
+OFF: JSONObject = {"enabled": False}
+FLOW_DEFAULTS: JSONObject = {
+    "opening_statement": "",
+    "suggested_questions": [],
+    "suggested_questions_after_answer": OFF,
+    "speech_to_text": OFF,
+    "text_to_speech": OFF,
+    "retriever_resource": {"enabled": True},
+    "annotation_reply": OFF,
+    "more_like_this": OFF,
+    "sensitive_word_avoidance": OFF,
+}
+"""What a workflow's features say where they say nothing."""
+TOLD = (*FLOW_DEFAULTS, "file_upload")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,28 +85,45 @@ def get_site(session: Session, app: AppSpec) -> SiteInfo:
     return SiteInfo(**row._mapping)  # noqa: SLF001  # documented
 
 
-def get_parameters(app: AppSpec, limits: Limits) -> JSONObject:
-    """Return what a client needs to build its form; raises AppUnavailable without a configuration."""
-    config = app.configured()
-    raw = config.model_dump(mode="json")
-    form = [{item.pop("kind"): item} for item in raw["user_input_form"]]
+def get_parameters(runtime: Runtime, app: AppSpec) -> JSONObject:
+    """Return what a client needs to build its form.
+
+    Raises AppUnavailable without a configuration, or without a published workflow.
+    """
+    told, form = _of_flow(runtime, app) if app.mode in FLOW_MODES else _of_config(app.configured())
     return {
-        "opening_statement": config.opening_statement,
-        "suggested_questions": list(config.suggested_questions),
-        "suggested_questions_after_answer": raw["suggested_questions_after_answer"],
-        "speech_to_text": raw["speech_to_text"],
-        "text_to_speech": {"voice": "", "language": "", "autoPlay": "disabled", **raw["text_to_speech"]},
-        "retriever_resource": raw["retriever_resource"],
-        "annotation_reply": raw["annotation_reply"],
-        "more_like_this": raw["more_like_this"],
-        "user_input_form": form,
-        "sensitive_word_avoidance": {"type": "", "configs": [], **raw["sensitive_word_avoidance"]},
-        "file_upload": raw["file_upload"],
-        "system_parameters": {
-            "image_file_size_limit": limits.max_file_bytes["image"] // MB,
-            "video_file_size_limit": limits.max_file_bytes["video"] // MB,
-            "audio_file_size_limit": limits.max_file_bytes["audio"] // MB,
-            "file_size_limit": limits.max_file_bytes["document"] // MB,
-            "workflow_file_upload_limit": 10,
-        },
+        **{name: told[name] for name in TOLD},
+        "text_to_speech": {"voice": "", "language": "", "autoPlay": "disabled", **told["text_to_speech"]},
+        "user_input_form": [_form_item(item) for item in form],
+        "sensitive_word_avoidance": {"type": "", "configs": [], **told["sensitive_word_avoidance"]},
+        "system_parameters": _system_parameters(runtime.limits),
+    }
+
+
+def _of_config(config: ModelConfig) -> tuple[dict[str, Any], tuple[FormItem, ...]]:
+    return config.model_dump(mode="json"), config.user_input_form
+
+
+def _of_flow(runtime: Runtime, app: AppSpec) -> tuple[dict[str, Any], tuple[FormItem, ...]]:
+    if app.workflow_id is None:
+        raise AppUnavailable("The app has no published workflow.")
+    flow = flows.published_flow(runtime, app)
+    features = flow.features.model_dump(mode="json", exclude_none=True)
+    return {**FLOW_DEFAULTS, **features, "file_upload": flow.file_upload().model_dump(mode="json")}, flow.form
+
+
+def _form_item(item: FormItem) -> JSONObject:
+    """Return a variable under its kind: as its author named it, with all that was drawn of it."""
+    told = item.model_dump(mode="json")
+    kind = told.pop("kind")
+    return {str(told.get("type") or kind): told}
+
+
+def _system_parameters(limits: Limits) -> JSONObject:
+    return {
+        "image_file_size_limit": limits.max_file_bytes["image"] // MB,
+        "video_file_size_limit": limits.max_file_bytes["video"] // MB,
+        "audio_file_size_limit": limits.max_file_bytes["audio"] // MB,
+        "file_size_limit": limits.max_file_bytes["document"] // MB,
+        "workflow_file_upload_limit": flow_runs.MAX_FILES,
     }

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.core.apps import flow as flow_app
 from api.core.apps.config import FileUpload
 from api.core.apps.inputs import check_inputs
+from api.core.apps.prompting import fill
 from api.core.apps.spec import AppMode, AppSpec
 from api.core.events import Event, EventLog, RunHeader
 from api.core.model_runtime.types import PastTurn
@@ -139,7 +140,7 @@ def _begin(call: FlowCall) -> Begun:
                 query=ask.query,
                 inputs=inputs,
                 attached=attached,
-                introduction=call.flow.features.opening_statement or "",
+                introduction=fill(call.flow.features.opening_statement or "", inputs),
                 is_new=recalled is None,
             )
             flow_rows.insert_turn(

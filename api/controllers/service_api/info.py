@@ -32,11 +32,11 @@ class Parameters(Resource):
     """What a client needs to build its form."""
 
     @ns.response(200, "Form, features and limits of the app.", PARAMETERS)
-    @ns.response(400, "The app has no usable configuration: app_unavailable.")
+    @ns.response(400, "No usable configuration, or nothing published: app_unavailable.")
     @app_key()
     def get(self, caller: KeyCaller) -> Response:
         """Return the app's form, features and limits."""
-        return render(app_info.get_parameters(caller.app, runtime().limits))
+        return render(app_info.get_parameters(runtime(), caller.app))
 
 
 @ns.route("/meta")
@@ -46,7 +46,7 @@ class Meta(Resource):
     @ns.response(200, "The icons.", META)
     @app_key()
     def get(self, caller: KeyCaller) -> Response:
-        """Return an icon for each tool of the app; chat and completion apps have none."""
+        """Return an icon for each tool of the app; no app has any yet."""
         del caller
         return render({"tool_icons": {}})
 

@@ -45,10 +45,11 @@ def test_parameters_show_the_form_as_it_was_made_and_the_real_limits(
     assert parameters["system_parameters"]["file_size_limit"] == 100
 
 
-def test_app_without_configuration_is_unavailable(
-    client: FlaskClient, runtime: Runtime, owner: Owner
+@pytest.mark.parametrize("mode", ["workflow", "advanced-chat"])
+def test_app_with_nothing_published_is_unavailable(
+    client: FlaskClient, runtime: Runtime, owner: Owner, mode: str
 ) -> None:
-    app_id = make_app(runtime, owner, mode="workflow")
+    app_id = make_app(runtime, owner, mode=mode)
     headers = {"Authorization": f"Bearer {make_key(runtime, owner, app_id)}"}
 
     answer = client.get("/api/parameters", headers=headers)

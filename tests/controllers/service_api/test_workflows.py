@@ -12,14 +12,14 @@ from tests.sse import parse_events, read_events
 
 MOUNTS = ("/api", "/v1")
 NAME = {"variable": "name", "label": "Name", "type": "text-input", "required": True, "max_length": 10}
-ECHO = {
+ECHO: dict[str, Any] = {
     "nodes": [
         drawn("s", "start", variables=[NAME]),
         drawn("e", "end", outputs=[{"variable": "said", "value_selector": ["s", "name"]}]),
     ],
     "edges": edges("s > e"),
 }
-CHAT = {
+CHAT: dict[str, Any] = {
     "nodes": [
         drawn("s", "start"),
         drawn("a", "answer", answer="You said {{#sys.query#}} ({{#sys.dialogue_count#}})."),
@@ -296,3 +296,57 @@ def test_chatflow_keeps_what_an_assigner_wrote_and_holds_it_to_its_type(
 
     assert (first.json["answer"], second.json["answer"]) == ("- one", "- one\n- two")
     assert "the value is string, not number" in numbers.json["message"]
+
+
+def test_parameters_of_a_workflow_are_those_of_its_published_version(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    form: list[Any] = [
+        {**NAME, "hide": True, "placeholder": "Who?"},
+        {"variable": "city", "label": "City", "type": "select", "options": ["a", "b"], "default": "a"},
+        {"variable": "n", "label": "N", "type": "number"},
+        {"variable": "ok", "label": "OK", "type": "checkbox"},
+        {"variable": "doc", "label": "Doc", "type": "file", "allowed_file_types": ["document"]},
+        {"variable": "docs", "label": "Docs", "type": "file-list", "max_length": 3},
+        {"variable": "more", "label": "More", "type": "json_object", "json_schema": {"type": "object"}},
+        {"variable": "home", "label": "Home", "type": "url"},
+    ]
+    graph = {"nodes": [drawn("s", "start", variables=form), *ECHO["nodes"][1:]], "edges": ECHO["edges"]}
+    features = {
+        "file_upload": {"enabled": True, "allowed_file_types": ["image"], "number_limits": 2},
+        "text_to_speech": {"enabled": True, "voice": "v"},
+    }
+    app = FlowApp(client, runtime, owner, "workflow", graph, features=features)
+
+    told = app.get("/v1/parameters").json
+
+    assert [next(iter(item)) for item in told["user_input_form"]] == [item["type"] for item in form]
+    for item, drawn_as in zip(told["user_input_form"], form, strict=True):
+        shown = item[drawn_as["type"]]
+        assert {key: shown[key] for key in drawn_as} == drawn_as
+    upload = told["file_upload"]
+    assert (upload["enabled"], upload["allowed_file_types"], upload["number_limits"]) == (True, ["image"], 2)
+    assert upload["image"]["enabled"] is False
+    assert told["text_to_speech"] == {"enabled": True, "voice": "v", "language": "", "autoPlay": "disabled"}
+    assert told["sensitive_word_avoidance"] == {"enabled": False, "type": "", "configs": []}
+    assert told["system_parameters"]["workflow_file_upload_limit"] == 10
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_chatflow_tells_how_its_conversations_begin(
+    client: FlaskClient, runtime: Runtime, owner: Owner, mount: str
+) -> None:
+    graph = {**CHAT, "nodes": [drawn("s", "start", variables=[NAME]), *CHAT["nodes"][1:]]}
+    features = {"opening_statement": "Hello {{name}}", "suggested_questions": ["Why?"]}
+    app = FlowApp(client, runtime, owner, "advanced-chat", graph, features=features)
+
+    told = app.get(f"{mount}/parameters").json
+    app.post(f"{mount}/chat-messages", query="hi", inputs={"name": "Ada"})
+    listed = app.get(f"{mount}/conversations", user="ada").json["data"]
+
+    assert (told["opening_statement"], told["suggested_questions"]) == ("Hello {{name}}", ["Why?"])
+    assert [item["introduction"] for item in listed] == ["Hello Ada"]
+    for path in ("info", "meta", "site"):
+        answer = app.get(f"{mount}/{path}")
+        assert answer.status_code == 200, answer.text
+    assert app.get(f"{mount}/info").json["mode"] == "advanced-chat"
