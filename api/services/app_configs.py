@@ -6,7 +6,7 @@ right. Wire: docs/wire/apps.md#model-config.
 
 from sqlalchemy.orm import Session
 
-from api.core.apps.config import load_model_config
+from api.core.apps.config import ModelConfig, load_model_config
 from api.core.apps.spec import CONFIGURED_MODES, AppMode
 from api.core.model_runtime.types import ModelRef, ModelType
 from api.core.ports import JSONObject
@@ -91,6 +91,13 @@ def save_config(
         names=("model.provider", "model.name"),
     )
     return import_config(session, principal, app, raw)
+
+
+def trial_config(session: Session, principal: Principal, raw: JSONObject) -> ModelConfig:
+    """Return a configuration that is tried out and not stored; raises as ``import_config`` does."""
+    config = load_model_config(_sent(raw))
+    app_knowledge.check_knowledge(session, principal, config)
+    return config
 
 
 def import_config(session: Session, principal: Principal, app: App, raw: JSONObject) -> AppModelConfig:

@@ -84,6 +84,11 @@ class ChatStop(RunStop):
     """Stopping a test of a chat."""
 
 
+@ns.route("/apps/<app_id>/completion-messages/<string:task_id>/stop")
+class CompletionStop(RunStop):
+    """Stopping a test of a completion app."""
+
+
 @ns.route("/apps/<app_id>/workflow-runs")
 class Runs(Resource):
     """What ran."""

@@ -97,7 +97,10 @@ ROUTES = (
     Route("GET", f"{R}/{UNKNOWN_ID}/node-executions", EDITOR),
     Route("POST", f"{R}/{UNKNOWN_ID}/rerun", EDITOR),
     Route("POST", f"{R}/tasks/{UNKNOWN_ID}/stop", EDITOR),
+    Route("POST", "/apps/{app}/chat-messages", EDITOR, {"inputs": {}, "query": "q", "model_config": {}}),
     Route("POST", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/stop", EDITOR),
+    Route("POST", "/apps/{app}/completion-messages", EDITOR, {"inputs": {}, "model_config": {}}),
+    Route("POST", f"/apps/{{app}}/completion-messages/{UNKNOWN_ID}/stop", EDITOR),
 )
 ONE_APP = tuple(route for route in ROUTES if "{app}" in route.path)
 ids = [f"{route.method} {route.path.partition('?')[0]}" for route in ROUTES]
