@@ -20,6 +20,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from api.core.events import Channel
 from api.core.http import HTTPClient
+from api.core.model_runtime.types import IdStyle
 from api.core.ports import Cache, Cancel, CodeSandbox, Extractor, Offload, Storage, TaskQueue
 from api.core.rag.vector_store import KeywordIndex, VectorStore
 from api.core.vault import Vault
@@ -71,6 +72,7 @@ class Limits:
     graceful_timeout_s: int
     job_lease_s: float
     flow: FlowLimits
+    provider_id_style: IdStyle
     cookie_domain: str
     notion_api_url: str
 

@@ -174,6 +174,9 @@ class Settings(BaseSettings):
         60.0, gt=0, le=3600, description="Longest wait for a model's first token."
     )
     idle_timeout_s: float = Field(60.0, gt=0, le=3600, description="Longest pause inside a model's stream.")
+    model_provider_id_style: Literal["long", "short"] = Field(
+        "long", description="Ids of model providers in answers: langgenius/openai/openai, or openai."
+    )
     run_timeout_s: float = Field(1200.0, gt=0, le=86400, description="Longest run in all.")
     workflow_max_execution_steps: int = Field(
         500, ge=1, le=100_000, description="Most nodes one run of a workflow runs, rounds of loops included."

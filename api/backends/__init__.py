@@ -116,6 +116,7 @@ def to_limits(settings: Settings) -> Limits:
         ping_interval_s=settings.ping_interval_s,
         graceful_timeout_s=settings.graceful_timeout_s,
         job_lease_s=settings.job_lease_s,
+        provider_id_style=settings.model_provider_id_style,
         flow=FlowLimits(
             max_steps=settings.workflow_max_execution_steps,
             max_total_s=settings.run_timeout_s,

@@ -14,7 +14,14 @@ from sqlalchemy.orm import Session
 
 from api.core.model_runtime.provider import PROVIDERS, Provider, ProviderContext, short_id
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
-from api.core.model_runtime.types import ModelRef, ModelSchema, ModelType, ParameterRule, ProviderSchema
+from api.core.model_runtime.types import (
+    IdStyle,
+    ModelRef,
+    ModelSchema,
+    ModelType,
+    ParameterRule,
+    ProviderSchema,
+)
 from api.errors import InvalidRequest, NotFound, ProviderNotConfigured
 from api.models.base import utc_now
 from api.models.provider import CustomModel, DefaultModel, ProviderCredential
@@ -69,6 +76,7 @@ class ProviderView:
     status: Status
     models: tuple[ModelView, ...]
     credentials: tuple[CredentialName, ...]
+    id_style: IdStyle
 
     @property
     def usable_models(self) -> tuple[ModelView, ...]:
@@ -261,6 +269,7 @@ def _to_view(
             for credential in known.credentials
             if credential.provider == schema.id
         ),
+        id_style=runtime.limits.provider_id_style,
     )
 
 

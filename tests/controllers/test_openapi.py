@@ -22,7 +22,7 @@ from tests.knowledge import add_document, make_dataset, make_dataset_key, put_to
 
 MOUNTS = {"/api": "seed", "/v1": "dify"}
 PAGES = ("/api/docs", "/v1/docs", "/console/api/spec")
-ITS_OWN = {"specs", "doc", "root", "spec_open_api_document", "spec_docs", "swagger_document"}
+ITS_OWN = {"specs", "doc", "root", "spec_open_api_document", "spec_docs", "swagger_document", "swagger_page"}
 FORM_TYPE = "multipart/form-data"
 FORM = [{"text-input": {"label": "Name", "variable": "name", "default": "Ann"}}]
 
@@ -88,6 +88,12 @@ def test_openapi_document_names_exactly_the_routes_of_its_mount(
 ) -> None:
     spec = read(visitor, f"{mount}/openapi.json")
     assert documented(spec) == routes(embedded, MOUNTS[mount], mount)
+
+
+def test_swagger_ui_is_found_where_the_seed_looks_for_it(visitor: FlaskClient) -> None:
+    answer = visitor.get("/console/api/swagger-ui.html")
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/console/api/spec")
 
 
 @pytest.mark.parametrize("path", ["/console/api/spec/swagger.json", "/console/api/swagger.json"])

@@ -37,7 +37,7 @@ from api.controllers.console import (
     workflows,
     workspaces,
 )
-from api.controllers.http.swagger import AUTHORIZATIONS, DescribedApi, SwaggerDocument
+from api.controllers.http.swagger import AUTHORIZATIONS, DescribedApi, SwaggerDocument, SwaggerPage
 
 NAME = "console"
 """Of the blueprint."""
@@ -90,6 +90,7 @@ def create_blueprint() -> Blueprint:
         security="bearer",
     )
     api.add_resource(SwaggerDocument, "/spec/swagger.json", route_doc=False)
+    api.add_resource(SwaggerPage, "/swagger-ui.html", route_doc=False)
     for namespace in NAMESPACES:
         api.add_namespace(namespace)
     return blueprint

@@ -95,7 +95,8 @@ class DefaultModel(Resource):
         """Show the model used for a type where none is named."""
         kind = parse(DEFAULT_QUERY, DefaultQuery).model_type
         found = providers.get_default(runtime(), session, principal, kind)
-        return render({"data": render_default(found, kind, principal.tenant_id, base_url())})
+        style = runtime().limits.provider_id_style
+        return render({"data": render_default(found, kind, principal.tenant_id, base_url(), style)})
 
     @ns.expect(DEFAULTS)
     @ns.response(200, "Set.")

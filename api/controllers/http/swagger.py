@@ -8,10 +8,11 @@ are counted, its parameters say which errors it can answer with.
 from functools import cached_property
 from typing import Any, cast
 
-from flask import Response
+from flask import Response, redirect
 from flask_restx import Model, Resource, fields
 from flask_restx.model import ModelBase
 from flask_restx.swagger import Swagger, ref
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.controllers.http.door import Guard, public, render, runtime
 from api.controllers.http.errors import HouseApi, dialect_code
@@ -109,6 +110,15 @@ class SwaggerDocument(Resource):
     def get(self) -> Response:
         """Return the description of this API as Swagger 2."""
         return render(self.api.__schema__)
+
+
+class SwaggerPage(Resource):
+    """Where the seed looks for the Swagger UI."""
+
+    @public
+    def get(self) -> WerkzeugResponse:
+        """Lead to the Swagger UI."""
+        return redirect(f"{self.api.blueprint.url_prefix}/spec")
 
 
 class _Description(Swagger):

@@ -19,6 +19,7 @@ from api.controllers.http.parsing import (
 from api.core.model_runtime.provider import short_id
 from api.core.model_runtime.types import (
     CredentialField,
+    IdStyle,
     ModelRef,
     ModelType,
     ParameterRule,
@@ -253,7 +254,11 @@ def render_usable(view: ProviderView, base_url: str) -> JSONObject:
 
 
 def render_default(
-    found: tuple[ModelRef, ProviderSchema] | None, kind: ModelType, tenant_id: str, base_url: str
+    found: tuple[ModelRef, ProviderSchema] | None,
+    kind: ModelType,
+    tenant_id: str,
+    base_url: str,
+    id_style: IdStyle,
 ) -> JSONObject | None:
     """Return the model that serves a type where none is named."""
     if found is None:
@@ -264,7 +269,7 @@ def render_default(
         "model_type": kind.value,
         "provider": {
             "tenant_id": tenant_id,
-            "provider": schema.long_id,
+            "provider": schema.named(id_style),
             "label": _both(schema.label, schema.label_zh),
             "icon_small": _icon(schema, tenant_id, base_url, "icon_small"),
             "supported_model_types": [kind.value for kind in schema.model_types],
@@ -335,7 +340,7 @@ def _head(view: ProviderView, base_url: str) -> JSONObject:
     schema = view.schema
     return {
         "tenant_id": view.tenant_id,
-        "provider": schema.long_id,
+        "provider": schema.named(view.id_style),
         "label": _both(schema.label, schema.label_zh),
         "icon_small": _icon(schema, view.tenant_id, base_url, "icon_small"),
         "icon_small_dark": None,

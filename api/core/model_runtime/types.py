@@ -11,6 +11,8 @@ from typing import Literal
 
 from api.core.ports import JSONObject, JSONValue
 
+IdStyle = Literal["long", "short"]
+
 
 class ModelType(StrEnum):
     """What a model does, in the words of the console API."""
@@ -386,6 +388,10 @@ class ProviderSchema:
     def long_id(self) -> str:
         """Dify's ``organisation/plugin/provider`` form."""
         return f"{self.plugin_id}/{self.id}"
+
+    def named(self, style: IdStyle) -> str:
+        """Return the id in the form clients are shown; both forms are taken everywhere."""
+        return self.long_id if style == "long" else self.id
 
     @property
     def is_customizable(self) -> bool:

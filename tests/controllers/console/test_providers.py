@@ -1,5 +1,7 @@
 """The catalogue of model providers, defaults, rules and icons, over HTTP."""
 
+from pathlib import Path
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -7,6 +9,7 @@ from api.backends.database import count_statements
 from api.controllers.schemas.provider import PROVIDER_MODEL
 from api.core.model_runtime.provider import PROVIDERS as REGISTRY
 from api.runtime import Runtime
+from tests.conftest import make_house, make_settings, stop_house
 from tests.controllers.console.provider_calls import COMPATIBLE, MODELS, PROVIDERS, save, show
 from tests.factories import Owner, make_app, make_owner
 from tests.servers import ScriptedServer
@@ -91,6 +94,20 @@ def test_catalogue_takes_one_statement_beside_authentication(
 
     own = [text for text in statements if "jobs" not in text and "worker_beats" not in text]
     assert len(own) <= 2, own
+
+
+def test_ids_are_short_where_the_operator_wants_them(tmp_path: Path) -> None:
+    house = make_house(make_settings(tmp_path, model_provider_id_style="short"))
+    owner = make_owner(house.extensions["runtime"])
+    client = house.test_client()
+    path = "/console/api/workspaces/current"
+
+    shown = client.get(f"{path}/model-providers", headers=owner.headers).get_json()["data"]
+    default = client.get(f"{path}/default-model?model_type=text-embedding", headers=owner.headers).get_json()
+    stop_house(house)
+
+    assert {provider["provider"] for provider in shown} == {provider["provider_short"] for provider in shown}
+    assert default["data"]["provider"]["provider"] == "builtin"
 
 
 @pytest.mark.parametrize("provider", ["builtin", "slipway/builtin/builtin", "slipway%2Fbuiltin%2Fbuiltin"])
