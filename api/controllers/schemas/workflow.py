@@ -138,7 +138,7 @@ VERSIONS = parser(
     query_field("page", Integer(minimum=1, maximum=99_999, is_text=True), default=1),
     query_field("limit", Integer(minimum=1, maximum=100, is_text=True), default=10),
     query_field("user_id", UUID(may_be_blank=True)),
-    query_field("named_only", Boolean(), default=False),
+    query_field("named_only", Boolean(is_text=True), default=False),
 )
 FLOW_RUN = parser(
     json_field("inputs", Object(takes_empty_list=True), nullable=True),
