@@ -73,7 +73,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def start_worker(flask: Flask) -> None:
     """Start the queue's part of a serving process; called once, and only there."""
-    runtime = cast("Runtime", flask.extensions["runtime"])
+    start_queue(cast("Runtime", flask.extensions["runtime"]))
+
+
+def start_queue(runtime: Runtime) -> None:
+    """Start what a process does again and again, and its jobs where the queue has them run there."""
     runtime.queue.start(partial(run_job, runtime), to_ticks(runtime))
 
 

@@ -9,7 +9,7 @@ import time
 
 from celery import signals
 
-from api.app_factory import create_worker
+from api.app_factory import create_worker, start_queue
 from api.runtime import Runtime
 from api.services.shutdown import RESERVED_S, Shutdown
 from api.settings import SettingsError
@@ -23,7 +23,7 @@ except SettingsError as error:
 
 
 class _Ending:
-    """Ends the jobs within the grace time: Celery by itself would wait for them without end."""
+    """Ends jobs and runs within the grace time: Celery by itself would wait for them without end."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -31,7 +31,8 @@ class _Ending:
         self._is_told = False
 
     def watch(self, **_signal: object) -> None:
-        """Wait, beside the worker, until it is told to stop."""
+        """Beat, as jobs begin runs here too, and wait, beside the worker, until it is told to stop."""
+        start_queue(self._runtime)
         threading.Thread(target=self._end, name="shutdown", daemon=True).start()
 
     def begin(self, **_signal: object) -> None:
@@ -48,7 +49,8 @@ class _Ending:
             os._exit(0)  # Celery would still wait for what was given back to others
 
     def close(self, **_signal: object) -> None:
-        """Close what carried the jobs, all of which have ended."""
+        """Close what carried the jobs, all of which have ended, once the runs they began have too."""
+        self._shutdown.end_work(lambda: False)
         self._shutdown.close()
 
 

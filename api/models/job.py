@@ -33,7 +33,7 @@ class JobRow(TenantScoped, Base):
 
 
 class WorkerBeat(Identified, Base):
-    """A serving process and when it was last alive; the runs of one that fell silent are ended."""
+    """A process that runs things and when it was last alive; the runs of one that fell silent are ended."""
 
     __tablename__ = "worker_beats"
 
