@@ -24,7 +24,8 @@ class RunHeader:
     ``principal_id`` is the end user or account that started the run; only it
     (or the console) may stop the run or read its log. ``created_at`` is in Unix
     seconds. ``total_s`` is how long the run may last. ``created_by`` shows who
-    started a workflow.
+    started a workflow. The first event of the log is numbered one above
+    ``told_events``: those a run told before it was paused.
     """
 
     task_id: str
@@ -39,6 +40,7 @@ class RunHeader:
     workflow_run_id: str | None = None
     workflow_id: str | None = None
     created_by: JSONObject | None = None
+    told_events: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +219,11 @@ class FormClosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaused:
-    """A workflow waits for people. Terminal: what comes after has a log of its own."""
+    """A workflow waits for people. Terminal: what comes after has a log of its own.
+
+    All it says counts from the beginning of the run, whatever pauses were before;
+    ``usage`` and ``retriever_resources`` are for what comes after.
+    """
 
     node_ids: tuple[str, ...]
     outputs: JSONObject
@@ -225,6 +231,8 @@ class RunPaused:
     elapsed_s: float
     total_tokens: int
     total_steps: int
+    usage: Usage | None = None
+    retriever_resources: tuple[RetrieverResource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,9 +41,10 @@ class Message(TenantScoped, Base):
     """One turn: what was asked and what was answered.
 
     ``status`` is ``running`` until the run ends, then ``normal``, ``stopped`` or
-    ``error``. ``owner`` names the process that runs it, so that the runs of a
-    dead process can be ended. ``outcome`` is the run's terminal event as JSON
-    (core/events.py): usage, prices, citations. ``latency_s`` is the whole run.
+    ``error``; ``paused`` while the run waits for a person. ``owner`` names the
+    process that runs it, so that the runs of a dead process can be ended.
+    ``outcome`` is the run's terminal event as JSON (core/events.py): usage,
+    prices, citations. ``latency_s`` is the whole run.
     """
 
     __tablename__ = "messages"

@@ -91,7 +91,9 @@ class WorkflowRun(TenantScoped, Base):
     whose finished nodes this one began with. ``outcome`` is its terminal event
     as JSON (core/events.py). ``graph_hash`` names the snapshot of a draft.
     ``searchable`` is the beginning of its inputs and outputs, as text. ``system``
-    are its system variables.
+    are its system variables. ``root`` is the trigger it began at, None for the
+    start node. A run that was paused has ``told_chars`` of its text and
+    ``told_events`` of its events behind it.
     """
 
     __tablename__ = "workflow_runs"
@@ -126,6 +128,9 @@ class WorkflowRun(TenantScoped, Base):
     conversation_id: Mapped[str | None] = mapped_column(Id)
     message_id: Mapped[str | None] = mapped_column(Id)
     resumes: Mapped[str | None] = mapped_column(Id)
+    root: Mapped[str | None]
+    told_chars: Mapped[int] = mapped_column(default=0, server_default="0")
+    told_events: Mapped[int] = mapped_column(default=0, server_default="0")
     searchable: Mapped[str] = mapped_column(Text, default="")
     outcome: Mapped[dict[str, Any] | None] = mapped_column(PackedJson)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -169,6 +174,62 @@ class NodeExecution(TenantScoped, Base):
     from_end_user_id: Mapped[str | None] = mapped_column(Id)
     from_account_id: Mapped[str | None] = mapped_column(Id)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class HumanInputForm(TenantScoped, Base):
+    """A form a run waits for, one for each node that asks.
+
+    Who has the ``token`` may answer. ``asked`` is its event as JSON. An answer,
+    or the end of its time, sets ``closed_at`` with the ``edge`` and ``outputs``
+    its node leaves with, and ``told`` with the event that says so;
+    ``resumed_at`` is when its run went on with that.
+    """
+
+    __tablename__ = "human_input_forms"
+    __table_args__ = (
+        UniqueConstraint("workflow_run_id", "node_id"),
+        UniqueConstraint("token"),
+        Index("ix_human_input_forms_due", "closed_at", "expires_at"),
+    )
+
+    app_id: Mapped[str] = mapped_column(Id)
+    workflow_run_id: Mapped[str] = mapped_column(Id)
+    node_id: Mapped[str]
+    token: Mapped[str]
+    asked: Mapped[dict[str, Any]] = mapped_column(PackedJson)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    answered_by: Mapped[str | None] = mapped_column(Id)
+    edge: Mapped[str | None]
+    outputs: Mapped[dict[str, Any] | None] = mapped_column(PackedJson)
+    told: Mapped[dict[str, Any] | None] = mapped_column(PackedJson)
+    resumed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class WorkflowTrigger(TenantOwned, Base):
+    """A trigger node of an app's workflow, the same from version to version.
+
+    ``data`` is the node's as it was published last, None before that.
+    ``webhook_id`` is what its addresses end with; ``next_at`` is when a schedule
+    fires next, None where it does not.
+    """
+
+    __tablename__ = "workflow_triggers"
+    __table_args__ = (
+        UniqueConstraint("app_id", "node_id"),
+        UniqueConstraint("webhook_id"),
+        Index("ix_workflow_triggers_next_at", "next_at"),
+    )
+
+    app_id: Mapped[str] = mapped_column(Id, ForeignKey("apps.id", ondelete="CASCADE"))
+    node_id: Mapped[str]
+    type: Mapped[str]
+    title: Mapped[str]
+    data: Mapped[dict[str, Any] | None] = mapped_column(PackedJson)
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+    webhook_id: Mapped[str | None]
+    next_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now)
 
 
 class ConversationVariable(TenantScoped, Base):

@@ -14,6 +14,7 @@ from api.models.file import UploadFile
 from api.models.workflow import (
     ConversationVariable,
     DraftVariable,
+    HumanInputForm,
     NodeExecution,
     WorkflowRun,
     WorkflowSnapshot,
@@ -33,6 +34,7 @@ Purged = type[
     | UploadFile
     | ConversationVariable
     | NodeExecution
+    | HumanInputForm
     | WorkflowRun
     | WorkflowSnapshot
     | DraftVariable
@@ -43,6 +45,7 @@ TABLES: tuple[Purged, ...] = (
     Message,
     ConversationVariable,
     NodeExecution,
+    HumanInputForm,
     WorkflowRun,
     WorkflowSnapshot,
     DraftVariable,

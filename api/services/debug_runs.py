@@ -1,8 +1,5 @@
 """Runs that the console starts: tests of a draft, and failed runs once more from where they failed."""
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppMode
 from api.core.events import EventLog
@@ -10,7 +7,7 @@ from api.core.ports import JSONObject
 from api.core.workflow.engine import DoneNode
 from api.core.workflow.graph import read_graph
 from api.errors import BadRequest
-from api.models.workflow import NodeExecution, WorkflowRun
+from api.models.workflow import WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import app_specs, flow_rows, flow_runs, flows, generation, limits, workflow_runs
@@ -54,13 +51,20 @@ def rerun(runtime: Runtime, principal: Principal, app_id: str, run_id: str) -> E
         if app.mode != AppMode.WORKFLOW:
             raise BadRequest("A chatflow is run again by asking again.")
         spec = app_specs.load_spec(runtime, session, principal.tenant_id, app.id)
-        done = _done_nodes(runtime, session, earlier.run)
+        done = flow_rows.load_done_nodes(runtime, session, earlier.run.id)
         draft = None
         if earlier.run.graph_hash is not None:
             draft = flows.draft_flow(runtime, session, principal.tenant_id, app.id)
     flow = draft or flows.chosen_flow(runtime, spec, earlier.run.workflow_id)
     ask = Ask(query="", inputs=earlier.run.inputs, invoke_from="debugger")
-    call = FlowCall(runtime=runtime, app=spec, flow=flow, principal=principal, ask=ask)
+    call = FlowCall(
+        runtime=runtime,
+        app=spec,
+        flow=flow,
+        principal=principal,
+        ask=ask,
+        trigger_id=earlier.run.root,
+    )
     slots = limits.take_slots(runtime, spec, None)
     try:
         begun = _begin_again(call, earlier.run, _still_valid(done, earlier.graph, flow))
@@ -84,30 +88,6 @@ def _begin_again(call: FlowCall, earlier: WorkflowRun, done: tuple[DoneNode, ...
         shown=flow_runs.shown(earlier.inputs, system),
         done=done,
     )
-
-
-def _done_nodes(runtime: Runtime, session: Session, run: WorkflowRun) -> list[DoneNode]:
-    """Return what a run had done, at the top of its graph, in the order of the ends."""
-    rows = session.scalars(
-        select(NodeExecution)
-        .where(
-            NodeExecution.workflow_run_id == run.id,
-            NodeExecution.iteration_id.is_(None),
-            NodeExecution.loop_id.is_(None),
-            NodeExecution.status.in_(("succeeded", "exception")),
-        )
-        .order_by(NodeExecution.finished_order)
-    ).all()
-    found = [workflow_runs.with_values(runtime, session, row) for row in rows]
-    return [
-        DoneNode(
-            node_id=row.node_id,
-            outputs=row.outputs or {},
-            edge=row.edge,
-            is_exception=row.status == "exception",
-        )
-        for row in found
-    ]
 
 
 def _still_valid(done: list[DoneNode], graph: JSONObject, flow: FlowSpec) -> tuple[DoneNode, ...]:

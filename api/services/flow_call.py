@@ -4,22 +4,35 @@ from dataclasses import dataclass
 
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppMode, AppSpec
+from api.core.workflow.graph import NodeSpec
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services.asks import Ask
 
 DEBUGGER, DEBUGGING, APP_RUN = "debugger", "debugging", "app-run"
+TRIGGERED_FROM = (DEBUGGING, APP_RUN, "webhook", "schedule")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowCall:
-    """A run that is asked for: of which workflow, by whom, with what."""
+    """A run that is asked for: of which workflow, by whom, with what.
+
+    ``trigger_id`` is the node of the trigger that asks, None where the run begins
+    at the start. ``run_id`` is the id the run is to have, where that is known.
+    """
 
     runtime: Runtime
     app: AppSpec
     flow: FlowSpec
     principal: Principal
     ask: Ask
+    trigger_id: str | None = None
+    run_id: str | None = None
+
+    @property
+    def root(self) -> NodeSpec:
+        """Where the run begins. Raises AppUnavailable where the workflow has no such node."""
+        return self.flow.root(self.trigger_id)
 
     @property
     def is_chat(self) -> bool:
@@ -33,5 +46,7 @@ class FlowCall:
 
     @property
     def triggered_from(self) -> str:
-        """Whether the run is a test of the console's, or the app's own."""
-        return DEBUGGING if self.ask.invoke_from == DEBUGGER else APP_RUN
+        """Whether the run is a test of the console's, a trigger's, or the app's own."""
+        if self.ask.invoke_from == DEBUGGER:
+            return DEBUGGING
+        return self.root.type.removeprefix("trigger-") if self.trigger_id else APP_RUN

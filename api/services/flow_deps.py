@@ -5,7 +5,6 @@ from functools import partial
 
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppSpec
-from api.core.events import FormAsked
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn
 from api.core.ports import Cancel
@@ -16,6 +15,7 @@ from api.runtime import Runtime
 from api.services import flow_rows
 from api.services.flow_files import FlowFiles
 from api.services.flow_knowledge import FlowKnowledge
+from api.services.forms import KeptForms
 
 
 class NoTools:
@@ -26,14 +26,6 @@ class NoTools:
         raise NodeFailed(
             f"The tool {call.provider_id}/{call.tool_name} is not installed here.", error_type="ToolNotFound"
         )
-
-
-class NoForms:
-    """Nobody could be asked in this run."""
-
-    def ask(self, asked: FormAsked, _facts: FlowFacts) -> FormAsked:
-        """Raise NodeFailed: the run has nobody to ask."""
-        raise NodeFailed(f"Node {asked.title!r} has nobody to ask in this run.", error_type="NobodyToAsk")
 
 
 def make_deps(
@@ -54,7 +46,7 @@ def make_deps(
         files=FlowFiles(runtime, principal, app.id),
         knowledge=FlowKnowledge(runtime, app, principal, models),
         tools=NoTools(),
-        forms=NoForms(),
+        forms=KeptForms(runtime),
         history=history,
         limits=runtime.limits.flow,
         conversation_types={item.name: item.value_type for item in flow.conversation_variables},

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
+from api.core.apps.config import FormItem
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.extraction import ExtractionFailed
 from api.core.workflow.variables import FILE_IDENTITY, FILE_MARK
@@ -20,7 +22,7 @@ from api.runtime import Runtime
 from api.services import attached_documents, file_kinds, files, uploads
 from api.services.access import is_id
 from api.services.file_kinds import Kind
-from api.services.files import LOCAL, REMOTE, AttachedFile
+from api.services.files import FILE_KINDS, LOCAL, REMOTE, AttachedFile
 
 KINDS = (Kind.IMAGE, Kind.AUDIO, Kind.VIDEO)
 
@@ -44,6 +46,23 @@ def to_value(runtime: Runtime, tenant_id: str, file: AttachedFile) -> JSONObject
         "size": file.size_bytes if file.size_bytes is not None else -1,
         "url": url,
     }
+
+
+def attach_values(
+    runtime: Runtime, session: Session, principal: Principal, form: tuple[FormItem, ...], given: JSONObject
+) -> JSONObject:
+    """Return what was filled into a form with the files among it as variables hold them.
+
+    Raises InvalidRequest for a file that is none, or not the caller's.
+    """
+    values = dict(given)
+    for item in form:
+        if item.kind not in FILE_KINDS or not given.get(item.variable):
+            continue
+        attached = files.attach_inputs(session, principal, (item,), given)
+        listed: list[JSONValue] = [to_value(runtime, principal.tenant_id, file) for file in attached]
+        values[item.variable] = listed if item.kind == "file-list" else next(iter(listed), None)
+    return values
 
 
 @dataclass(frozen=True, slots=True)

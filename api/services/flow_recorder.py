@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from api.core.events import (
     ErrorOccurred,
@@ -27,6 +28,8 @@ from api.core.events import (
     RunFinished,
     RunHeader,
     RunPaused,
+    TextChunk,
+    TextReplaced,
     to_json,
 )
 from api.core.ports import JSONObject
@@ -36,7 +39,8 @@ from api.models.base import Base, utc_now
 from api.models.workflow import pack
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
-from api.services import end_users
+from api.services import end_users, jobs
+from api.services.jobs import Job
 from api.services.recorder import STORE_AGAIN_S, Recorder
 
 logger = logging.getLogger(__name__)
@@ -52,13 +56,18 @@ MAX_PENDING = 100
 
 @dataclass(kw_only=True)
 class FlowRecorder:
-    """Gathers one run's nodes and stores them. ``message`` records the answer of a chatflow."""
+    """Gathers one run's nodes and stores them. ``message`` records the answer of a chatflow.
+
+    One that goes on after a pause begins with the counts of the time before.
+    """
 
     runtime: Runtime
     header: RunHeader
     principal: Principal
     message: Recorder | None = None
     order: int = 0
+    told_chars: int = 0
+    told_events: int = 0
     pending: list[dict[str, Any]] = field(default_factory=list)
     price: Decimal = Decimal(0)
     currency: str = "USD"
@@ -98,14 +107,28 @@ class FlowRecorder:
 
     def _watch(self, events: Iterator[Event]) -> Iterator[Event]:
         for event in events:
+            self.told_events += 1
             match event:
+                case TextChunk():
+                    self.told_chars += len(event.text)
+                case TextReplaced():
+                    self.told_chars = len(event.text)
                 case NodeStarted() if _may_wait(event.node_type) or len(self.pending) >= MAX_PENDING:
                     self._flush()
                 case NodeFinished() if event.status != "retry":
                     self.pending.append(self._row(event))
-                case RunFinished() | RunPaused():
+                case RunFinished():
                     self._end(_ending(event))
+                case RunPaused():
+                    self._pause(event)
             yield event
+
+    def _pause(self, event: RunPaused) -> None:
+        """Store that the run waits: its message first, for once its own row says so the run may go on."""
+        if self.message is not None:
+            self.message.pause(event)
+        told = {"told_chars": self.told_chars, "told_events": self.told_events}
+        self._end({**_ending(event), **told})
 
     def _flush(self) -> None:
         """Store the nodes that have ended; where that fails they are stored with the next ones."""
@@ -144,8 +167,20 @@ class FlowRecorder:
             connection.execute(END_RUN, row)
             if self.message is None:
                 end_users.remember_end_user(self.runtime, session, self.principal)
+            if row.get("status") == "paused":
+                self._go_on_if_answered(session)
         self.pending.clear()
         self.is_stored = True
+
+    def _go_on_if_answered(self, session: Session) -> None:
+        """Have a worker look whether a form was answered while other nodes were still running."""
+        jobs.enqueue_on_commit(
+            self.runtime,
+            session,
+            Job.RESUME_RUN,
+            {"run_id": self.header.workflow_run_id},
+            tenant_id=self.header.tenant_id,
+        )
 
     def _row(self, event: NodeFinished) -> dict[str, Any]:
         header, metadata = self.header, event.metadata
@@ -216,6 +251,7 @@ def _ending(event: RunFinished | RunPaused) -> dict[str, Any]:
         "outputs": event.outputs,
         "total_tokens": event.total_tokens,
         "total_steps": event.total_steps,
+        "elapsed_s": event.elapsed_s,
         "outcome": to_json(event),
     }
     if isinstance(event, RunPaused):
@@ -225,5 +261,4 @@ def _ending(event: RunFinished | RunPaused) -> dict[str, Any]:
         "status": event.status,
         "error": event.error,
         "exceptions_count": event.exceptions,
-        "elapsed_s": event.elapsed_s,
     }

@@ -12,12 +12,13 @@ from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppSpec
 from api.core.events import RunHeader
 from api.core.ports import JSONObject, JSONValue
+from api.core.workflow.engine import DoneNode
 from api.models.base import Base, new_id, utc_now
 from api.models.types import insert_for
-from api.models.workflow import ConversationVariable, WorkflowSnapshot
+from api.models.workflow import ConversationVariable, NodeExecution, WorkflowSnapshot
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
-from api.services import conversations
+from api.services import conversations, workflow_runs
 from api.services.files import AttachedFile
 from api.services.flow_call import FlowCall
 from api.services.run_rows import INSERT_CONVERSATION, INSERT_MESSAGE
@@ -121,6 +122,30 @@ def insert_turn(
         "latency_s": 0.0,
     }
     connection.execute(INSERT_MESSAGE, {**shared, **message})
+
+
+def load_done_nodes(runtime: Runtime, session: Session, run_id: str) -> list[DoneNode]:
+    """Return what a run had done, at the top of its graph, in the order of the ends."""
+    rows = session.scalars(
+        select(NodeExecution)
+        .where(
+            NodeExecution.workflow_run_id == run_id,
+            NodeExecution.iteration_id.is_(None),
+            NodeExecution.loop_id.is_(None),
+            NodeExecution.status.in_(("succeeded", "exception")),
+        )
+        .order_by(NodeExecution.finished_order)
+    ).all()
+    found = [workflow_runs.with_values(runtime, session, row) for row in rows]
+    return [
+        DoneNode(
+            node_id=row.node_id,
+            outputs=row.outputs or {},
+            edge=row.edge,
+            is_exception=row.status == "exception",
+        )
+        for row in found
+    ]
 
 
 def searchable(*values: JSONObject) -> str:

@@ -6,7 +6,8 @@ whatever happens is told by its events.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import cast
 
 from sqlalchemy import Connection
@@ -17,9 +18,9 @@ from api.core.apps.config import FileUpload
 from api.core.apps.inputs import check_inputs
 from api.core.apps.prompting import fill
 from api.core.apps.spec import AppMode, AppSpec
-from api.core.events import Event, EventLog, RunHeader
+from api.core.events import Event, EventLog, FormAsked, FormClosed, RunHeader, RunPaused
 from api.core.model_runtime.types import PastTurn
-from api.core.ports import Cancel, JSONObject, JSONValue
+from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowFacts
 from api.core.workflow.engine import DoneNode, FlowRun
 from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, VariablePool
@@ -41,7 +42,6 @@ from api.services import (
 )
 from api.services.asks import Repeated
 from api.services.conversations import Recalled
-from api.services.files import FILE_KINDS
 from api.services.flow_call import FlowCall
 from api.services.flow_recorder import FlowRecorder
 from api.services.recorder import Recorder
@@ -56,6 +56,24 @@ class NotWorkflowApp(BadRequest):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What a run that goes on after a pause has behind it.
+
+    ``order`` is the number of its last node in the order of the ends, ``answer``
+    what its message said so far.
+    """
+
+    paused: RunPaused
+    told_chars: int
+    order: int
+    price: Decimal
+    currency: str
+    closed: tuple[FormClosed, ...]
+    waiting: tuple[FormAsked, ...]
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
     """A run that has its rows: what the engine begins with."""
 
@@ -65,6 +83,7 @@ class Begun:
     history: tuple[PastTurn, ...] = ()
     is_new: bool = True
     done: tuple[DoneNode, ...] = ()
+    behind: Behind | None = None
 
 
 def check_workflow_mode(app: AppSpec) -> None:
@@ -92,7 +111,7 @@ def generate_flow(call: FlowCall) -> EventLog:
 
 def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> EventLog:
     """Let the engine go on a run that has its rows; return its log."""
-    runtime, flow = call.runtime, call.flow
+    runtime, flow, behind = call.runtime, call.flow, begun.behind
 
     def begin(cancel: Cancel) -> Iterator[Event]:
         deps = flow_deps.make_deps(
@@ -107,13 +126,21 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
         max_bytes = runtime.limits.flow.max_variable_bytes
         run = FlowRun(
             graph=flow.graph,
-            root=flow.root().id,
+            root=call.root.id,
             variables=VariablePool(begun.pool, secrets=flow.secrets, max_bytes=max_bytes),
             inputs=begun.shown,
             facts=_facts(call, begun.header),
             configs=flow.configs,
             done=begun.done,
         )
+        if behind is not None:
+            run = replace(
+                run,
+                told_chars=behind.told_chars,
+                earlier=behind.paused,
+                closed=behind.closed,
+                waiting=behind.waiting,
+            )
         return flow_app.run(flow, run, deps, cancel)
 
     return run_threads.launch(runtime, begun.header, begin, _recorder(call, begun), slots)
@@ -127,10 +154,13 @@ def _begin(call: FlowCall) -> Begun:
         recalled = None
         if ask.conversation_id is not None:
             recalled = conversations.recall(connection, call.principal, call.app.id, ask.conversation_id)
-        inputs = check_inputs(call.flow.form, ask.inputs, recalled.inputs if recalled else None)
+        inputs = ask.inputs  # those of a trigger are checked by its own rules
+        if call.trigger_id is None:
+            inputs = check_inputs(call.flow.form, ask.inputs, recalled.inputs if recalled else None)
         header = new_header(call, recalled)
         attached = files.attach(session, call.principal, _policy(call), ask.files)
-        values = _with_files(call, session, inputs)
+        form = call.flow.form if call.trigger_id is None else ()
+        values = flow_files.attach_values(call.runtime, session, call.principal, form, inputs)
         system = _system(call, header, recalled, attached)
         _claim(session, ask.claim, header)
         flow_rows.keep_snapshot(call.runtime, session, call.app, call.flow)
@@ -166,13 +196,13 @@ def columns(call: FlowCall, values: JSONObject, system: JSONObject) -> dict[str,
         "triggered_from": call.triggered_from,
         "invoke_from": call.ask.invoke_from,
         "owner": call.runtime.owner,
+        "root": call.trigger_id,
     }
 
 
 def pool(call: FlowCall, values: JSONObject, system: JSONObject, kept: JSONObject) -> dict[str, JSONObject]:
     """Return the variables a run begins with, by node."""
-    root = call.flow.root().id
-    begun: dict[str, JSONObject] = {root: values, SYSTEM: system, ENVIRONMENT: call.flow.environment}
+    begun: dict[str, JSONObject] = {call.root.id: values, SYSTEM: system, ENVIRONMENT: call.flow.environment}
     if call.is_chat:
         declared = call.flow.conversation_variables
         begun[CONVERSATION] = {item.name: kept.get(item.name, item.value) for item in declared}
@@ -208,7 +238,7 @@ def new_header(call: FlowCall, recalled: Recalled | None = None) -> RunHeader:
         total_s=call.runtime.limits.run_timeout_s,
         conversation_id=conversation_id if call.is_chat else None,
         message_id=new_id() if call.is_chat else None,
-        workflow_run_id=new_id(),
+        workflow_run_id=call.run_id or new_id(),
         workflow_id=call.flow.workflow_id,
         created_by=created_by,
     )
@@ -218,20 +248,6 @@ def _policy(call: FlowCall) -> FileUpload:
     """Return which files may come with a run; those of a workflow are what its author makes of them."""
     policy = call.flow.file_upload()
     return policy if call.is_chat or policy.is_on else FileUpload(enabled=True, number_limits=MAX_FILES)
-
-
-def _with_files(call: FlowCall, session: Session, inputs: JSONObject) -> JSONObject:
-    """Return the inputs with the files among them as variables hold them."""
-    values = dict(inputs)
-    for item in call.flow.form:
-        if item.kind not in FILE_KINDS or not inputs.get(item.variable):
-            continue
-        attached = files.attach_inputs(session, call.principal, (item,), inputs)
-        listed: list[JSONValue] = [
-            flow_files.to_value(call.runtime, call.app.tenant_id, file) for file in attached
-        ]
-        values[item.variable] = listed if item.kind == "file-list" else next(iter(listed), None)
-    return values
 
 
 def _system(
@@ -283,7 +299,16 @@ def _recorder(call: FlowCall, begun: Begun) -> FlowRecorder:
             is_new=begun.is_new,
             wants_title=False,
         )
-    return FlowRecorder(runtime=call.runtime, header=begun.header, principal=call.principal, message=message)
+    made = FlowRecorder(runtime=call.runtime, header=begun.header, principal=call.principal, message=message)
+    behind = begun.behind
+    if behind is not None:
+        made.order, made.price, made.currency = behind.order, behind.price, behind.currency
+        made.told_chars, made.told_events = behind.told_chars, begun.header.told_events
+        made.started -= behind.paused.elapsed_s
+        if message is not None:
+            message.pieces.append(behind.answer)
+            message.started = made.started
+    return made
 
 
 def _facts(call: FlowCall, header: RunHeader) -> FlowFacts:

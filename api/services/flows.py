@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Select, select
@@ -15,7 +15,7 @@ from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.graph import read_graph
 from api.core.workflow.variables import ValueType
 from api.errors import BadRequest, InvalidRequest, NotFound
-from api.models.workflow import DRAFT, Workflow
+from api.models.workflow import DRAFT, Workflow, WorkflowSnapshot
 from api.runtime import Runtime
 from api.services import tenants
 from api.services.access import is_id
@@ -68,6 +68,26 @@ def draft_flow(runtime: Runtime, session: Session, tenant_id: str, app_id: str) 
         known = _compiled(runtime, session, row)
         runtime.memory.put(key, known)
     return known
+
+
+def draft_as_it_was(
+    runtime: Runtime, session: Session, tenant_id: str, app_id: str, graph_hash: str
+) -> FlowSpec:
+    """Return an app's draft with the graph a test of it ran. Raises NotFound where there is no draft."""
+    draft = draft_flow(runtime, session, tenant_id, app_id)
+    drawn = session.scalar(
+        select(WorkflowSnapshot.graph).where(
+            WorkflowSnapshot.tenant_id == tenant_id,
+            WorkflowSnapshot.app_id == app_id,
+            WorkflowSnapshot.hash == graph_hash,
+        )
+    )
+    if draft is None or drawn is None:
+        raise NotFound("The draft that was tested is gone.")
+    if draft.hash == graph_hash:
+        return draft
+    graph = read_graph(drawn)
+    return replace(draft, graph=graph, form=read_form(graph), hash=graph_hash, snapshot=drawn, configs={})
 
 
 def _published(runtime: Runtime, app: AppSpec, workflow_id: str) -> FlowSpec:

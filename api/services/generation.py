@@ -29,6 +29,7 @@ from api.services import (
     attached_documents,
     conversations,
     files,
+    flow_resumption,
     flows,
     idempotency,
     limits,
@@ -126,13 +127,17 @@ def find_run(runtime: Runtime, principal: Principal, app_id: str, task_id: str) 
 
 
 def stop(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> None:
-    """Stop a run the caller itself started, in whatever process it goes; nothing happens for any other.
+    """Stop a run the caller itself started, in whatever process it goes or while it waits for a person.
+
+    Nothing happens for any other.
 
     Deliberately silent: clients rely on success, and it tells a stranger nothing.
     """
     log = runtime.channel.find(task_id)
     if log is not None and _is_own(log.header, principal, app_id):
         runtime.channel.signal(task_id)
+    if log is None or log.header.workflow_run_id is not None:
+        flow_resumption.stop_paused(runtime, principal, app_id, task_id)
 
 
 def _is_own(header: RunHeader, principal: Principal, app_id: str) -> bool:

@@ -39,6 +39,8 @@ class Job(StrEnum):
     PURGE_DATASET = "purge_dataset"
     PURGE_DOCUMENT = "purge_document"
     REBUILD_DATASET = "rebuild_dataset"
+    RESUME_RUN = "resume_run"
+    RUN_TRIGGER = "run_trigger"
     SUMMARIZE_DOCUMENT = "summarize_document"
     SYNC_DOCUMENT = "sync_document"
 

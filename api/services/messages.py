@@ -191,6 +191,7 @@ def _stored_log(message: Message, principal: Principal) -> StoredLog:
         total_s=0.0,
         conversation_id=message.conversation_id,
         message_id=message.id,
+        workflow_run_id=message.workflow_run_id,
     )
     text: tuple[Event, ...] = (TextChunk(text=message.answer),) if message.answer else ()
     return StoredLog(header=header, events=(*text, from_json(message.outcome or {})))

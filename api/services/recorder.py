@@ -16,7 +16,16 @@ from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from api.core.events import ErrorOccurred, Event, MessageEnd, RunHeader, TextChunk, TextReplaced, to_json
+from api.core.events import (
+    ErrorOccurred,
+    Event,
+    MessageEnd,
+    RunHeader,
+    RunPaused,
+    TextChunk,
+    TextReplaced,
+    to_json,
+)
 from api.core.ports import Queue
 from api.errors import Unavailable
 from api.models.base import Base, utc_now
@@ -73,12 +82,16 @@ class Recorder:
                     self._end(_ending(event))
             yield event
 
+    def pause(self, event: RunPaused) -> None:
+        """Store the answer as far as it came before its run waits for a person."""
+        self._end({"status": "paused", "finished_at": None, "outcome": to_json(event)})
+
     def fail(self, error: ErrorOccurred) -> None:
         """Store what there is of the answer, marked with the error that ended it.
 
         A complete answer that only could not be stored stays complete.
         """
-        if self.ending is not None:
+        if self.ending is not None and self.ending["status"] != "paused":
             return
         ending = {"status": "error", "error": error.message, "outcome": to_json(error)}
         try:

@@ -118,21 +118,28 @@ def first_run(runtime: Runtime, app: AppSpec, principal: Principal, run_id: str)
     run = get_run_of_app(runtime, app, run_id)
     if run.status == "running":
         raise StillRunning("The first request with this Idempotency-Key is still running.", retry_after_s=1)
-    header = RunHeader(
-        task_id=run.task_id,
-        tenant_id=run.tenant_id,
-        app_id=run.app_id,
-        mode="workflow",
-        principal_id=principal.id,
-        created_at=int(run.created_at.timestamp()),
-        total_s=0.0,
-        workflow_run_id=run.id,
-        workflow_id=run.workflow_id,
-        created_by={"id": principal.id, "user": principal.user},
-    )
+    header = to_header(run, principal)
     begun: Event = RunStarted(inputs=run.inputs, created_at=header.created_at)
     return runtime.channel.find(run.task_id) or StoredLog(
         header=header, events=(begun, from_json(run.outcome or {}))
+    )
+
+
+def to_header(run: WorkflowRun, principal: Principal) -> RunHeader:
+    """Return the header of a run whose log is told from its row."""
+    return RunHeader(
+        task_id=run.task_id,
+        tenant_id=run.tenant_id,
+        app_id=run.app_id,
+        mode="workflow" if run.type == "workflow" else "advanced-chat",
+        principal_id=principal.id,
+        created_at=int(run.created_at.timestamp()),
+        total_s=0.0,
+        conversation_id=run.conversation_id,
+        message_id=run.message_id,
+        workflow_run_id=run.id,
+        workflow_id=run.workflow_id,
+        created_by={"id": principal.id, "user": principal.user},
     )
 
 
@@ -219,7 +226,8 @@ def with_values(runtime: Runtime, session: Session, row: NodeExecution) -> NodeE
         with runtime.storage.open(row.kept_at) as kept:
             values: JSONObject = orjson.loads(zlib.decompress(kept.read()))
         for name, value in values.items():
-            setattr(row, name, value)
+            if getattr(row, name) is None:  # what a form's end gave is in the row
+                setattr(row, name, value)
     return row
 
 

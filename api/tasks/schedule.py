@@ -9,6 +9,7 @@ from api.services import (
     app_purge,
     dataset_purge,
     files,
+    forms,
     idempotency,
     jobs,
     runs,
@@ -27,6 +28,7 @@ OWN: tuple[tuple[float, Call], ...] = (
 """Seconds between two calls, and what each serving process does for itself."""
 SHARED: tuple[tuple[float, Call], ...] = (
     (10.0, jobs.wake_due_jobs),
+    (10.0, forms.close_overdue),
     (3600.0, idempotency.forget_old),
     (3600.0, files.purge_unattached),
     (3600.0, app_purge.sweep_deleted_apps),

@@ -19,6 +19,7 @@ from tests.conftest import make_house, make_settings, stop_house
 from tests.controllers.dataset_calls import call_datasets
 from tests.factories import ChatApp, make_chat_app, make_owner
 from tests.knowledge import add_document, make_dataset, make_dataset_key, put_to_sleep, set_document
+from tests.sse import read_events
 
 MOUNTS = {"/api": "seed", "/v1": "dify"}
 PAGES = ("/api/docs", "/v1/docs", "/console/api/spec")
@@ -367,19 +368,40 @@ def use_documents(caller: Caller) -> dict[str, TestResponse]:
     return answers
 
 
-def publish_flow(chat: Caller) -> str:
+ECHO = {
+    "nodes": [flows.drawn("s", "start"), flows.drawn("e", "end", outputs=[])],
+    "edges": flows.edges("s > e"),
+}
+
+
+def publish_flow(chat: Caller, graph: object = ECHO) -> str:
     """Publish a workflow in the workspace of a chat app, and return a key to it."""
     runtime, owner = chat.client.application.extensions["runtime"], chat.app.owner
     app_id = factories.make_app(runtime, owner, mode="workflow")
-    graph = {
-        "nodes": [flows.drawn("s", "start"), flows.drawn("e", "end", outputs=[])],
-        "edges": flows.edges("s > e"),
-    }
     path = f"/console/api/apps/{app_id}/workflows"
     for step, sent in (("draft", {"graph": graph}), ("publish", {})):
         answer = chat.client.post(f"{path}/{step}", json=sent, headers=owner.headers)
         assert answer.status_code == 200, answer.text
     return factories.make_key(runtime, owner, app_id)
+
+
+def answer_forms(chat: Caller) -> dict[str, TestResponse]:
+    """Call every route of forms once, for a run that waits for one."""
+    ask = flows.drawn("h", "human-input", form_content="Go on?", user_actions=[{"id": "yes", "title": "Yes"}])
+    nodes = [flows.drawn("s", "start"), ask, flows.drawn("e", "end", outputs=[])]
+    flow = replace(
+        chat.app, key=publish_flow(chat, {"nodes": nodes, "edges": flows.edges("s > h [yes] > e")})
+    )
+    caller = Caller(chat.client, flow, chat.mount)
+    sent = {"user": "ada", "response_mode": "streaming"}
+    events = read_events(caller.call("POST", "/workflows/run", json=sent))
+    token = next(event["data"]["form_token"] for event in events if event["event"] == "human_input_required")
+    path = f"/form/human_input/{token}"
+    answer = {"user": "ada", "action": "yes", "inputs": {}}
+    return {
+        "GET /form/human_input/{form_token}": caller.call("GET", path),
+        "POST /form/human_input/{form_token}": caller.call("POST", path, json=answer),
+    }
 
 
 def run_flows(caller: Caller) -> dict[str, TestResponse]:
@@ -426,6 +448,7 @@ def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller])
         **use_documents(chat),
         **use_segments(chat),
         **run_flows(Caller(chat.client, flow, chat.mount)),
+        **answer_forms(chat),
     }
     spec = callers[0].spec
     assert set(answers) == set(dict(operations(spec)))

@@ -162,10 +162,13 @@ def resume(log: EventLog) -> Response:
 def _frames(
     log: EventLog, audience: Audience, after: int, ping_s: float, on_leave: Callable[[], None] | None
 ) -> Iterator[bytes]:
-    frames = Frames(log.header, audience)
+    after = max(after, log.header.told_events)
+    frames, task_id = Frames(log.header, audience), log.header.task_id
     yield b""  # sends the headers now, long before the model's first word
     try:
         for events in follow(log, after, ping_s):
+            if log.header.task_id != task_id:  # a run that went on after a pause
+                frames, task_id = Frames(log.header, audience), log.header.task_id
             yield b"".join(_numbered(frames, events, after, audience)) if events else PING
             after += len(events)
     except AppError as exc:
@@ -182,8 +185,9 @@ def follow(log: EventLog, after: int, pause_s: float) -> Iterator[Sequence[Event
     Raises Unavailable when the log is out of reach, or when it should long have ended.
     """
     give_up_at = time.monotonic() + log.header.total_s + GRACE_S
+    after = max(after, log.header.told_events)
     while True:
-        batch = log.read(after, pause_s)
+        batch = log.read(after - log.header.told_events, pause_s)
         if batch.events or not batch.is_last:
             yield batch.events
         if batch.is_last:

@@ -7,6 +7,7 @@ from typing import Any
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import (
+    Boolean,
     Choice,
     Items,
     Object,
@@ -34,6 +35,14 @@ class RunIn:
     response_mode: str = "blocking"
     files: tuple[JSONObject, ...] | None = None
     on_disconnect: str = "continue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsQuery:
+    """Whose run is read, and whether the reader waits where it pauses."""
+
+    user: str | None = None
+    continue_on_pause: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +76,12 @@ RUN = parser(
     json_field("response_mode", MODES, help="blocking when absent."),
     json_field("files", Items(item=Object(), max_items=MAX_FILES), nullable=True, help="They are sys.files."),
     json_field("on_disconnect", ON_DISCONNECT, help="cancel stops the run when a streaming client leaves."),
+)
+EVENTS_QUERY = parser(
+    query_field("user", user_name, help="The end user who started the run."),
+    query_field(
+        "continue_on_pause", Boolean(is_text=True), help="Go on reading where the run waits for a person."
+    ),
 )
 LOGS_QUERY = parser(
     *page_fields(),

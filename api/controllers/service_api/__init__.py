@@ -15,6 +15,7 @@ from api.controllers.service_api import (
     datasets,
     documents,
     files,
+    human_input,
     info,
     messages,
     metadata,
@@ -42,6 +43,7 @@ NAMESPACES = (
     models.ns,
     spec.ns,
     workflows.ns,
+    human_input.ns,
 )
 
 

@@ -8,21 +8,22 @@ from api.controllers.http.auth import app_key
 from api.controllers.http.door import claim, render, runtime
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.chat import USER, UserIn
-from api.controllers.schemas.conversation import USER_QUERY, UserQuery
 from api.controllers.schemas.fields import RESULT
 from api.controllers.schemas.workflow_run import (
+    EVENTS_QUERY,
     LOGS,
     LOGS_QUERY,
     RUN,
     RUN_ANSWER,
     RUN_DETAIL,
+    EventsQuery,
     LogsQuery,
     RunIn,
     render_logs,
     render_public_run,
 )
 from api.core.apps.flow import FlowSpec
-from api.services import flow_runs, flows, generation, workflow_runs
+from api.services import flow_events, flow_runs, flows, generation, workflow_runs
 from api.services.asks import Ask
 from api.services.flow_call import FlowCall
 from api.services.flow_runs import check_workflow_mode
@@ -112,16 +113,19 @@ class WorkflowStop(Resource):
 class WorkflowEvents(Resource):
     """The events of one run."""
 
-    @ns.expect(USER_QUERY)
+    @ns.expect(EVENTS_QUERY)
     @ns.doc(produces=swagger.STREAM_ONLY, params=swagger.RESUME_HEADERS)
     @ns.response(200, "The events, each with its number.")
     @ns.response(404, "The caller has no such run, or its events are no longer kept.")
     @app_key()
     def get(self, caller: KeyCaller, workflow_run_id: str) -> Response:
         """Stream a run's events from the start, or after Last-Event-ID, until ten minutes past its end."""
-        principal = caller.end_user(parse(USER_QUERY, UserQuery).user)
-        task_id = workflow_runs.task_of(runtime(), principal, caller.app, workflow_run_id)
-        return sse.resume(generation.find_run(runtime(), principal, caller.app.id, task_id))
+        query = parse(EVENTS_QUERY, EventsQuery)
+        principal = caller.end_user(query.user)
+        log = flow_events.find_events(
+            runtime(), principal, caller.app, workflow_run_id, goes_on=query.continue_on_pause
+        )
+        return sse.resume(log)
 
 
 @ns.route("/workflows/logs")

@@ -70,12 +70,13 @@ class FlowSpec:
     snapshot: JSONObject | None = None
     configs: dict[str, NodeConfig] = field(default_factory=dict)
 
-    def root(self) -> NodeSpec:
-        """Return where a run begins that no trigger began. Raises AppUnavailable where there is no start."""
-        starts = [node for node in self.graph.roots if node.type == "start"]
-        if not starts:
-            raise AppUnavailable("The workflow has no start node.")
-        return starts[0]
+    def root(self, trigger_id: str | None = None) -> NodeSpec:
+        """Return where a run begins: at the start, or at the trigger that began it. Raises AppUnavailable."""
+        for node in self.graph.roots:
+            if node.id == trigger_id if trigger_id else node.type == "start":
+                return node
+        what = f"trigger {trigger_id!r}" if trigger_id else "start node"
+        raise AppUnavailable(f"The workflow has no {what}.")
 
     def file_upload(self) -> FileUpload:
         """Return which files come with a message."""

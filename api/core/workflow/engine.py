@@ -15,6 +15,7 @@ from typing import Any, Literal
 from api.core.events import (
     Event,
     FormAsked,
+    FormClosed,
     NodeFinished,
     RetrieverResource,
     RunFinished,
@@ -57,7 +58,9 @@ class DoneNode:
 class FlowRun:
     """A run to make: of ``graph`` from ``root`` on, with what is known of it before.
 
-    ``configs`` keeps the settings of nodes from run to run of one graph.
+    ``configs`` keeps the settings of nodes from run to run of one graph. A run
+    that goes on after a pause has how that one ended as ``earlier``, the ends of
+    forms as ``closed``, and forms that nobody answered yet as ``waiting``.
     """
 
     graph: Graph
@@ -69,6 +72,9 @@ class FlowRun:
     done: tuple[DoneNode, ...] = ()
     told_chars: int = 0
     """How much of its text was told before it paused."""
+    earlier: RunPaused | None = None
+    closed: tuple[FormClosed, ...] = ()
+    waiting: tuple[FormAsked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +106,14 @@ def run_graph(flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Generator[Event,
         threads=Threads(deps.limits.max_threads),
         configs=flow.configs,
     )
+    if flow.earlier is not None:
+        began, created_at = began - flow.earlier.elapsed_s, flow.earlier.created_at
+        shared.go_on(flow.earlier)
     scope = _Scope(shared, flow.variables, flow.root, TOP, cancel)
     yield RunStarted(
         inputs=flow.inputs, created_at=created_at, reason="resumption" if flow.done else "initial"
     )
+    yield from flow.closed
     status, error = yield from _outcome(flow, scope, cancel)
     end = FlowEnd(
         status=status,
@@ -121,7 +131,7 @@ def _outcome(
 ) -> Generator[Event, None, tuple[Status, str | None]]:
     """Run the graph; return how that ended. Raises ``cancel.failure`` where that ended it."""
     try:
-        yield from scope.run(flow.done, flow.told_chars)
+        yield from scope.run(flow)
     except NodeFailed as failure:
         return "failed", flow.variables.mask(failure.message)
     except _Stopped:
@@ -149,6 +159,8 @@ def _last_event(
             elapsed_s=elapsed_s,
             total_tokens=tokens,
             total_steps=shared.steps,
+            usage=end.usage,
+            retriever_resources=end.cited,
         )
     return RunFinished(
         status=end.status,
@@ -187,12 +199,15 @@ class _Scope:
         self._crew = Crew(shared.threads)
         self._ready: deque[tuple[str, str | None]] = deque([(root, None)])
 
-    def run(self, done: Sequence[DoneNode] = (), told_chars: int = 0) -> Generator[Event, None, None]:
-        """Run the nodes that are not ``done``. Raises NodeFailed, _Stopped."""
+    def run(self, behind: FlowRun | None = None) -> Generator[Event, None, None]:
+        """Run the nodes, without those that a run has ``behind`` it. Raises NodeFailed, _Stopped."""
         forget = self._parent.on_cancel(self._cancel.set)
         hear = self._cancel.on_cancel(self._crew.wake)
         try:
-            yield from _skip_text(self._replay(done), told_chars)
+            if behind is None:
+                yield from self._stream.begin()
+            else:
+                yield from _skip_text(self._replay(behind), behind.told_chars)
             while self._ready or self._crew.running:
                 self._check()
                 if self._crew.running or len(self._ready) > 1:
@@ -214,10 +229,10 @@ class _Scope:
         if self._parent.is_set() or self._parent.is_overdue():
             raise _Stopped
 
-    def _replay(self, done: Sequence[DoneNode]) -> Iterator[Event]:
-        """Yield the text of what has already run, and find what is next."""
+    def _replay(self, behind: FlowRun) -> Iterator[Event]:
+        """Yield the text of what has already run and the forms that wait, and find what is next."""
         yield from self._stream.begin()
-        for node in done:
+        for node in behind.done:
             if node.node_id not in {node_id for node_id, _ in self._ready}:
                 continue
             self._ready = deque(item for item in self._ready if item[0] != node.node_id)
@@ -226,6 +241,11 @@ class _Scope:
             self.shared.add(self.shared.graph.nodes[node.node_id], result)
             self.shared.exceptions += node.is_exception
             yield from self._advance(node.node_id, result)
+        asked = {form.node_id: form for form in behind.waiting}
+        for node_id in [node_id for node_id, _ in self._ready if node_id in asked]:
+            self.forms.append(asked[node_id])
+            yield asked[node_id]
+        self._ready = deque(item for item in self._ready if item[0] not in asked)
 
     def _spread(self) -> None:
         """Give every ready node a thread of its own, as far as there are threads."""

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from api.core.events import FormAsked, NodeFinished, NodeStarted, RetrieverResource
+from api.core.events import FormAsked, NodeFinished, NodeStarted, RetrieverResource, RunPaused
 from api.core.http import Cancelled
 from api.core.model_runtime.types import Usage
 from api.core.ports import Cancel, JSONObject, JSONValue
@@ -53,6 +53,13 @@ class Shared:
     files: list[JSONObject] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     configs: dict[str, NodeConfig] = field(default_factory=dict)
+
+    def go_on(self, earlier: RunPaused) -> None:
+        """Begin with what the run came to before it paused; its outputs come with the nodes of that time."""
+        self.numbers = itertools.count(earlier.total_steps + 1)
+        self.steps = earlier.total_steps
+        self.usage = earlier.usage
+        self.cited.extend(earlier.retriever_resources)
 
     def count_step(self) -> int:
         """Return the number of a node that begins. Raises StepsExceeded."""

@@ -1,0 +1,12 @@
+"""Jobs that begin runs of workflows, or let them go on."""
+
+from api.runtime import Runtime
+from api.services import flow_resumption
+from api.services.jobs import Job, Lease
+from api.tasks.registry import task
+
+
+@task(Job.RESUME_RUN)
+def resume_run(runtime: Runtime, lease: Lease) -> None:
+    """Let a run go on whose forms were answered, or expired."""
+    flow_resumption.resume(runtime, lease)
