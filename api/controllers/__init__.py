@@ -13,6 +13,7 @@ from api.controllers.http.errors import install_error_handlers
 from api.controllers.http.limits import install_limits
 from api.controllers.http.observe import install_observation
 from api.controllers.operate import health
+from api.controllers.triggers import webhooks
 from api.services import remembered
 
 EXPOSED = [
@@ -48,6 +49,7 @@ def register_doors(app: Flask, *, console_origins: tuple[str, ...], api_origins:
     for dialect, mount in PUBLIC_APIS.items():
         app.register_blueprint(service_api.create_blueprint(dialect, mount))
     app.register_blueprint(previews.blueprint)
+    app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
     check_guards(app)
 

@@ -13,6 +13,7 @@ from api.runtime import Runtime, on_commit
 
 DEFAULT_USER = "DEFAULT-USER"
 SERVICE_API = "service-api"
+TRIGGER = "trigger"
 
 
 def end_user_id(app_id: str, kind: str, session_id: str) -> str:
@@ -36,6 +37,17 @@ def to_principal(tenant_id: str, app_id: str, user: str | None) -> Principal:
     )
 
 
+def trigger_principal(tenant_id: str, app_id: str) -> Principal:
+    """Return the end user of an app for which its triggers run it."""
+    return Principal(
+        tenant_id=tenant_id,
+        kind=ActorKind.END_USER,
+        id=end_user_id(app_id, TRIGGER, TRIGGER),
+        app_id=app_id,
+        user=TRIGGER,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Key under which a process remembers that an end user's row exists."""
@@ -53,13 +65,14 @@ def remember_end_user(runtime: Runtime, session: Session, principal: Principal) 
     if is_known(runtime, principal):
         return
     now = utc_now()
+    is_trigger = principal.id == end_user_id(str(principal.app_id), TRIGGER, str(principal.user))
     session.execute(
         insert_for(session)(EndUser)
         .values(
             id=principal.id,
             tenant_id=principal.tenant_id,
             app_id=principal.app_id,
-            type=SERVICE_API,
+            type=TRIGGER if is_trigger else SERVICE_API,
             session_id=principal.user,
             external_user_id=principal.user,
             is_anonymous=principal.user == DEFAULT_USER,

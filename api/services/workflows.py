@@ -37,7 +37,7 @@ from api.models.base import new_id, utc_now
 from api.models.workflow import DRAFT, Workflow
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import flows
+from api.services import flows, triggers
 from api.services.access import AppNotFound, access_app, is_id
 from api.services.constraints import is_duplicate
 
@@ -141,6 +141,7 @@ def save_draft(
     row.hash = draft_hash(graph, cast("JSONObject", features))
     row.updated_by = principal.id
     row.updated_at = max(utc_now(), row.updated_at)
+    triggers.keep_drawn(session, app, graph)
     session.flush()
     return row
 
@@ -188,6 +189,7 @@ def publish(
     session.add(row)
     session.flush()
     app.workflow_id = row.id
+    triggers.publish(session, app, row.graph)
     session.flush()
     return row
 

@@ -15,6 +15,7 @@ from api.services import (
     runs,
     stored_embeddings,
     tokens,
+    trigger_runs,
     warm_up,
 )
 
@@ -29,6 +30,7 @@ OWN: tuple[tuple[float, Call], ...] = (
 SHARED: tuple[tuple[float, Call], ...] = (
     (10.0, jobs.wake_due_jobs),
     (10.0, forms.close_overdue),
+    (10.0, trigger_runs.fire_due),
     (3600.0, idempotency.forget_old),
     (3600.0, files.purge_unattached),
     (3600.0, app_purge.sweep_deleted_apps),

@@ -23,6 +23,7 @@ from api.controllers.http.parsing import (
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject, JSONValue
 from api.errors import InvalidRequest
+from api.services.flow_call import TRIGGERED_FROM
 from api.services.workflow_runs import STATUSES
 from api.services.workflows import MAX_COMMENT_CHARS, MAX_NAME_CHARS, DraftChanges, WorkflowView
 
@@ -150,12 +151,12 @@ RUNS = parser(
     query_field("last_id", UUID(may_be_blank=True)),
     query_field("limit", Integer(minimum=1, maximum=100, is_text=True), default=20),
     query_field("status", Choice(STATUSES)),
-    query_field("triggered_from", Choice(("debugging", "app-run"))),
+    query_field("triggered_from", Choice(TRIGGERED_FROM)),
 )
 RUN_COUNTS = parser(
     query_field("status", Choice(STATUSES)),
     query_field("time_range", Text(max_length=10), help="For example 7d, 4h, 30m, 30s."),
-    query_field("triggered_from", Choice(("debugging", "app-run"))),
+    query_field("triggered_from", Choice(TRIGGERED_FROM)),
 )
 
 
