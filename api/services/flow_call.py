@@ -45,8 +45,13 @@ class FlowCall:
         return self.principal.user or self.principal.id
 
     @property
+    def is_test(self) -> bool:
+        """Tell whether the run is a test that an account makes in the console."""
+        return self.ask.invoke_from == DEBUGGER
+
+    @property
     def triggered_from(self) -> str:
         """Whether the run is a test of the console's, a trigger's, or the app's own."""
-        if self.ask.invoke_from == DEBUGGER:
+        if self.is_test:
             return DEBUGGING
         return self.root.type.removeprefix("trigger-") if self.trigger_id else APP_RUN

@@ -9,12 +9,12 @@ from hashlib import sha256
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from api.core.apps.config import FormItem
+from api.core.apps.config import FileUpload, FormItem
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.extraction import ExtractionFailed
-from api.core.workflow.variables import FILE_IDENTITY, FILE_MARK
+from api.core.workflow.variables import FILE_IDENTITY, FILE_MARK, is_file
 from api.core.workflow.work import NodeFailed
-from api.errors import AppError, NotFound
+from api.errors import AppError, InvalidRequest, NotFound
 from api.models.base import new_id, utc_now
 from api.models.file import UploadFile
 from api.principal import Principal
@@ -24,6 +24,7 @@ from api.services.access import is_id
 from api.services.file_kinds import Kind
 from api.services.files import FILE_KINDS, LOCAL, REMOTE, AttachedFile
 
+MAX_LISTED = 100
 KINDS = (Kind.IMAGE, Kind.AUDIO, Kind.VIDEO)
 
 
@@ -63,6 +64,33 @@ def attach_values(
         listed: list[JSONValue] = [to_value(runtime, principal.tenant_id, file) for file in attached]
         values[item.variable] = listed if item.kind == "file-list" else next(iter(listed), None)
     return values
+
+
+def from_client(runtime: Runtime, session: Session, principal: Principal, value: JSONValue) -> JSONValue:
+    """Return a value as variables hold it: where it is a file that a client names, or a list of them.
+
+    Files as variables hold them may come back so. Raises InvalidRequest.
+    """
+    entries = value if isinstance(value, list) else [value]
+    if not entries or not all(isinstance(entry, dict) and "transfer_method" in entry for entry in entries):
+        return value
+    if len(entries) > MAX_LISTED:
+        raise InvalidRequest(f"A list has at most {MAX_LISTED} files", field="inputs", fault="too_long")
+    policy = FileUpload(enabled=True, number_limits=len(entries))
+    named = tuple(_as_named(entry) for entry in entries if isinstance(entry, dict))
+    found: list[JSONValue] = [
+        to_value(runtime, principal.tenant_id, file)
+        for file in files.attach(session, principal, policy, named)
+    ]
+    return found if isinstance(value, list) else next(iter(found), None)
+
+
+def _as_named(entry: JSONObject) -> JSONObject:
+    """Return a file as clients name it."""
+    if not is_file(entry):
+        return entry
+    named = {key: entry.get(key) for key in ("type", "transfer_method", "remote_url")}
+    return {**named, "upload_file_id": entry.get("related_id")}
 
 
 @dataclass(frozen=True, slots=True)

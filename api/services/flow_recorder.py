@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -33,13 +33,16 @@ from api.core.events import (
     to_json,
 )
 from api.core.ports import JSONObject
+from api.core.workflow.graph import is_root
 from api.core.workflow.node import NODES
+from api.core.workflow.variables import SYSTEM
 from api.errors import Unavailable
 from api.models.base import Base, utc_now
 from api.models.workflow import pack
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import end_users, jobs
+from api.services.draft_rows import Drafts
 from api.services.jobs import Job
 from api.services.recorder import STORE_AGAIN_S, Recorder
 
@@ -56,18 +59,22 @@ MAX_PENDING = 100
 
 @dataclass(kw_only=True)
 class FlowRecorder:
-    """Gathers one run's nodes and stores them. ``message`` records the answer of a chatflow.
+    """Gathers one run's nodes and stores them.
 
-    One that goes on after a pause begins with the counts of the time before.
+    ``message`` records the answer of a chatflow; ``drafts`` are what a test
+    leaves to its account. One that goes on after a pause begins with the counts
+    of the time before.
     """
 
     runtime: Runtime
     header: RunHeader
     principal: Principal
     message: Recorder | None = None
+    drafts: Drafts | None = None
     order: int = 0
     told_chars: int = 0
     told_events: int = 0
+    executions: dict[str, str] = field(default_factory=dict)
     pending: list[dict[str, Any]] = field(default_factory=list)
     price: Decimal = Decimal(0)
     currency: str = "USD"
@@ -165,6 +172,8 @@ class FlowRecorder:
             if self.pending:
                 connection.execute(INSERT_EXECUTIONS, self.pending)
             connection.execute(END_RUN, row)
+            if self.drafts is not None:
+                self.drafts.store(session, self.header, self.executions)
             if self.message is None:
                 end_users.remember_end_user(self.runtime, session, self.principal)
             if row.get("status") == "paused":
@@ -186,6 +195,8 @@ class FlowRecorder:
         header, metadata = self.header, event.metadata
         self.order += 1
         self._count(metadata)
+        self._remember(event)
+        now = utc_now()
         is_account = self.principal.kind is ActorKind.ACCOUNT
         return {
             "id": event.execution_id,
@@ -209,8 +220,8 @@ class FlowRecorder:
             "finished_order": self.order,
             "from_end_user_id": None if is_account else self.principal.id,
             "from_account_id": self.principal.id if is_account else None,
-            "created_at": datetime.fromtimestamp(event.created_at, UTC),
-            "finished_at": datetime.fromtimestamp(event.finished_at, UTC),
+            "created_at": now - timedelta(seconds=event.elapsed_s),
+            "finished_at": now,
             **self._values(event),
         }
 
@@ -231,6 +242,13 @@ class FlowRecorder:
             logger.warning("values of a node stay in its row", extra={"execution_id": event.execution_id})
             return {**packed, "kept_at": None}
         return {"inputs": None, "process_data": None, "outputs": None, "kept_at": key}
+
+    def _remember(self, event: NodeFinished) -> None:
+        """Note what gave a node's variables; the system's come from where the run began."""
+        if event.iteration_id is None and event.loop_id is None:
+            self.executions[event.node_id] = event.execution_id
+            if is_root(event.node_type):
+                self.executions[SYSTEM] = event.execution_id
 
     def _count(self, metadata: JSONObject) -> None:
         price = metadata.get("total_price")

@@ -42,6 +42,7 @@ from api.services import (
 )
 from api.services.asks import Repeated
 from api.services.conversations import Recalled
+from api.services.draft_rows import Drafts
 from api.services.flow_call import FlowCall
 from api.services.flow_recorder import FlowRecorder
 from api.services.recorder import Recorder
@@ -112,6 +113,8 @@ def generate_flow(call: FlowCall) -> EventLog:
 def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> EventLog:
     """Let the engine go on a run that has its rows; return its log."""
     runtime, flow, behind = call.runtime, call.flow, begun.behind
+    max_bytes = runtime.limits.flow.max_variable_bytes
+    variables = VariablePool(begun.pool, secrets=flow.secrets, max_bytes=max_bytes)
 
     def begin(cancel: Cancel) -> Iterator[Event]:
         deps = flow_deps.make_deps(
@@ -123,11 +126,10 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
             conversation_id=begun.header.conversation_id,
             history=begun.history,
         )
-        max_bytes = runtime.limits.flow.max_variable_bytes
         run = FlowRun(
             graph=flow.graph,
             root=call.root.id,
-            variables=VariablePool(begun.pool, secrets=flow.secrets, max_bytes=max_bytes),
+            variables=variables,
             inputs=begun.shown,
             facts=_facts(call, begun.header),
             configs=flow.configs,
@@ -143,7 +145,10 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
             )
         return flow_app.run(flow, run, deps, cancel)
 
-    return run_threads.launch(runtime, begun.header, begin, _recorder(call, begun), slots)
+    recorder = _recorder(call, begun)
+    if call.is_test:
+        recorder.drafts = Drafts(variables=variables)
+    return run_threads.launch(runtime, begun.header, begin, recorder, slots)
 
 
 def _begin(call: FlowCall) -> Begun:

@@ -149,6 +149,10 @@ class VariablePool:
         """Return all variables of a node."""
         return dict(self._held(node_id) or {})
 
+    def held(self) -> dict[str, JSONObject]:
+        """Return all variables of this layer, by node."""
+        return {node_id: dict(held) for node_id, held in self._values.items()}
+
     def mask(self, text: str) -> str:
         """Return the text without the workflow's secrets."""
         for secret in self.secrets:

@@ -87,6 +87,17 @@ ROUTES = (
     Route("POST", f"{W}/{UNKNOWN_ID}/restore", EDITOR),
     Route("GET", f"{W}/default-workflow-block-configs", EDITOR),
     Route("GET", f"{W}/default-workflow-block-configs/code", EDITOR),
+    Route("GET", f"{W}/draft/variables", EDITOR),
+    Route("DELETE", f"{W}/draft/variables", EDITOR),
+    Route("GET", f"{W}/draft/nodes/s/variables", EDITOR),
+    Route("DELETE", f"{W}/draft/nodes/s/variables", EDITOR),
+    Route("GET", f"{W}/draft/variables/{UNKNOWN_ID}", EDITOR),
+    Route("PATCH", f"{W}/draft/variables/{UNKNOWN_ID}", EDITOR, {"value": 1}),
+    Route("DELETE", f"{W}/draft/variables/{UNKNOWN_ID}", EDITOR),
+    Route("PUT", f"{W}/draft/variables/{UNKNOWN_ID}/reset", EDITOR),
+    Route("GET", f"{W}/draft/conversation-variables", EDITOR),
+    Route("GET", f"{W}/draft/system-variables", EDITOR),
+    Route("GET", f"{W}/draft/environment-variables", EDITOR),
     Route("POST", f"{W}/draft/run", EDITOR, {"inputs": {}}),
     Route("POST", f"{W}/draft/trigger/run", EDITOR, {"node_id": "t"}),
     Route("GET", f"{W}/triggers/webhook?node_id=t", NORMAL),
@@ -256,7 +267,12 @@ def test_routes_of_these_doors_are_all_in_the_table(house: Flask) -> None:
     }
     named = {(method, path.replace("{key}", "<>").replace("types/llm", "types/<>")) for method, path in named}
     named = {
-        (method, path.replace(UNKNOWN_ID, "<>").replace("configs/code", "configs/<>"))
+        (
+            method,
+            path.replace(UNKNOWN_ID, "<>")
+            .replace("configs/code", "configs/<>")
+            .replace("nodes/s/", "nodes/<>/"),
+        )
         for method, path in named
     }
 
