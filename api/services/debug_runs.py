@@ -1,12 +1,14 @@
 """Runs that the console starts: tests of a draft, and failed runs once more from where they failed."""
 
+from dataclasses import replace
+
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppMode
 from api.core.events import EventLog
 from api.core.ports import JSONObject
 from api.core.workflow.engine import DoneNode
 from api.core.workflow.graph import read_graph
-from api.errors import BadRequest
+from api.errors import BadRequest, InvalidRequest
 from api.models.workflow import WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
@@ -18,16 +20,33 @@ from api.services.flow_runs import Begun
 from api.services.workflows import DraftNotFound, access_flow_app
 
 
-def run_draft(runtime: Runtime, principal: Principal, app_id: str, ask: Ask) -> EventLog:
-    """Start a test of an app's draft. Raises AppNotFound, DraftNotFound, and what runs are refused for."""
+def run_draft(
+    runtime: Runtime, principal: Principal, app_id: str, ask: Ask, *, until: str | None = None
+) -> EventLog:
+    """Start a test of an app's draft, or of what leads to the node ``until`` and of that.
+
+    Raises AppNotFound, DraftNotFound, and what runs are refused for.
+    """
     with runtime.transaction() as session:
         app = access_flow_app(session, principal, app_id)
         spec = app_specs.load_spec(runtime, session, principal.tenant_id, app.id)
         flow = flows.draft_flow(runtime, session, principal.tenant_id, app.id)
     if flow is None:
         raise DraftNotFound("Draft workflow need to be initialized.")
+    if until is not None:
+        flow = _up_to(flow, until)
     call = FlowCall(runtime=runtime, app=spec, flow=flow, principal=principal, ask=ask)
     return flow_runs.generate_flow(call)
+
+
+def _up_to(flow: FlowSpec, node_id: str) -> FlowSpec:
+    """Return a workflow that ends with a node. Raises InvalidRequest for one that no run comes to."""
+    before = flow.graph.before(node_id)
+    if flow.root().id not in before:
+        raise InvalidRequest(
+            f"until_node_id: no run of the draft comes to {node_id[:100]!r}", field="until_node_id"
+        )
+    return replace(flow, graph=flow.graph.part(before))
 
 
 def stop(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> None:

@@ -221,6 +221,16 @@ def delete_variables(
     _forget(scope, *(() if node_id is None else (DraftVariable.node_id == node_id,)))
 
 
+def load_pool(session: Session, principal: Principal, app_id: str) -> dict[str, JSONObject]:
+    """Return all that is stored, by node, and what conversations begin with. Raises as the others do."""
+    scope = _scope(session, principal, app_id)
+    pool: dict[str, JSONObject] = {}
+    stored = session.scalars(select(DraftVariable).where(*scope.where))
+    for row in (*scope.untouched(), *stored):
+        pool.setdefault(row.node_id, {})[row.name] = row.value
+    return pool
+
+
 def _scope(session: Session, principal: Principal, app_id: str) -> _Scope:
     app = access_flow_app(session, principal, app_id)
     draft = access_draft(session, app)

@@ -5,6 +5,7 @@ from functools import partial
 
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppSpec
+from api.core.events import FormAsked
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn
 from api.core.ports import Cancel
@@ -26,6 +27,14 @@ class NoTools:
         raise NodeFailed(
             f"The tool {call.provider_id}/{call.tool_name} is not installed here.", error_type="ToolNotFound"
         )
+
+
+class NoForms:
+    """Nobody could be asked where a node runs alone: there is no run to go on."""
+
+    def ask(self, asked: FormAsked, _facts: FlowFacts) -> FormAsked:
+        """Raise NodeFailed: there is nobody to ask."""
+        raise NodeFailed(f"Node {asked.title!r} has nobody to ask in this run.", error_type="NobodyToAsk")
 
 
 def make_deps(

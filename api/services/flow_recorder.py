@@ -62,8 +62,8 @@ class FlowRecorder:
     """Gathers one run's nodes and stores them.
 
     ``message`` records the answer of a chatflow; ``drafts`` are what a test
-    leaves to its account. One that goes on after a pause begins with the counts
-    of the time before.
+    leaves to its account. A node that ``is_alone`` has no run. One that goes on
+    after a pause begins with the counts of the time before.
     """
 
     runtime: Runtime
@@ -71,6 +71,7 @@ class FlowRecorder:
     principal: Principal
     message: Recorder | None = None
     drafts: Drafts | None = None
+    is_alone: bool = False
     order: int = 0
     told_chars: int = 0
     told_events: int = 0
@@ -171,7 +172,8 @@ class FlowRecorder:
             connection = session.connection()
             if self.pending:
                 connection.execute(INSERT_EXECUTIONS, self.pending)
-            connection.execute(END_RUN, row)
+            if not self.is_alone:
+                connection.execute(END_RUN, row)
             if self.drafts is not None:
                 self.drafts.store(session, self.header, self.executions)
             if self.message is None:
@@ -203,8 +205,8 @@ class FlowRecorder:
             "tenant_id": header.tenant_id,
             "app_id": header.app_id,
             "workflow_id": header.workflow_id,
-            "workflow_run_id": header.workflow_run_id,
-            "triggered_from": "workflow-run",
+            "workflow_run_id": None if self.is_alone else header.workflow_run_id,
+            "triggered_from": "single-step" if self.is_alone else "workflow-run",
             "index": event.index,
             "node_id": event.node_id,
             "node_type": event.node_type,

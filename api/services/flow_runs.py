@@ -23,6 +23,7 @@ from api.core.model_runtime.types import PastTurn
 from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowFacts
 from api.core.workflow.engine import DoneNode, FlowRun
+from api.core.workflow.graph import NodeSpec, is_root
 from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, VariablePool
 from api.errors import BadRequest
 from api.models.base import new_id
@@ -76,7 +77,7 @@ class Behind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A run that has its rows: what the engine begins with."""
+    """A run that has its rows: what the engine begins with. ``alone`` is the one node there is of it."""
 
     header: RunHeader
     pool: dict[str, JSONObject]
@@ -85,6 +86,7 @@ class Begun:
     is_new: bool = True
     done: tuple[DoneNode, ...] = ()
     behind: Behind | None = None
+    alone: NodeSpec | None = None
 
 
 def check_workflow_mode(app: AppSpec) -> None:
@@ -126,9 +128,11 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
             conversation_id=begun.header.conversation_id,
             history=begun.history,
         )
+        if begun.alone is not None:
+            deps = replace(deps, forms=flow_deps.NoForms())
         run = FlowRun(
             graph=flow.graph,
-            root=call.root.id,
+            root=(begun.alone or call.root).id,
             variables=variables,
             inputs=begun.shown,
             facts=_facts(call, begun.header),
@@ -145,9 +149,7 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
             )
         return flow_app.run(flow, run, deps, cancel)
 
-    recorder = _recorder(call, begun)
-    if call.is_test:
-        recorder.drafts = Drafts(variables=variables)
+    recorder = _recorder(call, begun, variables)
     return run_threads.launch(runtime, begun.header, begin, recorder, slots)
 
 
@@ -163,10 +165,10 @@ def _begin(call: FlowCall) -> Begun:
         if call.trigger_id is None:
             inputs = check_inputs(call.flow.form, ask.inputs, recalled.inputs if recalled else None)
         header = new_header(call, recalled)
-        attached = files.attach(session, call.principal, _policy(call), ask.files)
+        attached = files.attach(session, call.principal, file_policy(call), ask.files)
         form = call.flow.form if call.trigger_id is None else ()
         values = flow_files.attach_values(call.runtime, session, call.principal, form, inputs)
-        system = _system(call, header, recalled, attached)
+        system = system_variables(call, header, recalled, attached)
         _claim(session, ask.claim, header)
         flow_rows.keep_snapshot(call.runtime, session, call.app, call.flow)
         if call.is_chat:
@@ -249,13 +251,13 @@ def new_header(call: FlowCall, recalled: Recalled | None = None) -> RunHeader:
     )
 
 
-def _policy(call: FlowCall) -> FileUpload:
+def file_policy(call: FlowCall) -> FileUpload:
     """Return which files may come with a run; those of a workflow are what its author makes of them."""
     policy = call.flow.file_upload()
     return policy if call.is_chat or policy.is_on else FileUpload(enabled=True, number_limits=MAX_FILES)
 
 
-def _system(
+def system_variables(
     call: FlowCall,
     header: RunHeader,
     recalled: Recalled | None,
@@ -294,7 +296,7 @@ def _first_run(call: FlowCall, made: str) -> EventLog:
     return workflow_runs.first_run(call.runtime, call.app, call.principal, made)
 
 
-def _recorder(call: FlowCall, begun: Begun) -> FlowRecorder:
+def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowRecorder:
     message = None
     if begun.header.message_id is not None:
         message = Recorder(
@@ -304,7 +306,14 @@ def _recorder(call: FlowCall, begun: Begun) -> FlowRecorder:
             is_new=begun.is_new,
             wants_title=False,
         )
-    made = FlowRecorder(runtime=call.runtime, header=begun.header, principal=call.principal, message=message)
+    made = FlowRecorder(
+        runtime=call.runtime,
+        header=begun.header,
+        principal=call.principal,
+        message=message,
+        drafts=Drafts(variables=variables, only=_left(call, begun)) if call.is_test else None,
+        is_alone=begun.alone is not None,
+    )
     behind = begun.behind
     if behind is not None:
         made.order, made.price, made.currency = behind.order, behind.price, behind.currency
@@ -314,6 +323,15 @@ def _recorder(call: FlowCall, begun: Begun) -> FlowRecorder:
             message.pieces.append(behind.answer)
             message.started = made.started
     return made
+
+
+def _left(call: FlowCall, begun: Begun) -> frozenset[str] | None:
+    """Return the nodes whose variables a test leaves, None for all: those it had itself, not those given."""
+    if begun.alone is None:
+        return None
+    brings = {SYSTEM} if is_root(begun.alone.type) else set()
+    writes = {CONVERSATION} if call.flow.graph.of_type("assigner") else set()
+    return frozenset({begun.alone.id, *brings, *writes})
 
 
 def _facts(call: FlowCall, header: RunHeader) -> FlowFacts:

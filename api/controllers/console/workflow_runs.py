@@ -30,7 +30,6 @@ from api.controllers.schemas.workflow import (
 from api.principal import Principal, Role
 from api.runtime import Session
 from api.services import debug_runs, workflow_runs, workflows
-from api.services.asks import Ask
 
 ns = Namespace("workflow_runs", path="/", description="Runs of workflows")
 for model in (RESULT, RUN, RUN_PAGE, RUN_COUNT, NODE_RUNS):
@@ -51,14 +50,9 @@ class DraftRun(Resource):
     def post(self, principal: Principal, app_id: str) -> Response:
         """Run the draft and stream what happens."""
         asked = parse(FLOW_RUN, FlowRunIn)
-        ask = Ask(
-            query=asked.query or "",
-            inputs=asked.inputs or {},
-            files=asked.files or (),
-            conversation_id=asked.conversation_id,
-            invoke_from="debugger",
+        log = debug_runs.run_draft(
+            runtime(), principal, app_id, asked.to_ask(), until=asked.until_node_id or None
         )
-        log = debug_runs.run_draft(runtime(), principal, app_id, ask)
         return sse.stream(log, sse.Audience.of_request())
 
 

@@ -23,6 +23,7 @@ from api.core.events import (
     Event,
     EventLog,
     MessageEnd,
+    NodeFinished,
     RunFinished,
     RunHeader,
     RunPaused,
@@ -225,6 +226,20 @@ def blocking(log: EventLog) -> Response:
         return render(flow_answer(log.header, run))
     assert end is not None, "a run ends with its end or with an error"
     return render(answer(log.header, "".join(pieces), end))
+
+
+def execution_of(log: EventLog, node_id: str) -> str:
+    """Wait for the end of a run; return the execution of one of its nodes. Raises RunFailed, Unavailable."""
+    found = None
+    for event in chain.from_iterable(follow(log, 0, runtime().limits.ping_interval_s)):
+        match event:
+            case NodeFinished() if event.node_id == node_id:
+                found = event.execution_id
+            case ErrorOccurred():
+                raise RunFailed(event)
+    if found is None:
+        raise Unavailable("The run was stopped before the node began.")
+    return found
 
 
 def flow_answer(header: RunHeader, run: RunFinished | RunPaused) -> JSONObject:

@@ -23,6 +23,7 @@ from api.controllers.http.parsing import (
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject, JSONValue
 from api.errors import InvalidRequest
+from api.services.asks import Ask
 from api.services.flow_call import TRIGGERED_FROM
 from api.services.workflow_runs import STATUSES
 from api.services.workflows import MAX_COMMENT_CHARS, MAX_NAME_CHARS, DraftChanges, WorkflowView
@@ -110,6 +111,17 @@ class FlowRunIn:
     files: tuple[JSONObject, ...] | None = None
     query: str = ""
     conversation_id: str | None = None
+    until_node_id: str | None = None
+
+    def to_ask(self) -> Ask:
+        """Return what is asked of the app."""
+        return Ask(
+            query=self.query or "",
+            inputs=self.inputs or {},
+            files=self.files or (),
+            conversation_id=self.conversation_id,
+            invoke_from="debugger",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,12 +153,17 @@ VERSIONS = parser(
     query_field("user_id", UUID(may_be_blank=True)),
     query_field("named_only", Boolean(is_text=True), default=False),
 )
-FLOW_RUN = parser(
+_GIVEN = (
     json_field("inputs", Object(takes_empty_list=True), nullable=True),
     json_field("files", Items(item=Object(), max_items=100), nullable=True),
     json_field("query", Text(), nullable=True),
-    json_field("conversation_id", UUID(may_be_blank=True), nullable=True),
 )
+FLOW_RUN = parser(
+    *_GIVEN,
+    json_field("conversation_id", UUID(may_be_blank=True), nullable=True),
+    json_field("until_node_id", Text(max_length=255), nullable=True, help="The run ends with this node."),
+)
+NODE_RUN = parser(*_GIVEN)
 RUNS = parser(
     query_field("last_id", UUID(may_be_blank=True)),
     query_field("limit", Integer(minimum=1, maximum=100, is_text=True), default=20),

@@ -7,6 +7,7 @@ for ``validation.py`` to say.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -81,6 +82,30 @@ class Graph:
                     seen.add(edge.target)
                     waiting.append(edge.target)
         return seen
+
+    def before(self, node_id: str) -> set[str]:
+        """Return the ids of the nodes from which a node can be reached, itself included."""
+        seen, waiting = {node_id}, [node_id]
+        while waiting:
+            for edge in self.entering(waiting.pop()):
+                if edge.source not in seen:
+                    seen.add(edge.source)
+                    waiting.append(edge.source)
+        return seen
+
+    def part(self, node_ids: AbstractSet[str]) -> "Graph":
+        """Return a graph of some of its nodes, with all that is inside them and the edges between."""
+        return Graph((node for node in self.nodes.values() if self._is_in(node, node_ids)), self.edges)
+
+    def _is_in(self, node: NodeSpec, node_ids: AbstractSet[str]) -> bool:
+        """Tell whether a node is one of some, or inside of one; it may be drawn inside of itself."""
+        seen: set[str] = set()
+        while node.id not in node_ids:
+            seen.add(node.id)
+            if node.parent is None or node.parent in seen or node.parent not in self.nodes:
+                return False
+            node = self.nodes[node.parent]
+        return True
 
     @cached_property
     def roots(self) -> tuple[NodeSpec, ...]:

@@ -15,7 +15,7 @@ from tests.controllers.service_api.test_workflows import FlowApp
 from tests.factories import Owner
 from tests.fakes import TOKENS, Script
 from tests.flows import drawn, edges
-from tests.knowledge import add_document, make_dataset, run_jobs
+from tests.knowledge import add_document, make_dataset, wait_until_indexed
 from tests.sse import parse_events, read_events
 
 STREAMING = {"query": "Hi", "response_mode": "streaming"}
@@ -120,8 +120,7 @@ def test_answer_cites_what_its_model_was_given(
     client: FlaskClient, runtime: Runtime, owner: Owner, script: Script
 ) -> None:
     dataset_id = make_dataset(runtime, owner, indexing_technique="economy")
-    add_document(client, owner, dataset_id)
-    run_jobs(runtime, owner)
+    wait_until_indexed(runtime, add_document(client, owner, dataset_id)["id"])
     find = drawn(
         "kb",
         "knowledge-retrieval",
