@@ -71,6 +71,7 @@ class Limits:
     ping_interval_s: float
     graceful_timeout_s: int
     job_lease_s: float
+    workflow_log_retention_days: int
     flow: FlowLimits
     provider_id_style: IdStyle
     cookie_domain: str

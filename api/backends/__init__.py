@@ -117,6 +117,7 @@ def to_limits(settings: Settings) -> Limits:
         graceful_timeout_s=settings.graceful_timeout_s,
         job_lease_s=settings.job_lease_s,
         provider_id_style=settings.model_provider_id_style,
+        workflow_log_retention_days=settings.workflow_log_retention_days,
         flow=FlowLimits(
             max_steps=settings.workflow_max_execution_steps,
             max_total_s=settings.run_timeout_s,

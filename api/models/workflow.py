@@ -73,7 +73,10 @@ class Workflow(TenantOwned, Base):
 
 
 class WorkflowSnapshot(TenantScoped, Base):
-    """The graph of a draft as a run found it; drafts change, so their runs point here. Once per content."""
+    """The graph of a draft as a run found it; drafts change, so their runs point here. Once per content.
+
+    ``created_at`` is the last day it was used.
+    """
 
     __tablename__ = "workflow_snapshots"
     __table_args__ = (UniqueConstraint("app_id", "hash"),)

@@ -20,6 +20,7 @@ from api.models.workflow import (
     WorkflowSnapshot,
 )
 from api.runtime import Runtime
+from api.services import run_purge
 from api.services.attached_documents import text_key
 from api.services.jobs import Job, enqueue_on_commit
 
@@ -55,8 +56,11 @@ TABLES: tuple[Purged, ...] = (
 
 
 def purge_app(runtime: Runtime, tenant_id: str, app_id: str) -> None:
-    """Remove the conversations, messages, feedback, end users and files of a deleted app."""
+    """Remove the conversations, messages, runs, feedback, end users and files of a deleted app."""
     while _purge_files(runtime, tenant_id, app_id):
+        pass
+    of_app = (NodeExecution.tenant_id == tenant_id, NodeExecution.app_id == app_id)
+    while run_purge.purge_executions(runtime, *of_app):
         pass
     for table in TABLES:
         while _purge_rows(runtime, table, tenant_id, app_id):
@@ -66,7 +70,7 @@ def purge_app(runtime: Runtime, tenant_id: str, app_id: str) -> None:
 def sweep_deleted_apps(runtime: Runtime) -> int:
     """Order a purge for apps that are gone but have rows left; return how many were found."""
     with runtime.transaction() as session:
-        found = {pair for table in (*TABLES, UploadFile) for pair in _orphans(session, table)}
+        found = {pair for table in (*TABLES, NodeExecution, UploadFile) for pair in _orphans(session, table)}
         for tenant_id, app_id in found:
             enqueue_on_commit(runtime, session, Job.PURGE_APP, {"app_id": app_id}, tenant_id=tenant_id)
     return len(found)

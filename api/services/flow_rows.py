@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import orjson
@@ -29,10 +30,11 @@ INSERT_RUN = Base.metadata.tables["workflow_runs"].insert()
 
 @dataclass(frozen=True, slots=True)
 class SnapshotKey:
-    """Key under which a process remembers that a draft's graph is kept."""
+    """Key under which a process remembers that a draft's graph is kept, and is said to be used that day."""
 
     app_id: str
     hash: str
+    day: date
 
 
 def insert_run(connection: Connection, call: FlowCall, header: RunHeader, values: Mapping[str, Any]) -> None:
@@ -155,8 +157,12 @@ def searchable(*values: JSONObject) -> str:
 
 
 def keep_snapshot(runtime: Runtime, session: Session, app: AppSpec, flow: FlowSpec) -> None:
-    """Keep the graph of a draft for the runs that found it so; no statement when this process knows it is."""
-    key = SnapshotKey(app.id, flow.hash)
+    """Keep the graph of a draft for the runs that found it so; no statement when this process did today.
+
+    Its ``created_at`` is when it was last said to be used; services/run_purge.py goes by it.
+    """
+    now = utc_now()
+    key = SnapshotKey(app.id, flow.hash, now.date())
     if flow.snapshot is None or runtime.memory.get(key):
         return
     session.execute(
@@ -167,9 +173,9 @@ def keep_snapshot(runtime: Runtime, session: Session, app: AppSpec, flow: FlowSp
             app_id=app.id,
             hash=flow.hash,
             graph=flow.snapshot,
-            created_at=utc_now(),
+            created_at=now,
         )
-        .on_conflict_do_nothing(index_elements=["app_id", "hash"])
+        .on_conflict_do_update(index_elements=["app_id", "hash"], set_={"created_at": now})
     )
     runtime.memory.put(key, True)  # a mark
 
