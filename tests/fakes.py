@@ -115,3 +115,10 @@ def wait_for(gate: threading.Event, cancel: Cancel) -> None:
         assert gate.wait(10), "the test never opened the gate"
     finally:
         forget()
+
+
+def wait_for_stop(cancel: Cancel, timeout_s: float = 30.0) -> None:
+    """Wait as long as nothing is stopped; raises AssertionError where nothing is in time."""
+    stopped = threading.Event()
+    cancel.on_cancel(stopped.set)
+    assert stopped.wait(timeout_s), "nothing was stopped"
