@@ -17,6 +17,7 @@ from api.core.events import (
     FormAsked,
     FormClosed,
     NodeFinished,
+    NodeStarted,
     RetrieverResource,
     RunFinished,
     RunPaused,
@@ -218,7 +219,7 @@ class _Scope:
                     yield from self._alone(*self._ready.popleft())
         except (NodeFailed, _Stopped):
             self._cancel.set()
-            yield from self._see_off()
+            yield from _last_words(self._crew)
             raise
         finally:
             self._cancel.set()
@@ -276,10 +277,6 @@ class _Scope:
                 yield from self._settle(str(node_id), told.value or Outcome(status="stopped", result=NOTHING))
             case _:
                 yield from self._tell(str(node_id), told)
-
-    def _see_off(self) -> Iterator[Event]:
-        """Tell the ends of nodes that were running when another failed or the run was stopped."""
-        return (told for told in self._crew.see_off() if isinstance(told, NodeFinished))
 
     def _work(self, node_id: str, predecessor: str | None) -> Generator[Told, None, Outcome]:
         self.ran.add(node_id)
@@ -361,6 +358,10 @@ class _Subgraphs:
                 if isinstance(ended, _Stopped) or (stops_at_failure and isinstance(ended, NodeFailed)):
                     raise ended
                 results[place] = ended
+        except (NodeFailed, _Stopped):
+            inside.end()
+            yield from _last_words(crew)
+            raise
         finally:
             inside.end()
             forget()
@@ -395,6 +396,11 @@ def _caught(work: Generator[Event, None, Any]) -> Generator[Event, None, Any]:
         return (yield from work)
     except (NodeFailed, _Stopped) as exc:
         return exc
+
+
+def _last_words(crew: Crew) -> Iterator[Event]:
+    """Tell how nodes ended beside one that failed or was stopped, and of late ones that they began."""
+    return (told for told in crew.see_off() if isinstance(told, NodeStarted | NodeFinished))
 
 
 def _skip_text(events: Iterator[Event], chars: int) -> Iterator[Event]:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from api.core.workflow.graph import read_graph
 from api.core.workflow.node import NODES, NodeConfig, NodeContext, NodeKind
 from api.core.workflow.variables import VariablePool
 from api.core.workflow.work import NodeFailed, NodePaused, NodeResult, NodeText, Work
-from tests.flows import FACTS, drawn, edges, end, make_deps, run_flow, template
+from tests.flows import FACTS, Ran, drawn, edges, end, make_deps, run_flow, template
 
 START = drawn("s", "start")
 BROKEN = "{{ missing.part }}"
@@ -203,6 +204,49 @@ def test_failure_ends_what_runs_beside_it(script: Script) -> None:
 
     assert ran.finished.status == "failed"
     assert ran.of("n")[0].status == "stopped"
+
+
+def told_nodes(ran: Ran) -> tuple[list[str], list[str]]:
+    """Return which nodes began and which ended, in order of their names."""
+    began = [event.node_id for event in ran.events if isinstance(event, NodeStarted)]
+    ended = [event.node_id for event in ran.events if isinstance(event, NodeFinished)]
+    return sorted(began), sorted(ended)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_failure_leaves_no_node_beside_it_without_its_beginning_or_end(script: Script, attempt: int) -> None:
+    script(*([threading.Event()] for _ in range(6)))
+    beside = [f"n{number}" for number in range(6)]
+
+    ran = run_flow(
+        [START, template("t", BROKEN), *(drawn(name, "scripted") for name in beside), end()],
+        [f"s > {name} > e" for name in ("t", *beside)],
+    )
+
+    began, ended = told_nodes(ran)
+    assert ran.finished.status == "failed"
+    assert began == ended, attempt
+
+
+def test_failed_round_tells_the_ends_of_the_others(script: Script) -> None:
+    script([threading.Event()], [threading.Event()], NodeFailed("down"))
+    inside: dict[str, Any] = {
+        "iterator_selector": ["s", "x"],
+        "output_selector": ["n", "text"],
+        "start_node_id": "b",
+    }
+    nodes = [
+        START,
+        drawn("i", "iteration", is_parallel=True, parallel_nums=3, **inside),
+        drawn("b", "iteration-start", parent="i"),
+        drawn("n", "scripted", parent="i"),
+        end(),
+    ]
+
+    ran = run_flow(nodes, ["s > i > e", "b > n"], {"x": [1, 2, 3]})
+
+    assert ran.finished.status == "failed"
+    assert told_nodes(ran) == (["i", "n", "n", "n", "s"], ["i", "n", "n", "n", "s"])
 
 
 def test_listener_that_leaves_ends_the_run(script: Script) -> None:
