@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     max_variable_mb: int = Field(10, ge=1, le=1024, description="Largest value of a workflow's variable.")
     loop_node_max_count: int = Field(100, ge=1, le=100_000, description="Most rounds of one loop.")
     workflow_log_retention_days: int = Field(
-        30,
+        0,
         ge=0,
         le=36500,
         description="Days runs of workflows are kept, with what their nodes did; 0: for ever.",
