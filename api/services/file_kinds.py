@@ -63,9 +63,18 @@ class AcceptedName:
     type: FileType
 
 
-# Text is what holds no control characters but white space and ESC (ISO-2022-JP), or says it is UTF-16.
-# Two document formats look like text and are none.
-TEXT = re.compile(rb"(?!%PDF-|%!PS)(?:\xff\xfe|\xfe\xff|[^\x00-\x08\x0e-\x1a\x1c-\x1f]*\Z)")
+# Text is what holds no control characters but white space and ESC (ISO-2022-JP), or says it is UTF-16 or
+# UTF-32, or is UTF-16 without saying so: then a character of ASCII is among its first 64, and none is a
+# control or for private use. Two document formats look like text and are none.
+_CONTROLS = rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]"
+_PLAIN = rb"(?:(?!" + _CONTROLS + rb").)*\Z"
+_MARK = rb"\xff\xfe|\xfe\xff|\x00\x00\xfe\xff"
+_LITTLE = rb"(?=(?:..){0,63}[\t\n\r -~]\x00)(?:(?!" + _CONTROLS + rb"\x00|.[\xe0-\xf8])..)*\Z"
+_BIG = rb"(?=(?:..){0,63}\x00[\t\n\r -~])(?:(?!\x00" + _CONTROLS + rb"|[\xe0-\xf8].)..)*\Z"
+TEXT = re.compile(
+    rb"(?!%PDF-|%!PS)(?:" + rb"|".join((_MARK, _PLAIN, _LITTLE, _BIG)) + rb")",
+    re.DOTALL,
+)
 ZIP = re.compile(rb"PK\x03\x04")
 OLE = re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 JPEG = re.compile(rb"\xff\xd8\xff")
