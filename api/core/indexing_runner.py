@@ -58,7 +58,7 @@ class Unembedded:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The text was extracted and cleaned; ``words`` counts its characters, as the wire's word_count does."""
+    """The text or table was read; ``words`` counts its characters, as the wire's word_count does."""
 
     words: int
 
@@ -142,7 +142,9 @@ def _make_segments(job: IndexJob, cancel: Cancel) -> Iterator[IndexEvent]:
     is_asked = job.doc_form is DocForm.QA and job.read_pairs is None
     passages: Iterator[Passage]
     if job.read_pairs is not None:
-        passages = map(_to_passage, job.read_pairs())
+        pairs = job.read_pairs()
+        yield Parsed(sum(len(pair.question) + len(pair.answer) for pair in pairs))
+        passages = map(_to_passage, pairs)
     else:
         text = clean(job.read(), job.rule.cleaning)
         yield Parsed(len(text))

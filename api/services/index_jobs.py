@@ -7,6 +7,7 @@ makes nothing twice, and a killed worker loses at most the batch it was at.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from sqlalchemy import delete, select, update
@@ -93,6 +94,9 @@ def _tell_failure(runtime: Runtime, lease: Lease, work: Work, error: Exception) 
 
 
 def _index(runtime: Runtime, lease: Lease, work: Work) -> None:
+    if work.is_split and work.status == "waiting":  # resumed or tried again after it was split
+        with fenced(runtime, lease, work, indexing_status="indexing"):
+            pass
     models = make_models(runtime, lease.tenant_id)
     batch = _batch_size(models, work)
     pending: Sequence[Indexable] = ()
@@ -130,7 +134,7 @@ def _to_job(
         doc_form=work.doc_form,
         rule=work.rule,
         read=partial(_read, runtime, lease, work),
-        read_pairs=partial(_read_pairs, runtime, work) if _holds_pairs(runtime, work) else None,
+        read_pairs=partial(_read_pairs, runtime, lease, work) if _holds_pairs(runtime, work) else None,
         pending=next_texts,
         ask_pairs=partial(_ask_pairs, runtime, lease, work, models),
         embedding=embedding,
@@ -221,20 +225,22 @@ def _remove_older(runtime: Runtime, lease: Lease, work: Work) -> None:
 
 
 def _read(runtime: Runtime, lease: Lease, work: Work) -> str:
-    """Return the text of the document's file, telling where it stands before and after.
+    """Return the text of the document's file; a document whose text lies elsewhere gets its file now."""
+    with _parsing(runtime, lease, work):
+        is_unread = remote_texts.is_unread(work)
+        upload = remote_texts.read_first(runtime, lease, work) if is_unread else _upload(runtime, work)
+        with runtime.storage.open(upload.storage_key) as content:
+            return runtime.extractor.extract(content, upload.extension, cancel=lease.cancel)
 
-    A document whose text lies elsewhere gets its file now.
-    """
-    now = utc_now()
-    with fenced(runtime, lease, work, indexing_status="parsing", processing_started_at=now):
+
+@contextmanager
+def _parsing(runtime: Runtime, lease: Lease, work: Work) -> Iterator[None]:
+    """Tell at the document that its file is being read, and afterwards that it was."""
+    with fenced(runtime, lease, work, indexing_status="parsing", processing_started_at=utc_now()):
         pass
-    is_unread = remote_texts.is_unread(work)
-    upload = remote_texts.read_first(runtime, lease, work) if is_unread else _upload(runtime, work)
-    with runtime.storage.open(upload.storage_key) as content:
-        text = runtime.extractor.extract(content, upload.extension, cancel=lease.cancel)
+    yield
     with fenced(runtime, lease, work, indexing_status="cleaning", parsing_completed_at=utc_now()):
         pass
-    return text
 
 
 def _holds_pairs(runtime: Runtime, work: Work) -> bool:
@@ -243,8 +249,9 @@ def _holds_pairs(runtime: Runtime, work: Work) -> bool:
     return may_be_table and _upload(runtime, work).extension in TABLES_OF_PAIRS
 
 
-def _read_pairs(runtime: Runtime, work: Work) -> Sequence[qa.Pair]:
-    with runtime.storage.open(_upload(runtime, work).storage_key) as content:
+def _read_pairs(runtime: Runtime, lease: Lease, work: Work) -> Sequence[qa.Pair]:
+    upload = _upload(runtime, work)
+    with _parsing(runtime, lease, work), runtime.storage.open(upload.storage_key) as content:
         return qa.parse_qa_csv(charsets.decode(content.read()))
 
 

@@ -190,8 +190,12 @@ def test_index_document_qa_table_keeps_questions_with_answers(idle: Runtime, own
     made = make_document(idle, owner, table, doc_form="qa_model", name="pairs.csv")
     work(idle, owner)
 
-    _, segments, _ = load(idle, made)
+    document, segments, _ = load(idle, made)
     assert [(s.content, s.answer) for s in segments] == [("Where is the pier?", "At the end of Main Street.")]
+    assert document.word_count == sum(segment.word_count for segment in segments) > 0
+    assert document.processing_started_at
+    assert document.parsing_completed_at
+    assert document.cleaning_completed_at
 
 
 def test_index_document_without_text_ends_as_an_error_with_a_reason(idle: Runtime, owner: Owner) -> None:
@@ -256,6 +260,33 @@ def test_index_document_paused_stops_and_goes_on_where_it_was(idle: Runtime, own
         indexing.resume(idle, session, session.get_one(Document, made.id))
     work(idle, owner)
     assert load(idle, made)[0].indexing_status == "completed"
+
+
+def test_index_document_resumed_after_splitting_is_shown_as_indexing(
+    idle: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_jobs, "MAX_BATCH", 16)
+    made = make_document(idle, owner)
+    seen: list[str] = []
+    real = index_rows.write_index
+
+    def pausing(*args: Any) -> None:
+        real(*args)
+        document = load(idle, made)[0]
+        seen.append(document.indexing_status)
+        if len(seen) == 1:
+            with idle.transaction() as session:
+                indexing.pause(idle, session, session.get_one(Document, made.id))
+
+    monkeypatch.setattr(index_rows, "write_index", pausing)
+    work(idle, owner)
+    assert load(idle, made)[0].indexing_status == "paused"
+
+    with idle.transaction() as session:
+        indexing.resume(idle, session, session.get_one(Document, made.id))
+    work(idle, owner)
+    assert load(idle, made)[0].indexing_status == "completed"
+    assert set(seen) == {"indexing"}
 
 
 def test_remove_document_is_not_found_from_then_on_and_leaves_nothing(idle: Runtime, owner: Owner) -> None:
