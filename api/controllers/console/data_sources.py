@@ -41,9 +41,19 @@ class DataSourceKeys(Resource):
     @console(Role.ADMIN)
     def post(self, principal: Principal) -> Response:
         """Save the key of a service, in the place of an earlier one."""
-        asked = parse(KEY, KeyIn)
-        data_sources.save_key(runtime(), principal, asked.provider, asked.api_key)
-        return render(render_success())
+        return _save_key(principal)
+
+
+@ns.route("/api-key-auth/data-source/binding")
+class NewDataSourceKey(Resource):
+    """Where Dify's console sends a new key."""
+
+    @ns.expect(KEY)
+    @ns.response(200, "Saved; the service takes it.", RESULT)
+    @console(Role.ADMIN)
+    def post(self, principal: Principal) -> Response:
+        """Save the key of a service, as the list of keys does too."""
+        return _save_key(principal)
 
 
 @ns.route("/api-key-auth/data-source/<string:binding_id>")
@@ -82,3 +92,9 @@ class DataSourceBinding(Resource):
         """Enable or disable a connection."""
         data_sources.switch(session, principal, binding_id, action)
         return render(render_success())
+
+
+def _save_key(principal: Principal) -> Response:
+    asked = parse(KEY, KeyIn)
+    data_sources.save_key(runtime(), principal, asked.provider, asked.api_key)
+    return render(render_success())

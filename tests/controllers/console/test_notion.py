@@ -72,6 +72,14 @@ def connect(client: FlaskClient, owner: Owner, key: str = TOKEN, **body: object)
     return client.post(KEYS, json=sent, headers=owner.headers)
 
 
+def test_key_is_saved_where_difys_console_sends_it(client: FlaskClient, owner: Owner, office: Office) -> None:
+    sent = {"category": "notion", "provider": "notion", "credentials": {"config": {"api_key": TOKEN}}}
+    answer = client.post(f"{KEYS}/binding", json=sent, headers=owner.headers)
+
+    assert answer.status_code == 200, answer.text
+    assert [each["provider"] for each in bindings(client, owner)] == ["notion"]
+
+
 def bindings(client: FlaskClient, owner: Owner) -> Any:
     return client.get(BINDINGS, headers=owner.headers).get_json()["data"]
 
