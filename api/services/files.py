@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, Literal, cast
 from urllib.parse import unquote, urlencode, urlsplit
 
+from pydantic import ValidationError
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -38,6 +39,8 @@ IMAGE, CUSTOM = "image", "custom"
 TYPES = (*Kind, CUSTOM)
 FILE_KINDS = ("file", "file-list")  # variables of a form whose values are files
 URL_KEY = "file-urls"
+MAX_LISTED = 100
+"""Files that one variable holds; no policy allows more."""
 ROWS_PER_BATCH = 500
 FETCH_TOTAL_S = 60.0
 # The purge comes hourly and what it removes is older than a day at most; no message takes what it may remove.
@@ -129,11 +132,21 @@ def attach_inputs(
         if not all(_names_a_file(entry) for entry in entries):
             message = f"{item.variable} in input form must be a file"
             raise InvalidRequest(message, field=item.variable, fault="invalid_type")
-        policy = FileUpload.model_validate(
-            {**(item.model_extra or {}), "enabled": True, "number_limits": len(entries)}
-        )
-        attached += attach(session, principal, policy, tuple(entries))
+        attached += attach(session, principal, _policy_of(item, len(entries)), tuple(entries))
     return attached
+
+
+def _policy_of(item: FormItem, count: int) -> FileUpload:
+    """Return which files a variable takes, as many as ``count``, which is at most MAX_LISTED."""
+    if count > MAX_LISTED:
+        message = f"{item.variable} in input form must be at most {MAX_LISTED} files"
+        raise InvalidRequest(message, field=item.variable, fault="too_long")
+    drawn = {**(item.model_extra or {}), "enabled": True, "number_limits": count}
+    try:
+        return FileUpload.model_validate(drawn)
+    except ValidationError as exc:
+        message = f"{item.variable} in input form is drawn with rules for its files that are none"
+        raise InvalidRequest(message, field=item.variable) from exc
 
 
 def _names_a_file(entry: JSONObject) -> bool:

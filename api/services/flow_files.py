@@ -22,9 +22,8 @@ from api.runtime import Runtime
 from api.services import attached_documents, file_kinds, files, uploads
 from api.services.access import is_id
 from api.services.file_kinds import Kind
-from api.services.files import FILE_KINDS, LOCAL, REMOTE, AttachedFile
+from api.services.files import FILE_KINDS, LOCAL, MAX_LISTED, REMOTE, AttachedFile
 
-MAX_LISTED = 100
 KINDS = (Kind.IMAGE, Kind.AUDIO, Kind.VIDEO)
 
 

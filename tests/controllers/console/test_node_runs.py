@@ -150,6 +150,8 @@ def test_unknown_nodes_and_bad_bodies_are_refused(flow: DraftApp) -> None:
         == 400
     )
     assert run_node(flow, "t", inputs={"who": {"transfer_method": "local_file"}}).status_code == 400
+    many = [{"transfer_method": "remote_url", "url": "https://example.com/a.txt"}] * 101
+    assert run_node(flow, "t", inputs={"who": many}).status_code == 400
 
 
 @pytest.mark.parametrize("before", ["", "advanced-chat/"])

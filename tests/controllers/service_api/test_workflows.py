@@ -1,5 +1,7 @@
 """Workflow apps and chatflows through the public API."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -67,6 +69,12 @@ class FlowApp:
 
     def get(self, path: str, **query: Any) -> Any:
         return self.client.get(path, query_string=query, headers=self.headers)
+
+
+@pytest.fixture
+def flow_app(client: FlaskClient, runtime: Runtime, owner: Owner) -> Callable[..., FlowApp]:
+    """Makes published apps."""
+    return partial(FlowApp, client, runtime, owner)
 
 
 @pytest.fixture
@@ -350,3 +358,27 @@ def test_chatflow_tells_how_its_conversations_begin(
         answer = app.get(f"{mount}/{path}")
         assert answer.status_code == 200, answer.text
     assert app.get(f"{mount}/info").json["mode"] == "advanced-chat"
+
+
+@pytest.mark.parametrize(
+    ("rules", "count", "message"),
+    [
+        ({}, 101, "docs in input form must be at most 100 files"),
+        ({"allowed_file_types": "image"}, 1, "docs in input form is drawn with rules for its files"),
+    ],
+)
+def test_files_that_no_rule_can_take_are_refused(
+    flow_app: Callable[..., FlowApp], rules: Any, count: int, message: str
+) -> None:
+    form = [{"variable": "docs", "label": "Docs", "type": "file-list", **rules}]
+    graph = {
+        "nodes": [drawn("s", "start", variables=form), drawn("e", "end", outputs=[])],
+        "edges": edges("s > e"),
+    }
+    app = flow_app("workflow", graph)
+    file = {"type": "document", "transfer_method": "remote_url", "url": "https://example.com/a.txt"}
+
+    answer = app.post("/v1/workflows/run", inputs={"docs": [file] * count})
+
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_param")
+    assert answer.json["message"].startswith(message)
