@@ -24,8 +24,8 @@ from tests.servers import Reply, Seen
 from tests.vendors import OpenAIWire
 
 APP_FILES = Path(os.environ.get("TEST_APP_FILES", Path(__file__).parents[2] / "shared/data/dsl"))
-OTHERS = frozenset({"tool", "agent", "datasource", "knowledge-index", "human-input"})
-"""Node types that need what an installation must get from elsewhere, or somebody who answers."""
+OTHERS = frozenset({"tool", "agent", "datasource", "knowledge-index"})
+"""Node types that need what an installation must get from elsewhere."""
 IMPORTS = "/console/api/apps/imports"
 MODELS = "/console/api/workspaces/current/model-providers/openai_api_compatible/models/credentials"
 MODEL = {"provider": "openai_api_compatible", "mode": "chat", "completion_params": {}}
