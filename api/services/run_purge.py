@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, select
 from sqlalchemy.orm import Session
 
 from api.models.base import utc_now
-from api.models.workflow import NodeExecution, WorkflowRun, WorkflowSnapshot
+from api.models.workflow import HumanInputForm, NodeExecution, WorkflowRun, WorkflowSnapshot
 from api.runtime import Runtime
 
 ROWS_PER_BATCH = 500
@@ -24,7 +24,7 @@ SNAPSHOT_USE = timedelta(days=1)
 
 
 def purge_old_runs(runtime: Runtime) -> None:
-    """Remove runs that began before WORKFLOW_LOG_RETENTION_DAYS, with what their nodes did.
+    """Remove runs that began before WORKFLOW_LOG_RETENTION_DAYS, with what their nodes did and asked.
 
     Runs that have not ended stay. Snapshots of drafts go when no run began with
     them for as long.
@@ -61,6 +61,11 @@ def _purge_runs(runtime: Runtime, before: datetime) -> bool:
     while ids and purge_executions(runtime, NodeExecution.workflow_run_id.in_(ids)):
         pass
     with runtime.transaction() as session:
+        session.execute(
+            delete(HumanInputForm)
+            .where(HumanInputForm.workflow_run_id.in_(ids))
+            .execution_options(synchronize_session=False)
+        )
         _delete(session, WorkflowRun, ids)
     return bool(ids)
 

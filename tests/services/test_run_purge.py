@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Select, select, update
 
 from api.models.base import new_id, utc_now
-from api.models.workflow import NodeExecution, WorkflowRun, WorkflowSnapshot
+from api.models.workflow import HumanInputForm, NodeExecution, WorkflowRun, WorkflowSnapshot
 from api.runtime import Runtime
 from api.services import app_purge, run_purge
 from tests.factories import Owner, make_app, make_key
@@ -111,6 +111,24 @@ def test_old_runs_go_with_what_their_nodes_did_and_newer_ones_stay(flow: Flow, r
         ).status_code
         == 404
     )
+
+
+def test_forms_go_with_their_run(flow: Flow, runtime: Runtime) -> None:
+    old, kept = flow.run("a"), flow.run("b")
+    owned = {"tenant_id": flow.owner.tenant_id, "app_id": flow.id, "node_id": "h", "asked": {}}
+    with runtime.transaction() as session:
+        for run_id in (old, kept):
+            form = HumanInputForm(workflow_run_id=run_id, token=new_id(), expires_at=utc_now(), **owned)
+            session.add(form)
+    flow.age(WorkflowRun, DAYS + 1, WorkflowRun.id == old)
+
+    run_purge.purge_old_runs(keeping(runtime, DAYS))
+
+    with runtime.transaction() as session:
+        left = session.scalars(
+            select(HumanInputForm.workflow_run_id).where(HumanInputForm.app_id == flow.id)
+        ).all()
+    assert left == [kept]
 
 
 def test_runs_stay_for_ever_where_that_is_set(flow: Flow, runtime: Runtime) -> None:
