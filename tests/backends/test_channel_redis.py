@@ -225,3 +225,13 @@ def test_redis_channel_hundreds_of_runs_at_once_all_arrive(writing: Backend, rea
         remote = reading.find(header.task_id)
         assert remote is not None
         assert read_on(remote) == events
+
+
+def test_run_whose_copy_is_still_on_its_way_is_found(reading: Backend, writing: Backend) -> None:
+    header = make_header()
+    threading.Timer(0.1, writing.open, [header]).start()
+
+    found = reading.find(header.task_id)
+
+    assert found is not None
+    assert found.header == header

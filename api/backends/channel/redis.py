@@ -6,6 +6,7 @@ their readers in the same process go on; only what crosses processes fails.
 """
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from typing import Self
@@ -27,6 +28,8 @@ READ_TIMEOUT_S = SLICE_S + 2.0  # a blocking read answers after SLICE_S
 HEALTH_CHECK_S = 10
 ALIVE_TTL_S = 15.0
 SIGNAL_KEPT_S = 30
+COPY_COMES_S = (0.05, 0.1, 0.2, 0.4)
+"""Pauses between looks for a run that is not known yet."""
 
 
 class Backend:
@@ -73,8 +76,17 @@ class Backend:
         return log
 
     def find(self, task_id: str) -> EventLog | None:
-        """Return the log of a run of any process; see Channel. May raise Unavailable."""
-        return self._local.find(task_id) or find_log(self._redis, self._keys, task_id, self._lost_after_s)
+        """Return the log of a run of any process; see Channel. May raise Unavailable.
+
+        Who has just read a run's first event may come here before its copy does.
+        """
+        log = self._local.find(task_id)
+        for pause_s in COPY_COMES_S:
+            log = log or find_log(self._redis, self._keys, task_id, self._lost_after_s)
+            if log is not None:
+                return log
+            time.sleep(pause_s)
+        return None
 
     def signal(self, task_id: str) -> None:
         """Tell whichever process runs the task to stop it. May raise Unavailable for a run elsewhere."""
