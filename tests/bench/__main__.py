@@ -12,14 +12,12 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from tests.bench import corpora, databases, measure, report, retrieval
 from tests.bench.databases import Database
-from tests.bench.flows import publish_flows
 from tests.bench.indexing import measure_indexing, measure_pdf
 from tests.bench.library import set_up_library
 from tests.bench.processes import GUNICORN, ROOT, Server, free_port, python, run, serving
@@ -233,7 +231,6 @@ def _slipway(kind: str, directory: Path, upstream: Server, *, is_reading: bool) 
         _say(f"{kind}: setting up a workspace")
         call = http_call(server.port)
         workspace = set_up(call, f"http://127.0.0.1:{upstream.port}")
-        workspace = replace(workspace, flow_keys=publish_flows(call, workspace.console_token))
         library = set_up_library(call, server.port, workspace.console_token) if is_reading else None
         yield Subject(
             name=kind,

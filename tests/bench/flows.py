@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
-from tests.bench.workspace import Call, do
+from tests.bench.calls import Call, do
 
 NODES = 10
 SAID = {"text": "the quick brown fox jumps over the lazy dog"}

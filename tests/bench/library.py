@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from api.core.ports import JSONObject
+from tests.bench.calls import Answer, Call, do
 from tests.bench.texts import make_text
-from tests.bench.workspace import CALL_TIMEOUT_S, Answer, Call, do
+from tests.bench.workspace import CALL_TIMEOUT_S
 
 EMBEDDING_MODEL = "bench-embed"
 TEXT_BYTES = 1_000_000

@@ -21,7 +21,8 @@ from api.backends.database import count_statements
 from api.backends.migrations import install_migrations, upgrade
 from api.runtime import Runtime
 from api.settings import Settings
-from tests.bench.workspace import SLOW_MODEL, USER, Answer, Call, Workspace, question, set_up
+from tests.bench.calls import Answer, Call
+from tests.bench.workspace import SLOW_MODEL, USER, Workspace, question, set_up
 
 MESSAGES = 21
 BEGINNING = b'"event":"message"'

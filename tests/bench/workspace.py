@@ -2,9 +2,11 @@
 
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from tests.bench.calls import Answer, Call, do
+from tests.bench.flows import publish_flows
 
 EMAIL, PASSWORD = "bench@example.com", "bench password 1"
 CALL_TIMEOUT_S = 60.0
@@ -16,14 +18,6 @@ BLOCKING_MODEL = "bench-20t-0ms"
 STREAMING_MODEL = "bench-100t-10ms"
 SLOW_MODEL = "bench-2t-150ms"
 MODELS = (BLOCKING_MODEL, STREAMING_MODEL, SLOW_MODEL)
-
-Answer = dict[str, Any]
-Call = Callable[[str, str, Mapping[str, str], object], tuple[int, Answer]]
-"""Sends a method, a path, headers and a JSON value; returns status and JSON."""
-
-
-class Refused(Exception):
-    """The program would not do what the bench needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +41,7 @@ def set_up(
     credentials = {"endpoint_url": f"{upstream_url}/v1", "api_key": "bench"}
     path = "/console/api/workspaces/current/model-providers/openai_api_compatible/credentials"
     do(call, "POST", path, token, {"credentials": credentials})
+    flow_keys = publish_flows(call, token)  # before the apps that are listed, which are the latest
     apps = [_make_app(call, token, f"App {number}") for number in range(LISTED_APPS)]
     keys = {name: _make_key(call, token, app_id, name) for name, app_id in zip(MODELS, apps, strict=False)}
     conversation_id = ""
@@ -54,7 +49,7 @@ def set_up(
         asked = question(number, conversation_id=conversation_id)
         told = do(call, "POST", "/v1/chat-messages", keys[model], asked)
         conversation_id = told["conversation_id"]
-    return Workspace(keys=keys, console_token=token, conversation_id=conversation_id)
+    return Workspace(keys=keys, console_token=token, conversation_id=conversation_id, flow_keys=flow_keys)
 
 
 def question(
@@ -86,14 +81,6 @@ def http_call(port: int) -> Call:
             connection.close()
 
     return call
-
-
-def do(call: Call, method: str, path: str, token: str | None, body: object) -> Answer:
-    """Return what a call answers; raises Refused where it is not 200 or 201."""
-    status, answer = call(method, path, {"Authorization": f"Bearer {token}"} if token else {}, body)
-    if status not in (200, 201):
-        raise Refused(f"{method} {path} answered {status}: {answer}")
-    return answer
 
 
 def _make_app(call: Call, token: str, name: str) -> str:

@@ -80,7 +80,7 @@ class Backend:
 
         Who has just read a run's first event may come here before its copy does.
         """
-        log = self._local.find(task_id)
+        log: EventLog | None = self._local.find(task_id)
         for pause_s in COPY_COMES_S:
             log = log or find_log(self._redis, self._keys, task_id, self._lost_after_s)
             if log is not None:

@@ -4,11 +4,6 @@ Boundary: pure. Nothing is fetched for a reference, and patterns are not looked
 at: an author's regular expression could hold a thread for hours.
 """
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
 from api.core.ports import JSONObject, JSONValue
 
 MAX_FAULT_CHARS = 500
@@ -20,6 +15,12 @@ class SchemaBroken(Exception):
 
 def find_fault(value: JSONValue, schema: JSONObject) -> str | None:
     """Return what is wrong with a value, None where nothing is. Raises SchemaBroken."""
+    # Loaded with the first schema: it takes 3 MB that most servers never need.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError, best_match
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
     plain = _without_patterns(schema)
     try:
         Draft202012Validator.check_schema(plain)
