@@ -423,15 +423,6 @@ def test_publishing_keeps_what_is_due_and_follows_what_changed(timed: Triggered)
     assert (changed - before) % 86_400 == 60
 
 
-def test_schedule_that_is_none_is_not_published(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
-    app = Triggered(client, runtime, owner, clock(timezone="Moon/Base"))
-
-    refused = app.post("workflows/publish", {})
-
-    assert (refused.status_code, refused.json["code"]) == (400, "invalid_param")
-    assert app.get("workflows/publish").json is None
-
-
 def test_schedule_is_tried_out_from_the_console(timed: Triggered) -> None:
     events = read_events(timed.post("workflows/draft/trigger/run", {"node_id": "c"}))
     missing = timed.post("workflows/draft/trigger/run", {"node_id": "x"})

@@ -16,7 +16,7 @@ from api.core.rag.faults import fault_of
 from api.core.workflow.graph import ALIASES, CONTAINER_STARTS, NodeSpec
 from api.core.workflow.node import NODES, NodeConfig, kind_of
 from api.core.workflow.work import NodeFailed
-from api.errors import FaultType
+from api.errors import FaultType, InvalidRequest
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "start": ("variables.*.variable", "variables.*.label", "variables.*.type"),
@@ -112,11 +112,15 @@ def read_config(node: NodeSpec) -> tuple[NodeConfig | None, list[Problem]]:
     config = None
     try:
         config = kind_of(node).configured(node.data)
+        config.check()
     except NodeFailed:
         pass  # the type is known by name only
     except ValidationError as exc:
         for problem in _faults(node, exc):
             problems.setdefault(problem.field, problem)
+    except InvalidRequest as exc:
+        problem = _unusable(node, exc)
+        problems.setdefault(problem.field, problem)
     return config, list(problems.values())
 
 
@@ -170,6 +174,15 @@ def _faults(node: NodeSpec, exc: ValidationError) -> Iterator[Problem]:
             type=fault_of(fault["type"]),
             message=f"{_called(node)} is not set up: {field}: {reason[:1].lower()}{reason[1:]}.",
         )
+
+
+def _unusable(node: NodeSpec, exc: InvalidRequest) -> Problem:
+    return Problem(
+        node_id=node.id,
+        field=exc.field or "data",
+        type=exc.fault,
+        message=f"{_called(node)} is not set up: {exc.message[:1].lower()}{exc.message[1:]}",
+    )
 
 
 def _called(node: NodeSpec) -> str:

@@ -76,6 +76,9 @@ class NodeConfig(BaseModel):
         """Return those variables it reads that may not be of any type, for the check that they fit."""
         return ()
 
+    def check(self) -> None:
+        """Raise InvalidRequest, naming the field, for what can be read but not be meant."""
+
     def gives(self) -> Types | None:
         """Return the variables it leaves; None where even their names show only when it runs."""
         return None

@@ -52,6 +52,10 @@ class ScheduleConfig(NodeConfig):
     visual_config: Visual | None = None
     timezone: str = "UTC"
 
+    def check(self) -> None:
+        """Raise InvalidRequest for what is no schedule."""
+        fires_after(self, datetime.now(UTC))
+
     def gives(self) -> Types:
         """Return nothing: a run begun by the clock knows only the system variables."""
         return {}

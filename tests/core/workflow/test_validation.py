@@ -211,6 +211,22 @@ def test_wrong_types_in_a_node_are_named_by_their_path() -> None:
     assert ("x", "parallel_nums", "out_of_range") in found
 
 
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"mode": "cron", "cron_expression": "now and then"}, "cron_expression"),
+        ({"mode": "cron"}, "cron_expression"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"visual_config": {"time": "25:00 PM"}}, "visual_config.time"),
+        ({"frequency": "weekly", "visual_config": {"weekdays": []}}, "visual_config.weekdays"),
+    ],
+)
+def test_schedule_that_is_none_is_named_by_its_field(data: Any, field: str) -> None:
+    nodes = [drawn("t", "trigger-schedule", **data), end()]
+
+    assert problems(nodes, "t > e") == [("t", field, "invalid_value")]
+
+
 def test_old_condition_without_cases_is_complete() -> None:
     condition = {"variable_selector": ["s", "text"], "comparison_operator": "is", "value": "x"}
     nodes = [START, drawn("c", "if-else", conditions=[condition], logical_operator="or"), end()]
