@@ -95,10 +95,10 @@ def rerun(runtime: Runtime, principal: Principal, app_id: str, run_id: str) -> E
 
 def _begin_again(call: FlowCall, earlier: WorkflowRun, done: tuple[DoneNode, ...]) -> Begun:
     """Write the row of a run that goes on from an earlier one."""
-    header = flow_runs.new_header(call)
-    system: JSONObject = {**earlier.system, "workflow_run_id": header.workflow_run_id}
-    columns = flow_runs.columns(call, earlier.inputs, system) | {"resumes": earlier.id}
     with call.runtime.transaction() as session:
+        header = flow_runs.new_header(session.connection(), call)
+        system: JSONObject = {**earlier.system, "workflow_run_id": header.workflow_run_id}
+        columns = flow_runs.columns(call, earlier.inputs, system) | {"resumes": earlier.id}
         flow_rows.keep_snapshot(call.runtime, session, call.app, call.flow)
         flow_rows.insert_run(session.connection(), call, header, columns)
     return Begun(

@@ -151,8 +151,8 @@ def _call(runtime: Runtime, run: WorkflowRun, app: AppSpec, flow: FlowSpec) -> F
 
 def _begin_again(call: FlowCall, run: WorkflowRun) -> Begun | None:
     """Take the run with the forms closed by now; None where somebody else has. Raises NotFound."""
-    header = _header(call, run)
     with call.runtime.transaction() as session:
+        header = _header(session, call, run)
         taken = session.execute(
             update(WorkflowRun)
             .where(_is_still_paused(run))
@@ -175,10 +175,10 @@ def _begin_again(call: FlowCall, run: WorkflowRun) -> Begun | None:
     )
 
 
-def _header(call: FlowCall, run: WorkflowRun) -> RunHeader:
+def _header(session: Session, call: FlowCall, run: WorkflowRun) -> RunHeader:
     """Return the header of the part that begins: a task of its own, of the same run and message."""
     return replace(
-        flow_runs.new_header(call),
+        flow_runs.new_header(session.connection(), call),
         created_at=int(run.created_at.timestamp()),
         conversation_id=run.conversation_id,
         message_id=run.message_id,

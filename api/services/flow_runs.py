@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from api.core.apps import flow as flow_app
@@ -26,8 +26,9 @@ from api.core.workflow.engine import DoneNode, FlowRun
 from api.core.workflow.graph import NodeSpec, is_root
 from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, VariablePool
 from api.errors import BadRequest
+from api.models.account import Account
 from api.models.base import new_id
-from api.principal import ActorKind
+from api.principal import ActorKind, Principal
 from api.services import (
     conversations,
     files,
@@ -164,7 +165,7 @@ def _begin(call: FlowCall) -> Begun:
         inputs = ask.inputs  # those of a trigger are checked by its own rules
         if call.trigger_id is None:
             inputs = check_inputs(call.flow.form, ask.inputs, recalled.inputs if recalled else None)
-        header = new_header(call, recalled)
+        header = new_header(connection, call, recalled)
         attached = files.attach(session, call.principal, file_policy(call), ask.files)
         form = call.flow.form if call.trigger_id is None else ()
         values = flow_files.attach_values(call.runtime, session, call.principal, form, inputs)
@@ -228,12 +229,9 @@ def _kept_variables(call: FlowCall, connection: Connection, recalled: Recalled |
     return flow_rows.load_conversation_variables(connection, call.app.tenant_id, recalled.conversation_id)
 
 
-def new_header(call: FlowCall, recalled: Recalled | None = None) -> RunHeader:
+def new_header(connection: Connection, call: FlowCall, recalled: Recalled | None = None) -> RunHeader:
     """Return the header of a new run, in a new conversation unless one is ``recalled``."""
     principal = call.principal
-    created_by: JSONObject = {"id": principal.id}
-    if principal.kind is not ActorKind.ACCOUNT:
-        created_by["user"] = principal.user
     conversation_id = recalled.conversation_id if recalled else new_id()
     return RunHeader(
         task_id=new_id(),
@@ -247,8 +245,19 @@ def new_header(call: FlowCall, recalled: Recalled | None = None) -> RunHeader:
         message_id=new_id() if call.is_chat else None,
         workflow_run_id=call.run_id or new_id(),
         workflow_id=call.flow.workflow_id,
-        created_by=created_by,
+        created_by=_creator(connection, principal),
     )
+
+
+def _creator(connection: Connection, principal: Principal) -> JSONObject:
+    """Return who asked, as the end of a run shows it."""
+    if principal.kind is not ActorKind.ACCOUNT:
+        return {"id": principal.id, "user": principal.user}
+    found = connection.execute(
+        select(Account.name, Account.email).where(Account.id == principal.id)
+    ).one_or_none()
+    name, email = found or (None, None)  # the account of a run that waited may be gone
+    return {"id": principal.id, "name": name, "email": email}
 
 
 def file_policy(call: FlowCall) -> FileUpload:

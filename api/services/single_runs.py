@@ -101,7 +101,7 @@ def _access_node(flow: FlowSpec, node_id: str, kind: str | None) -> NodeSpec:
 def _begin(call: FlowCall, session: Session, node: NodeSpec) -> Begun:
     """Gather what a node is given: what tests left, over it what the request says."""
     runtime, principal, ask = call.runtime, call.principal, call.ask
-    header = flow_runs.new_header(call)
+    header = flow_runs.new_header(session.connection(), call)
     pool = draft_variables.load_pool(session, principal, call.app.id)
     attached = files.attach(session, principal, flow_runs.file_policy(call), ask.files)
     pool[SYSTEM] = _system(call, header, attached, pool.get(SYSTEM, {}))

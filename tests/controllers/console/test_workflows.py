@@ -9,7 +9,7 @@ from api.core.ports import JSONObject
 from api.principal import Role
 from api.runtime import Runtime
 from tests.factories import Owner, make_app, make_member
-from tests.flows import drawn, edges
+from tests.flows import drawn, edges, end
 from tests.sse import read_events
 
 START = drawn(
@@ -167,6 +167,22 @@ def test_draft_that_cannot_run_is_not_published(client: FlaskClient, owner: Owne
     assert get(client, owner, app_id, "workflows/publish").json is None
 
 
+def test_schedule_that_never_comes_is_refused_by_its_node(
+    client: FlaskClient, owner: Owner, app_id: str
+) -> None:
+    trigger = drawn("t", "trigger-schedule", mode="cron", cron_expression="61 * * * *")
+    graph: JSONObject = {"nodes": [trigger, end()], "edges": edges("t > e")}
+    saved = save(client, owner, app_id, graph)
+    save(client, owner, app_id, graph, conversation_variables=[])
+
+    refused = publish(client, owner, app_id)
+
+    for answer in (saved, refused):
+        assert (answer.status_code, answer.json["code"]) == (400, "invalid_param")
+        [problem] = answer.json["details"]["errors"]
+        assert (problem["node_id"], problem["field"]) == ("t", "cron_expression")
+
+
 def test_test_run_streams_and_is_kept_with_its_nodes(client: FlaskClient, owner: Owner, app_id: str) -> None:
     save(client, owner, app_id)
 
@@ -191,6 +207,11 @@ def test_test_run_streams_and_is_kept_with_its_nodes(client: FlaskClient, owner:
         "workflow_finished",
     ]
     assert events[-1]["data"]["outputs"] == {"adult": True}
+    assert events[-1]["data"]["created_by"] == {
+        "id": owner.account_id,
+        "name": "Test Owner",
+        "email": owner.email,
+    }
     assert [item["id"] for item in listed["data"]] == [run_id]
     assert (detail["status"], detail["graph"], detail["inputs"]["age"]) == ("succeeded", ADULT, 20)
     assert [node["node_id"] for node in nodes] == ["e", "c", "s"]
