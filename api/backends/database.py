@@ -20,7 +20,8 @@ import orjson
 import psycopg
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from psycopg.types.string import TextLoader
+from psycopg.abc import Buffer
+from psycopg.types.string import StrDumperUnknown, TextLoader
 from sqlalchemy import URL, Engine, MetaData, QueuePool, event, exc, make_url
 from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.orm import Session, sessionmaker
@@ -172,12 +173,29 @@ def _sqlite_file(url: URL) -> URL:
 
 def _listen_to_postgres(engine: Engine) -> None:
     event.listen(engine, "connect", _read_ids_as_text)
+    event.listen(engine, "connect", _write_no_nul)
     event.listen(engine, "checkout", _check_connection)
 
 
 def _read_ids_as_text(connection: "psycopg.Connection[Any]", _entry: object) -> None:
     """Have ids read as the text they are to us; a UUID object for each costs a third of a list's time."""
     connection.adapters.register_loader("uuid", TextLoader)
+
+
+class _NulFreeText(StrDumperUnknown):
+    """Text as the driver sends it, without the NULs that PostgreSQL keeps in no column.
+
+    Requests with one are refused, but models, code and files may bring one, and
+    a run whose end cannot be written would go on for ever.
+    """
+
+    def dump(self, obj: str) -> Buffer | None:
+        """Return the bytes of a text."""
+        return super().dump(obj.replace("\0", "") if "\0" in obj else obj)
+
+
+def _write_no_nul(connection: "psycopg.Connection[Any]", _entry: object) -> None:
+    connection.adapters.register_dumper(str, _NulFreeText)
 
 
 def _check_connection(connection: "psycopg.Connection[Any]", *_args: object) -> None:

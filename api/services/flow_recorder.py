@@ -94,11 +94,21 @@ class FlowRecorder:
     def fail(self, error: ErrorOccurred) -> None:
         """Store a run that ended outside of its graph, and its answer as far as it came."""
         if self.ending is None:
-            ending = {"status": "failed", "error": error.message, "outcome": to_json(error)}
-            with suppress(Unavailable):
-                self._end(ending)
+            self._fail({"status": "failed", "error": error.message, "outcome": to_json(error)})
         if self.message is not None:
             self.message.fail(error)
+
+    def _fail(self, ending: Mapping[str, Any]) -> None:
+        """Store that the run failed, without its last nodes where the database refuses these."""
+        try:
+            with suppress(Unavailable):
+                self._end(ending)
+        except SQLAlchemyError:
+            logger.exception("nodes not storable", extra={"workflow_run_id": self.header.workflow_run_id})
+            self.pending.clear()
+            self.drafts = None
+            with suppress(Unavailable):
+                self._end(ending)
 
     def store_later(self) -> None:
         """Store what could not be stored when the run ended, trying for some ten minutes."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, MetaData, QueuePool, exc, select, text
+from sqlalchemy import Engine, MetaData, QueuePool, String, exc, literal, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from api.backends.database import count_checkouts, count_statements, create_database, session_factory
@@ -100,6 +100,11 @@ def test_database_json_value_reads_back_equal(sessions: Sessions, value: object)
         session.commit()
     with sessions() as session:
         assert session.scalars(select(Note.body)).all() == [value]
+
+
+def test_postgres_keeps_a_text_without_the_nul_it_cannot_keep(postgres: Sessions) -> None:
+    with postgres() as session:
+        assert session.scalar(select(literal("a\0b", String))) == "ab"
 
 
 def test_database_committed_row_stays_readable_outside_its_session(sessions: Sessions) -> None:

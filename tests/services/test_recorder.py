@@ -13,8 +13,10 @@ from api.core.events import ErrorOccurred, MessageEnd, RunHeader, TextChunk
 from api.errors import Unavailable
 from api.models.base import new_id
 from api.models.conversation import Message
+from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
 from api.services import recorder as recorder_module
+from api.services.flow_recorder import FlowRecorder
 from api.services.recorder import Recorder
 from tests.factories import Owner
 from tests.services.test_runs import make_message
@@ -121,3 +123,41 @@ def test_answer_the_database_refuses_leaves_a_failed_message_without_it(
     recorder.fail(FAILURE)
 
     assert stored(runtime, message_id) == ("error", "")
+
+
+def test_run_whose_nodes_the_database_refuses_has_failed(runtime: Runtime, owner: Owner) -> None:
+    run = WorkflowRun(
+        tenant_id=owner.tenant_id,
+        app_id=new_id(),
+        workflow_id=new_id(),
+        task_id=new_id(),
+        type="workflow",
+        version="v1.0.0",
+        triggered_from="app-run",
+        invoke_from="service-api",
+        inputs={},
+        system={},
+        owner=runtime.owner,
+    )
+    with runtime.transaction() as session:
+        session.add(run)
+    header = RunHeader(
+        task_id=run.task_id,
+        tenant_id=owner.tenant_id,
+        app_id=run.app_id,
+        mode="workflow",
+        principal_id=owner.account_id,
+        created_at=0,
+        total_s=1.0,
+        workflow_run_id=run.id,
+        workflow_id=run.workflow_id,
+    )
+    recorder = FlowRecorder(runtime=runtime, header=header, principal=owner.principal)
+    recorder.pending.append({"id": new_id(), "node_id": "a node without all else"})
+
+    recorder.fail(FAILURE)
+
+    with runtime.reading() as session:
+        kept = session.get_one(WorkflowRun, run.id)
+        assert (kept.status, kept.error) == ("failed", "no")
+        assert kept.finished_at is not None

@@ -382,3 +382,34 @@ def test_files_that_no_rule_can_take_are_refused(
 
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_param")
     assert answer.json["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("def main():\n    return {'said': 'a\\x00b'}\n", "succeeded"),
+        ("def main():\n    raise ValueError('a\\x00b')\n", "failed"),
+    ],
+)
+def test_run_that_comes_upon_a_nul_ends(
+    client: FlaskClient, runtime: Runtime, owner: Owner, text: str, status: str
+) -> None:
+    code = drawn(
+        "c",
+        "code",
+        code_language="python3",
+        variables=[],
+        code=text,
+        outputs={"said": {"type": "string"}},
+    )
+    answer = drawn("a", "answer", answer="{{#c.said#}}")
+    graph = {"nodes": [drawn("s", "start"), code, answer], "edges": edges("s > c > a")}
+    app = FlowApp(client, runtime, owner, "advanced-chat", graph)
+
+    events = read_events(app.post("/v1/chat-messages", query="Hi", response_mode="streaming"))
+
+    run = app.get(f"/v1/workflows/run/{events[0]['workflow_run_id']}").json
+    [message] = app.get("/v1/messages", conversation_id=events[0]["conversation_id"], user="ada").json["data"]
+    assert run["status"] == status
+    assert message["status"] == ("normal" if status == "succeeded" else "error")
+    assert events[-1]["event"] == ("message_end" if status == "succeeded" else "error")
