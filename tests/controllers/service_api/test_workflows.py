@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from api.backends.database import count_statements
 from api.runtime import Runtime
 from tests.factories import Owner, make_app, make_key
-from tests.flows import drawn, edges
+from tests.flows import drawn, edges, end, template
 from tests.sse import parse_events, read_events
 
 MOUNTS = ("/api", "/v1")
@@ -413,3 +414,21 @@ def test_run_that_comes_upon_a_nul_ends(
     assert run["status"] == status
     assert message["status"] == ("normal" if status == "succeeded" else "error")
     assert events[-1]["event"] == ("message_end" if status == "succeeded" else "error")
+
+
+def test_chain_costs_few_statements(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    names = [f"t{number}" for number in range(10)]
+    steps = [template(name, "x") for name in names]
+    graph = {
+        "nodes": [drawn("s", "start"), *steps, end(said="t9.output")],
+        "edges": edges(" > ".join(["s", *names, "e"])),
+    }
+    app = FlowApp(client, runtime, owner, "workflow", graph)
+    app.post("/v1/workflows/run", inputs={})
+
+    with count_statements(runtime.session_factory.kw["bind"]) as statements:
+        answer = app.post("/v1/workflows/run", inputs={}, response_mode="streaming")
+        events = read_events(answer)
+
+    assert events[-1]["data"]["status"] == "succeeded"
+    assert len(statements) <= 3, statements
