@@ -131,6 +131,7 @@ def save_draft(
             mode=cast("FlowMode", app.mode),
             environment=types_of(environment),
             conversation=types_of(conversation),
+            max_loop_rounds=runtime.limits.flow.max_loop_rounds,
         )
     if row is None:
         row = _new_draft(session, principal, app)
@@ -340,6 +341,7 @@ def _check_whole(runtime: Runtime, session: Session, app: App, draft: Workflow) 
         mode=cast("FlowMode", app.mode),
         environment=types_of(environment),
         conversation=types_of(read_conversation(cast("JSONValue", draft.conversation_variables))),
+        max_loop_rounds=runtime.limits.flow.max_loop_rounds,
     )
     read_form(read_graph(draft.graph))
 

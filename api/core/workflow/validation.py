@@ -35,14 +35,31 @@ def check_graph(
     mode: FlowMode,
     environment: Types = NO_VARIABLES,
     conversation: Types = NO_VARIABLES,
+    max_loop_rounds: int,
 ) -> None:
     """Raise InvalidRequest, with every problem in its details, unless the graph can be run."""
     graph = check_shape(raw)
     problems = find_problems(graph, mode=mode, environment=environment, conversation=conversation)
+    problems += _long_loops(graph, max_loop_rounds)
     if problems:
         raise InvalidRequest(
             problems[0].message, details={"errors": [problem.to_json() for problem in problems]}
         )
+
+
+def _long_loops(raw: JSONObject, max_rounds: int) -> list[Problem]:
+    """Return the loops that want more rounds than this installation lets them have."""
+    counts = {node.id: node.data.get("loop_count") for node in read_graph(raw).of_type("loop")}
+    return [
+        Problem(
+            node_id=node_id,
+            field="loop_count",
+            type="out_of_range",
+            message=f"A loop has at most {max_rounds} rounds, not {count}.",
+        )
+        for node_id, count in counts.items()
+        if isinstance(count, int) and count > max_rounds
+    ]
 
 
 def check_shape(raw: JSONValue) -> JSONObject:

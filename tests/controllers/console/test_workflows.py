@@ -183,6 +183,22 @@ def test_schedule_that_never_comes_is_refused_by_its_node(
         assert (problem["node_id"], problem["field"]) == ("t", "cron_expression")
 
 
+def test_loop_of_more_rounds_than_there_may_be_is_refused(
+    client: FlaskClient, owner: Owner, app_id: str
+) -> None:
+    loop = drawn("lp", "loop", start_node_id="in", loop_count=101)
+    inner = drawn("in", "template-transform", template="x", parent="lp")
+    graph = {"nodes": [START, loop, inner, ADULT["nodes"][2] | {"id": "e"}], "edges": edges("s > lp > e")}
+
+    refused = save(client, owner, app_id, graph)
+
+    assert refused.status_code == 400
+    faults = [
+        (item["node_id"], item["field"]) for item in refused.json["details"]["errors"] if "node_id" in item
+    ]
+    assert ("lp", "loop_count") in faults
+
+
 def test_test_run_streams_and_is_kept_with_its_nodes(client: FlaskClient, owner: Owner, app_id: str) -> None:
     save(client, owner, app_id)
 
