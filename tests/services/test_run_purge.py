@@ -118,7 +118,9 @@ def test_forms_go_with_their_run(flow: Flow, runtime: Runtime) -> None:
     owned = {"tenant_id": flow.owner.tenant_id, "app_id": flow.id, "node_id": "h", "asked": {}}
     with runtime.transaction() as session:
         for run_id in (old, kept):
-            form = HumanInputForm(workflow_run_id=run_id, token=new_id(), expires_at=utc_now(), **owned)
+            form = HumanInputForm(
+                workflow_run_id=run_id, token=new_id(), expires_at=utc_now() + timedelta(days=1), **owned
+            )
             session.add(form)
     flow.age(WorkflowRun, DAYS + 1, WorkflowRun.id == old)
 
