@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam
+from sqlalchemy import Connection, bindparam
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -178,20 +178,34 @@ class FlowRecorder:
             "currency": self.currency,
             **(self.ending or {}),
         }
-        with self.runtime.transaction() as session:
-            connection = session.connection()
-            if self.pending:
-                connection.execute(INSERT_EXECUTIONS, self.pending)
-            if not self.is_alone:
-                connection.execute(END_RUN, row)
-            if self.drafts is not None:
-                self.drafts.store(session, self.header, self.executions)
-            if self.message is None:
-                end_users.remember_end_user(self.runtime, session, self.principal)
-            if row.get("status") == "paused":
-                self._go_on_if_answered(session)
+        if self._needs_session(row):
+            with self.runtime.transaction() as session:
+                self._write(session.connection(), row)
+                self._write_the_rest(session, row)
+        else:
+            with self.runtime.writing() as connection:
+                self._write(connection, row)
         self.pending.clear()
         self.is_stored = True
+
+    def _write(self, connection: Connection, row: Mapping[str, Any]) -> None:
+        if self.pending:
+            connection.execute(INSERT_EXECUTIONS, self.pending)
+        if not self.is_alone:
+            connection.execute(END_RUN, row)
+
+    def _needs_session(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether more than the run and its nodes is to be written."""
+        is_known = self.message is not None or end_users.is_known(self.runtime, self.principal)
+        return self.drafts is not None or not is_known or row.get("status") == "paused"
+
+    def _write_the_rest(self, session: Session, row: Mapping[str, Any]) -> None:
+        if self.drafts is not None:
+            self.drafts.store(session, self.header, self.executions)
+        if self.message is None:
+            end_users.remember_end_user(self.runtime, session, self.principal)
+        if row.get("status") == "paused":
+            self._go_on_if_answered(session)
 
     def _go_on_if_answered(self, session: Session) -> None:
         """Have a worker look whether a form was answered while other nodes were still running."""

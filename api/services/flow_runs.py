@@ -157,8 +157,9 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
 def _begin(call: FlowCall) -> Begun:
     """Check the request against the workflow and its conversation, and write the rows of the run."""
     ask = call.ask
-    with call.runtime.transaction() as session:
-        connection = session.connection()
+    runtime, principal = call.runtime, call.principal
+    with runtime.single_write() if _writes_once(call) else runtime.transaction() as opened:
+        connection = opened.connection() if isinstance(opened, Session) else opened
         recalled = None
         if ask.conversation_id is not None:
             recalled = conversations.recall(connection, call.principal, call.app.id, ask.conversation_id)
@@ -166,12 +167,15 @@ def _begin(call: FlowCall) -> Begun:
         if call.trigger_id is None:
             inputs = check_inputs(call.flow.form, ask.inputs, recalled.inputs if recalled else None)
         header = new_header(connection, call, recalled)
-        attached = files.attach(session, call.principal, file_policy(call), ask.files)
-        form = call.flow.form if call.trigger_id is None else ()
-        values = flow_files.attach_values(call.runtime, session, call.principal, form, inputs)
+        attached: tuple[files.AttachedFile, ...] = ()
+        values = inputs
+        if isinstance(opened, Session):
+            attached = files.attach(opened, principal, file_policy(call), ask.files)
+            form = call.flow.form if call.trigger_id is None else ()
+            values = flow_files.attach_values(runtime, opened, principal, form, inputs)
+            _claim(opened, ask.claim, header)
+            flow_rows.keep_snapshot(runtime, opened, call.app, call.flow)
         system = system_variables(call, header, recalled, attached)
-        _claim(session, ask.claim, header)
-        flow_rows.keep_snapshot(call.runtime, session, call.app, call.flow)
         if call.is_chat:
             turn = flow_rows.FlowTurn(
                 header=header,
@@ -182,7 +186,7 @@ def _begin(call: FlowCall) -> Begun:
                 is_new=recalled is None,
             )
             flow_rows.insert_turn(
-                connection, call.principal, turn, owner=call.runtime.owner, invoke_from=ask.invoke_from
+                connection, principal, turn, owner=runtime.owner, invoke_from=ask.invoke_from
             )
         flow_rows.insert_run(connection, call, header, columns(call, values, system))
         kept = _kept_variables(call, connection, recalled)
@@ -193,6 +197,13 @@ def _begin(call: FlowCall) -> Begun:
         history=recalled.turns if recalled else (),
         is_new=recalled is None,
     )
+
+
+def _writes_once(call: FlowCall) -> bool:
+    """Tell whether one statement writes all of a run's beginning."""
+    takes_files = call.ask.files or any(item.kind in files.FILE_KINDS for item in call.flow.form)
+    is_alone = not call.is_chat and call.flow.snapshot is None and call.ask.claim is None
+    return is_alone and not takes_files
 
 
 def columns(call: FlowCall, values: JSONObject, system: JSONObject) -> dict[str, object]:
