@@ -45,7 +45,6 @@ TABLES: tuple[Purged, ...] = (
     MessageFeedback,
     Message,
     ConversationVariable,
-    NodeExecution,
     HumanInputForm,
     WorkflowRun,
     WorkflowSnapshot,

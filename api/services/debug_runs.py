@@ -5,9 +5,10 @@ from dataclasses import replace
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppMode
 from api.core.events import EventLog
-from api.core.ports import JSONObject
+from api.core.ports import JSONObject, JSONValue
+from api.core.workflow.draft import draft_hash
 from api.core.workflow.engine import DoneNode
-from api.core.workflow.graph import read_graph
+from api.core.workflow.graph import Graph, read_graph
 from api.errors import BadRequest, InvalidRequest
 from api.models.workflow import WorkflowRun
 from api.principal import Principal
@@ -46,7 +47,26 @@ def _up_to(flow: FlowSpec, node_id: str) -> FlowSpec:
         raise InvalidRequest(
             f"until_node_id: no run of the draft comes to {node_id[:100]!r}", field="until_node_id"
         )
-    return replace(flow, graph=flow.graph.part(before))
+    part = flow.graph.part(before)
+    drawn = _drawn_part(flow.snapshot or {}, part)
+    # The part is what was run: with it the run is shown, and goes on after a pause.
+    return replace(flow, graph=part, snapshot=drawn, hash=draft_hash(drawn, {}))
+
+
+def _drawn_part(drawn: JSONObject, part: Graph) -> JSONObject:
+    """Return a drawn graph with the nodes of a part alone, and the edges between them."""
+    nodes: list[JSONValue] = [node for node in _items(drawn, "nodes") if str(node.get("id")) in part.nodes]
+    edges: list[JSONValue] = [
+        edge
+        for edge in _items(drawn, "edges")
+        if str(edge.get("source")) in part.nodes and str(edge.get("target")) in part.nodes
+    ]
+    return {**drawn, "nodes": nodes, "edges": edges}
+
+
+def _items(drawn: JSONObject, name: str) -> list[JSONObject]:
+    listed = drawn.get(name)
+    return [item for item in (listed if isinstance(listed, list) else []) if isinstance(item, dict)]
 
 
 def stop(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> None:
@@ -70,11 +90,11 @@ def rerun(runtime: Runtime, principal: Principal, app_id: str, run_id: str) -> E
         if app.mode != AppMode.WORKFLOW:
             raise BadRequest("A chatflow is run again by asking again.")
         spec = app_specs.load_spec(runtime, session, principal.tenant_id, app.id)
-        done = flow_rows.load_done_nodes(runtime, session, earlier.run.id)
         draft = None
         if earlier.run.graph_hash is not None:
             draft = flows.draft_flow(runtime, session, principal.tenant_id, app.id)
     flow = draft or flows.chosen_flow(runtime, spec, earlier.run.workflow_id)
+    done = flow_rows.load_done_nodes(runtime, earlier.run)
     ask = Ask(query="", inputs=earlier.run.inputs, invoke_from="debugger")
     call = FlowCall(
         runtime=runtime,
@@ -109,7 +129,7 @@ def _begin_again(call: FlowCall, earlier: WorkflowRun, done: tuple[DoneNode, ...
     )
 
 
-def _still_valid(done: list[DoneNode], graph: JSONObject, flow: FlowSpec) -> tuple[DoneNode, ...]:
+def _still_valid(done: tuple[DoneNode, ...], graph: JSONObject, flow: FlowSpec) -> tuple[DoneNode, ...]:
     """Return what was done by nodes that are drawn now as they were then."""
     then = read_graph(graph).nodes
     now = flow.graph.nodes

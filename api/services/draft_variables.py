@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.core.ports import JSONObject, JSONValue
@@ -16,6 +17,7 @@ from api.core.workflow.declared import DeclaredVariable, read_conversation
 from api.core.workflow.variables import ANY_FILE, CONVERSATION, SYSTEM, ValueType, accepts, type_of
 from api.errors import Duplicate, InvalidRequest, NotFound
 from api.models.base import utc_now
+from api.models.types import insert_for
 from api.models.workflow import DraftVariable, NodeExecution
 from api.principal import Principal
 from api.runtime import Runtime
@@ -23,6 +25,8 @@ from api.services import flow_files, workflow_runs, workflows
 from api.services.access import is_id
 from api.services.draft_rows import variable_id
 from api.services.workflows import access_draft, access_flow_app
+
+DRAWN = ("id", "tenant_id", "app_id", "account_id", "node_id", "name", "value", "value_type", "is_edited")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,16 @@ class _Scope:
             row = next((made for made in self.untouched() if made.id == row_id.lower()), None)
         if row is None:
             raise NotFound("Variable not found.")
+        return row
+
+    def stored(self, row_id: str) -> DraftVariable:
+        """Return a variable that has a row from now on; raises NotFound."""
+        row = self.find(row_id)
+        if row not in self.session:
+            drawn = {name: getattr(row, name) for name in DRAWN}
+            insert = insert_for(self.session)(DraftVariable).values(**drawn, created_at=utc_now())
+            self.session.execute(insert.on_conflict_do_nothing(index_elements=["id"]))
+            return self.find(row.id)
         return row
 
     def untouched(self) -> Iterator[DraftVariable]:
@@ -170,7 +184,7 @@ def update_variable(
     another type, Duplicate for a name the node has already.
     """
     scope = _scope(session, principal, app_id)
-    row = scope.find(row_id)
+    row = scope.stored(row_id)
     if name is not None and name != row.name:
         _rename(scope, row, name)
     if value is not None:
@@ -178,33 +192,36 @@ def update_variable(
         row.value_type = str(kind)
         row.is_edited = True
     row.updated_at = utc_now()
-    session.add(row)
     session.flush()
     return scope.shown(row)
 
 
-def reset_variable(
-    runtime: Runtime, session: Session, principal: Principal, app_id: str, row_id: str
-) -> Variable | None:
+def reset_variable(runtime: Runtime, principal: Principal, app_id: str, row_id: str) -> Variable | None:
     """Make a variable what the run that left it left; None where there is none, and the variable is gone.
 
     That of a conversation is what conversations begin with. Raises
     AppNotFound, DraftNotFound, NotFound.
     """
-    scope = _scope(session, principal, app_id)
-    row = scope.find(row_id)
-    if row.node_id == CONVERSATION:
-        _forget(scope, DraftVariable.id == row.id)
-        return next((scope.shown(made) for made in scope.untouched() if made.id == row.id), None)
-    given = _given(runtime, scope, row)
-    name = f"{SYSTEM}.{row.name}" if row.node_id == SYSTEM else row.name
-    if name not in given:
-        _forget(scope, DraftVariable.id == row.id)
-        return None
-    row.value, row.is_edited, row.updated_at = given[name], False, utc_now()
-    row.value_type = row.value_type if row.node_id == SYSTEM else str(type_of(given[name]))
-    session.flush()
-    return scope.shown(row)
+    with runtime.reading() as session:
+        scope = _scope(session, principal, app_id)
+        execution_id = scope.find(row_id).execution_id
+        left_by = _find_execution(scope, execution_id)
+    given = {} if left_by is None else workflow_runs.with_values(runtime, left_by).outputs or {}
+    with runtime.transaction() as session:
+        scope = _scope(session, principal, app_id)
+        row = scope.find(row_id)
+        if row.node_id == CONVERSATION:
+            _forget(scope, DraftVariable.id == row.id)
+            return next((scope.shown(made) for made in scope.untouched() if made.id == row.id), None)
+        if row.execution_id != execution_id:  # meanwhile a run has left it anew
+            return scope.shown(row)
+        name = f"{SYSTEM}.{row.name}" if row.node_id == SYSTEM else row.name
+        if name not in given:
+            _forget(scope, DraftVariable.id == row.id)
+            return None
+        row.value, row.is_edited, row.updated_at = given[name], False, utc_now()
+        row.value_type = row.value_type if row.node_id == SYSTEM else str(type_of(given[name]))
+        return scope.shown(row)
 
 
 def delete_variable(session: Session, principal: Principal, app_id: str, row_id: str) -> None:
@@ -246,9 +263,14 @@ def _rename(scope: _Scope, row: DraftVariable, name: str) -> None:
     """Rename a variable of a node; its id is that of its name."""
     if row.node_id in (SYSTEM, CONVERSATION):
         raise InvalidRequest("Only a node's variable can be renamed.", field="name")
+    taken = f"The node has a variable {name!r} already."
     if any(other.name == name for other in scope.of_node(row.node_id)):
-        raise Duplicate(f"The node has a variable {name!r} already.", field="name")
+        raise Duplicate(taken, field="name")
     row.id, row.name = variable_id(scope.app_id, scope.account_id, row.node_id, name), name
+    try:
+        scope.session.flush()
+    except IntegrityError as exc:  # another request was first
+        raise Duplicate(taken, field="name") from exc
 
 
 def _checked(
@@ -265,14 +287,11 @@ def _checked(
     return value, kind
 
 
-def _given(runtime: Runtime, scope: _Scope, row: DraftVariable) -> JSONObject:
-    """Return what the execution gave that left a variable; nothing where it is not known any more."""
-    if row.execution_id is None:
-        return {}
+def _find_execution(scope: _Scope, execution_id: str | None) -> NodeExecution | None:
+    """Return an execution that left a variable; None where it is not known any more."""
     query = select(NodeExecution).where(
         NodeExecution.tenant_id == scope.tenant_id,
         NodeExecution.app_id == scope.app_id,
-        NodeExecution.id == row.execution_id,
+        NodeExecution.id == execution_id,
     )
-    found = scope.session.scalars(query).one_or_none()
-    return {} if found is None else workflow_runs.with_values(runtime, scope.session, found).outputs or {}
+    return scope.session.scalars(query).one_or_none()

@@ -28,7 +28,8 @@ from api.core.events import (
 )
 from api.core.model_runtime.types import PastTurn
 from api.core.ports import JSONObject
-from api.core.workflow.engine import STOPPED
+from api.core.workflow.engine import STOPPED, DoneNode
+from api.core.workflow.graph import SOURCE
 from api.errors import NotFound, RateLimited
 from api.models.base import utc_now
 from api.models.conversation import Message
@@ -151,6 +152,7 @@ def _call(runtime: Runtime, run: WorkflowRun, app: AppSpec, flow: FlowSpec) -> F
 
 def _begin_again(call: FlowCall, run: WorkflowRun) -> Begun | None:
     """Take the run with the forms closed by now; None where somebody else has. Raises NotFound."""
+    done = flow_rows.load_done_nodes(call.runtime, run)
     with call.runtime.transaction() as session:
         header = _header(session, call, run)
         taken = session.execute(
@@ -161,16 +163,15 @@ def _begin_again(call: FlowCall, run: WorkflowRun) -> Begun | None:
         ).one_or_none()
         if taken is None:
             return None
-        behind = _take_forms(session, run)
+        behind, answered = _take_forms(session, run)
         history, kept, answer = _take_message(call, session, header)
-        done = flow_rows.load_done_nodes(call.runtime, session, run.id)
     return Begun(
         header=header,
         pool=flow_runs.pool(call, run.inputs, run.system, kept),
         shown=flow_runs.shown(run.inputs, run.system),
         history=history,
         is_new=False,
-        done=tuple(done),
+        done=done + answered,
         behind=replace(behind, answer=answer),
     )
 
@@ -190,8 +191,8 @@ def _is_still_paused(run: WorkflowRun) -> ColumnElement[bool]:
     return and_(WorkflowRun.id == run.id, WorkflowRun.status == "paused", WorkflowRun.task_id == run.task_id)
 
 
-def _take_forms(session: Session, run: WorkflowRun) -> Behind:
-    """Write down the ends of the nodes whose forms are closed; return what the run has behind it."""
+def _take_forms(session: Session, run: WorkflowRun) -> tuple[Behind, tuple[DoneNode, ...]]:
+    """Write down the ends of nodes whose forms are closed; return what the run has behind it, and these."""
     rows = forms.load_unresumed(session, run.id)
     closed = [row for row in rows if row.closed_at is not None]
     order = session.scalar(
@@ -201,7 +202,7 @@ def _take_forms(session: Session, run: WorkflowRun) -> Behind:
     for number, row in enumerate(closed, (order or 0) + 1):
         row.resumed_at = now
         _end_node(session, row, number, now)
-    return Behind(
+    behind = Behind(
         paused=cast("RunPaused", from_json(run.outcome or {})),
         told_chars=run.told_chars,
         order=(order or 0) + len(closed),
@@ -209,6 +210,9 @@ def _take_forms(session: Session, run: WorkflowRun) -> Behind:
         currency=run.currency,
         closed=tuple(cast("FormClosed", from_json(row.told or {})) for row in closed),
         waiting=tuple(forms.to_asked(row) for row in rows if row.closed_at is None),
+    )
+    return behind, tuple(
+        DoneNode(node_id=row.node_id, outputs=row.outputs or {}, edge=row.edge or SOURCE) for row in closed
     )
 
 

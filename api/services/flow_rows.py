@@ -16,7 +16,7 @@ from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.engine import DoneNode
 from api.models.base import Base, new_id, utc_now
 from api.models.types import insert_for
-from api.models.workflow import ConversationVariable, NodeExecution, WorkflowSnapshot
+from api.models.workflow import ConversationVariable, NodeExecution, WorkflowRun, WorkflowSnapshot
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import conversations, workflow_runs
@@ -126,28 +126,31 @@ def insert_turn(
     connection.execute(INSERT_MESSAGE, {**shared, **message})
 
 
-def load_done_nodes(runtime: Runtime, session: Session, run_id: str) -> list[DoneNode]:
-    """Return what a run had done, at the top of its graph, in the order of the ends."""
-    rows = session.scalars(
+def load_done_nodes(runtime: Runtime, run: WorkflowRun) -> tuple[DoneNode, ...]:
+    """Return what a run had done, at the top of its graph, in the order of the ends. Raises Unavailable."""
+    query = (
         select(NodeExecution)
         .where(
-            NodeExecution.workflow_run_id == run_id,
+            NodeExecution.tenant_id == run.tenant_id,
+            NodeExecution.workflow_run_id == run.id,
             NodeExecution.iteration_id.is_(None),
             NodeExecution.loop_id.is_(None),
             NodeExecution.status.in_(("succeeded", "exception")),
         )
         .order_by(NodeExecution.finished_order)
-    ).all()
-    found = [workflow_runs.with_values(runtime, session, row) for row in rows]
-    return [
-        DoneNode(
-            node_id=row.node_id,
-            outputs=row.outputs or {},
-            edge=row.edge,
-            is_exception=row.status == "exception",
-        )
-        for row in found
-    ]
+    )
+    with runtime.reading() as session:
+        rows = session.scalars(query).all()
+    return tuple(_as_done(workflow_runs.with_values(runtime, row)) for row in rows)
+
+
+def _as_done(row: NodeExecution) -> DoneNode:
+    return DoneNode(
+        node_id=row.node_id,
+        outputs=row.outputs or {},
+        edge=row.edge,
+        is_exception=row.status == "exception",
+    )
 
 
 def searchable(*values: JSONObject) -> str:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from contextvars import copy_context
 from typing import Protocol
 
@@ -46,17 +47,17 @@ def launch(
     forget = runtime.channel.on_signal(header.task_id, cancel.set)
     runtime.live_runs[header.task_id] = cancel
 
+    def events() -> Iterator[Event]:
+        begun = begin(cancel)
+        return _giving_back(runtime, slots, begun) if slots else begun
+
     def drive() -> None:
-        try:
-            events = begin(cancel)
-            _drive(_giving_back(runtime, slots, events) if slots else events, log, recorder)
-        finally:
-            forget()
-            limits.free_slots(runtime, slots)
-        try:
-            recorder.store_later()
-        finally:
-            del runtime.live_runs[header.task_id]
+        with ExitStack() as ends:  # each comes to its turn whatever the others raise, the last first
+            ends.callback(runtime.live_runs.pop, header.task_id)
+            ends.callback(recorder.store_later)
+            ends.callback(limits.free_slots, runtime, slots)
+            ends.callback(forget)
+            _drive(events, log, recorder)
 
     in_context = copy_context().run  # the log lines of the run carry the request's id
     threading.Thread(target=in_context, args=(drive,), name=f"run-{header.task_id}", daemon=True).start()
@@ -76,13 +77,13 @@ def _giving_back(
         limits.free_slots(runtime, slots)
 
 
-def _drive(events: Iterator[Event], log: EventLog, recorder: RunRecorder) -> None:
+def _drive(begin: Callable[[], Iterator[Event]], log: EventLog, recorder: RunRecorder) -> None:
     """Carry the events into the log; whatever happens, the log ends with exactly one terminal event.
 
     One of the four places where every exception is caught.
     """
     try:
-        for event in recorder.watch(events):
+        for event in recorder.watch(begin()):
             log.append(event)
     except AppError as exc:
         _tell_failure(exc, log, recorder)

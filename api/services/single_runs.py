@@ -62,7 +62,6 @@ def run_alone(
 
 def last_execution(
     runtime: Runtime,
-    session: Session,
     principal: Principal,
     app_id: str,
     node_id: str,
@@ -73,20 +72,21 @@ def last_execution(
 
     Alone or in a test, whichever was later.
     """
-    app = access_flow_app(session, principal, app_id)
-    query = select(NodeExecution).where(
-        NodeExecution.tenant_id == principal.tenant_id,
-        NodeExecution.app_id == app.id,
-        NodeExecution.node_id == node_id,
-        NodeExecution.from_account_id == principal.id,
-    )
-    if execution_id is not None:
-        query = query.where(NodeExecution.id == execution_id)
-    latest = query.order_by(NodeExecution.created_at.desc(), NodeExecution.finished_order.desc())
-    row = session.scalars(latest.limit(1)).one_or_none()
+    with runtime.reading() as session:
+        app = access_flow_app(session, principal, app_id)
+        query = select(NodeExecution).where(
+            NodeExecution.tenant_id == principal.tenant_id,
+            NodeExecution.app_id == app.id,
+            NodeExecution.node_id == node_id,
+            NodeExecution.from_account_id == principal.id,
+        )
+        if execution_id is not None:
+            query = query.where(NodeExecution.id == execution_id)
+        latest = query.order_by(NodeExecution.created_at.desc(), NodeExecution.finished_order.desc())
+        row = session.scalars(latest.limit(1)).one_or_none()
     if row is None:
         raise NotFound("The node has not been run yet.")
-    return workflow_runs.with_values(runtime, session, row)
+    return workflow_runs.with_values(runtime, row)
 
 
 def _access_node(flow: FlowSpec, node_id: str, kind: str | None) -> NodeSpec:

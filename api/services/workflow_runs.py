@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from api.core.apps.spec import AppSpec
 from api.core.events import Event, EventLog, RunHeader, RunStarted, from_json
 from api.core.ports import JSONObject
 from api.errors import InvalidRequest, NotFound
-from api.models.account import Account
+from api.models.account import Account, TenantMember
 from api.models.app import EndUser
 from api.models.base import utc_now
 from api.models.types import position_of
@@ -146,10 +146,14 @@ def to_header(run: WorkflowRun, principal: Principal) -> RunHeader:
 def get_detail(session: Session, principal: Principal, app_id: str, run_id: str) -> RunDetail:
     """Return a run of an app with its graph; raises NotFound."""
     run = access_run(session, principal.tenant_id, app_id, run_id)
-    query: Select[Any] = select(Workflow.graph).where(Workflow.id == run.workflow_id)
+    query: Select[Any] = select(Workflow.graph).where(
+        Workflow.tenant_id == run.tenant_id, Workflow.id == run.workflow_id
+    )
     if run.graph_hash is not None:
         query = select(WorkflowSnapshot.graph).where(
-            WorkflowSnapshot.app_id == app_id, WorkflowSnapshot.hash == run.graph_hash
+            WorkflowSnapshot.tenant_id == run.tenant_id,
+            WorkflowSnapshot.app_id == run.app_id,
+            WorkflowSnapshot.hash == run.graph_hash,
         )
     return RunDetail(run=run, author=_author(session, run), graph=session.scalar(query) or {})
 
@@ -207,21 +211,27 @@ def count_runs(
 
 
 def load_executions(
-    runtime: Runtime, session: Session, principal: Principal, app_id: str, run_id: str
-) -> list[NodeExecution]:
-    """Return what the nodes of a run did, the latest begun first. Raises NotFound."""
+    session: Session, principal: Principal, app_id: str, run_id: str
+) -> Sequence[NodeExecution]:
+    """Return what the nodes of a run did, the latest begun first, without values kept elsewhere.
+
+    Raises NotFound.
+    """
     run = access_run(session, principal.tenant_id, app_id, run_id)
     query = (
         select(NodeExecution)
         .where(NodeExecution.workflow_run_id == run.id)
         .order_by(NodeExecution.index.desc(), NodeExecution.finished_order.desc())
     )
-    return [with_values(runtime, session, row) for row in session.scalars(query)]
+    return session.scalars(query).all()
 
 
-def with_values(runtime: Runtime, session: Session, row: NodeExecution) -> NodeExecution:
-    """Return an execution with its values, from wherever they are kept; it no longer belongs to a session."""
-    session.expunge(row)
+def with_values(runtime: Runtime, row: NodeExecution) -> NodeExecution:
+    """Return an execution with its values, from wherever they are kept.
+
+    May wait for the storage, so the session it came from is over. Raises Unavailable.
+    """
+    assert object_session(row) is None, "a session was held while the storage is waited for"
     if row.kept_at is not None:
         with runtime.storage.open(row.kept_at) as kept:
             values: JSONObject = orjson.loads(zlib.decompress(kept.read()))
@@ -259,7 +269,11 @@ def _log_filter(session: Session, app: AppSpec, chosen: LogFilter) -> list[Colum
         users = select(EndUser.id).where(EndUser.app_id == app.id, EndUser.session_id == chosen.session_id)
         where.append(WorkflowRun.from_end_user_id.in_(users))
     if chosen.email:
-        account_id = session.scalar(select(Account.id).where(Account.email == chosen.email))
+        account_id = session.scalar(
+            select(Account.id)
+            .join(TenantMember, TenantMember.account_id == Account.id)
+            .where(TenantMember.tenant_id == app.tenant_id, Account.email == chosen.email)
+        )
         if account_id is None:
             raise InvalidRequest(f"Account not found: {chosen.email}", field="created_by_account")
         where.append(WorkflowRun.from_account_id == account_id)

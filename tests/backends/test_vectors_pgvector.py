@@ -1,7 +1,6 @@
 """Vectors in PostgreSQL: indexes built aside, and a server without the extension."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from api.backends.vectors import pgvector
 from api.errors import Unavailable
 from tests.conftest import make_settings
 from tests.vectors import found, make_entries, make_vector, nearest, new_id
+from tests.waiting import wait_until
 
 INDEXES = """
 SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
@@ -30,13 +30,6 @@ def count_indexes(sessions: sessionmaker[Session], collection: str) -> int:
     with sessions() as session:
         counted: int = session.execute(text(INDEXES), {"table": table_of(collection)}).scalar_one()
         return counted
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < deadline, "not within 20 s"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("dimension", [32, 2100])

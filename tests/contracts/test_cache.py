@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from api.core.ports import Cache
 from tests.contracts import discovery
+from tests.waiting import wait_until
 
 
 @pytest.fixture(params=discovery.names("cache"))
@@ -21,13 +21,6 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Cache:
 @pytest.fixture
 def key() -> str:
     return f"test:{uuid.uuid4()}"
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not is_true():
-        assert time.monotonic() < deadline, "not within 5 s"
-        time.sleep(0.01)
 
 
 def test_cache_value_set_is_returned_until_deleted(cache: Cache, key: str) -> None:

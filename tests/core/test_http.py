@@ -31,6 +31,7 @@ from api.core.ports import Cancel
 from api.errors import InvalidRequest
 from api.logs import request_id
 from tests.servers import Reply, ScriptedServer, Step
+from tests.waiting import wait_until
 
 PATIENT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
 SECRET = "sk-do-not-tell-0123456789"
@@ -98,13 +99,6 @@ def cancel_when(condition: Callable[[], bool]) -> tuple[Cancel, list[float]]:
 
     threading.Thread(target=watch, daemon=True).start()
     return cancel, at
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @contextlib.contextmanager

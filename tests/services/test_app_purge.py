@@ -1,7 +1,5 @@
 """What the deletion of an app removes in the end: everything, and nothing else."""
 
-import time
-from collections.abc import Callable
 from io import BytesIO
 
 import pytest
@@ -15,6 +13,7 @@ from api.models.job import JobRow
 from api.runtime import Runtime
 from api.services import app_purge, apps
 from tests.factories import ChatApp, Owner, make_chat_app
+from tests.waiting import wait_until
 
 COLUMNS = (
     App.id,
@@ -88,14 +87,6 @@ def fill(runtime: Runtime, app: ChatApp, rows: int) -> list[str]:
 def delete(runtime: Runtime, owner: Owner, app_id: str) -> None:
     with runtime.transaction() as session:
         apps.delete_app(runtime, session, owner.principal, app_id)
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-    """Wait for the worker; tell whether it came to be so in time."""
-    deadline = time.monotonic() + timeout_s
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return is_so()
 
 
 @pytest.fixture
@@ -179,5 +170,5 @@ def test_sweep_removes_what_was_written_after_the_purge(runtime: Runtime, owner:
     found = app_purge.sweep_deleted_apps(runtime)
 
     assert found >= 1
-    assert wait_until(lambda: count_rows(runtime, gone.id) == {})
+    wait_until(lambda: count_rows(runtime, gone.id) == {})
     assert count_rows(runtime, kept.id) == before

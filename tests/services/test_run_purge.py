@@ -15,7 +15,7 @@ from api.runtime import Runtime
 from api.services import app_purge, run_purge
 from tests.factories import Owner, make_app, make_key
 from tests.flows import drawn, edges, end
-from tests.services.test_app_purge import wait_until
+from tests.waiting import wait_until
 
 TEXT = {"variable": "text", "label": "Text", "type": "paragraph", "required": True}
 GRAPH = {"nodes": [drawn("s", "start", variables=[TEXT]), end(text="s.text")], "edges": edges("s > e")}
@@ -227,7 +227,7 @@ def test_nodes_left_of_an_app_that_is_gone_are_found(runtime: Runtime, owner: Ow
 
     app_purge.sweep_deleted_apps(runtime)
 
-    assert wait_until(lambda: _is_empty(runtime, left))
+    wait_until(lambda: _is_empty(runtime, left))
 
 
 def _is_empty(runtime: Runtime, query: Select[str]) -> bool:

@@ -132,10 +132,9 @@ class VariableReset(Resource):
     @ns.response(204, "No run is known that left it; it is forgotten.")
     @ns.response(404, NO_VARIABLE)
     @console(Role.EDITOR)
-    @transactional
-    def put(self, session: Session, principal: Principal, app_id: str, variable_id: object) -> Response:
+    def put(self, principal: Principal, app_id: str, variable_id: object) -> Response:
         """Take back what was edited."""
-        found = draft_variables.reset_variable(runtime(), session, principal, app_id, str(variable_id))
+        found = draft_variables.reset_variable(runtime(), principal, app_id, str(variable_id))
         return Response(status=204) if found is None else render(render_variable(found))
 
 

@@ -7,13 +7,12 @@ from flask_restx import Namespace, Resource
 
 from api.controllers.http import sse, swagger
 from api.controllers.http.auth import console
-from api.controllers.http.door import render, runtime, transactional
+from api.controllers.http.door import render, runtime
 from api.controllers.http.parsing import parse
 from api.controllers.schemas import flow_run
 from api.controllers.schemas.flow_run import render_node_run
 from api.controllers.schemas.workflow import NODE_RUN, FlowRunIn
 from api.principal import Principal, Role
-from api.runtime import Session
 from api.services import single_runs
 
 ns = Namespace("node_runs", path="/", description="Single nodes of a draft")
@@ -35,10 +34,7 @@ class NodeRun(Resource):
         ask = parse(NODE_RUN, FlowRunIn).to_ask()
         log = single_runs.run_alone(runtime(), principal, app_id, node_id, ask)
         done = sse.execution_of(log, node_id)
-        with runtime().reading() as session:
-            row = single_runs.last_execution(
-                runtime(), session, principal, app_id, node_id, execution_id=done
-            )
+        row = single_runs.last_execution(runtime(), principal, app_id, node_id, execution_id=done)
         return render(render_node_run(row))
 
 
@@ -49,10 +45,9 @@ class LastRun(Resource):
     @ns.response(200, "What it did when the account last ran it, alone or in a test.", flow_run.NODE_RUN)
     @ns.response(404, "There is no such app, or the account has not run the node.")
     @console(Role.EDITOR)
-    @transactional
-    def get(self, session: Session, principal: Principal, app_id: str, node_id: str) -> Response:
+    def get(self, principal: Principal, app_id: str, node_id: str) -> Response:
         """Return what a node did last."""
-        row = single_runs.last_execution(runtime(), session, principal, app_id, node_id)
+        row = single_runs.last_execution(runtime(), principal, app_id, node_id)
         return render(render_node_run(row))
 
 

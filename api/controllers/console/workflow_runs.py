@@ -161,12 +161,13 @@ class NodeExecutions(Resource):
     @ns.response(200, "The nodes, the latest begun first.", NODE_RUNS)
     @ns.response(404, NO_RUN)
     @console(Role.EDITOR)
-    @transactional
-    def get(self, session: Session, principal: Principal, app_id: str, run_id: object) -> Response:
+    def get(self, principal: Principal, app_id: str, run_id: object) -> Response:
         """Return what each node of a run was given and gave."""
-        app = workflows.access_flow_app(session, principal, app_id)
-        rows = workflow_runs.load_executions(runtime(), session, principal, app.id, str(run_id))
-        return render({"data": [render_node_run(row) for row in rows]})
+        with runtime().reading() as session:
+            app = workflows.access_flow_app(session, principal, app_id)
+            rows = workflow_runs.load_executions(session, principal, app.id, str(run_id))
+        whole = [workflow_runs.with_values(runtime(), row) for row in rows]
+        return render({"data": [render_node_run(row) for row in whole]})
 
 
 @ns.route("/apps/<app_id>/workflow-runs/<uuid:run_id>/rerun")

@@ -113,6 +113,7 @@ class AnswerStream:
                     yield from self._say_variable(part.selector)
                     if not self._is_over(part.selector):
                         return
+                    self._sources.pop(part.selector, None)  # written once more it is all there
                 speech.at += 1
             if speech.node_id not in self._settled:
                 return

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.templates import to_text
-from api.core.workflow.variables import ValueType, accepts, zero
+from api.core.workflow.variables import MAX_INTEGER, ValueType, accepts, zero
 
 TRUE, FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
@@ -102,7 +102,7 @@ def _number(value: JSONValue) -> int | float | None:
         return None
     if number is None or not math.isfinite(number):
         return None
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) <= MAX_INTEGER else number
 
 
 def _boolean(value: JSONValue) -> bool | None:

@@ -4,7 +4,6 @@ Whatever a node does, its execution ends in exactly one :class:`Outcome`.
 """
 
 import itertools
-import json
 import logging
 import threading
 import time
@@ -13,6 +12,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+import orjson
 from pydantic import ValidationError
 
 from api.core.events import FormAsked, NodeFinished, NodeStarted, RetrieverResource, RunPaused
@@ -23,7 +23,7 @@ from api.core.workflow.crew import Threads
 from api.core.workflow.deps import FlowDeps, FlowFacts
 from api.core.workflow.graph import CONTAINER_STARTS, CONTAINERS, FAIL, SOURCE, Graph, NodeSpec
 from api.core.workflow.node import DefaultValue, NodeConfig, NodeContext, NodeKind, Subgraphs, kind_of
-from api.core.workflow.variables import VariablePool, VariableTooLarge
+from api.core.workflow.variables import VariablePool, VariableRefused
 from api.core.workflow.work import NodeFailed, NodePaused, NodeResult, Place, Told
 from api.errors import AppError
 
@@ -147,9 +147,9 @@ def _work(shared: Shared, report: "_Report") -> Generator[Told, None, Outcome]:
         kind = kind_of(ctx.node)
         config = shared.config(ctx.node, kind)
         length = kind.size(config, ctx)
-    except NodeFailed as failure:
+    except Exception as exc:  # noqa: BLE001  # a bug in a node is that node's failure
         yield report.started(0 if ctx.node.type in CONTAINERS else None)
-        return Outcome(status="failed", result=NOTHING, failure=failure)
+        return Outcome(status="failed", result=NOTHING, failure=_as_failure(exc))
     yield report.started(length)
     retry = config.retry_config
     tries = 1 + (retry.max_retries if retry and retry.retry_enabled else 0)
@@ -162,10 +162,8 @@ def _work(shared: Shared, report: "_Report") -> Generator[Told, None, Outcome]:
     return _provided_for(config, ctx, outcome) if outcome.status == "failed" else outcome
 
 
-def _attempt(  # noqa: PLR0911  # each way to end is one of these
-    kind: NodeKind, config: NodeConfig, ctx: NodeContext
-) -> Generator[Told, None, Outcome]:
-    """Run the node once. The one place of the engine where every exception is caught."""
+def _attempt(kind: NodeKind, config: NodeConfig, ctx: NodeContext) -> Generator[Told, None, Outcome]:
+    """Run the node once."""
     try:
         work = kind.node.run(config, ctx)
         result = work if isinstance(work, NodeResult) else (yield from work)
@@ -174,16 +172,22 @@ def _attempt(  # noqa: PLR0911  # each way to end is one of these
         return Outcome(status="paused", result=NOTHING, form=pause.form)
     except Cancelled:
         return Outcome(status="stopped", result=NOTHING)
-    except NodeFailed as failure:
-        return _failed(ctx, failure)
-    except AppError as exc:
-        return _failed(ctx, NodeFailed(exc.message, error_type=type(exc).__name__))
-    except VariableTooLarge as exc:
-        return _failed(ctx, NodeFailed(str(exc), error_type="VariableTooLarge"))
-    except Exception:
-        logger.exception("node failed")
-        return _failed(ctx, NodeFailed(BUG, error_type="InternalError"))
+    except Exception as exc:  # noqa: BLE001  # a bug in a node is that node's failure
+        return _failed(ctx, _as_failure(exc))
     return Outcome(status="stopped" if ctx.cancel.is_set() else "succeeded", result=result)
+
+
+def _as_failure(exc: Exception) -> NodeFailed:
+    """Return what a node raised as a failure in words for its author; a bug goes to the log."""
+    match exc:
+        case NodeFailed():
+            return exc
+        case AppError():
+            return NodeFailed(exc.message, error_type=type(exc).__name__)
+        case VariableRefused():
+            return NodeFailed(str(exc), error_type=type(exc).__name__)
+    logger.error("node failed", exc_info=exc)
+    return NodeFailed(BUG, error_type="InternalError")
 
 
 def _failed(ctx: NodeContext, failure: NodeFailed) -> Outcome:
@@ -202,7 +206,10 @@ def _provided_for(config: NodeConfig, ctx: NodeContext, outcome: Outcome) -> Out
     outputs: JSONObject = {"error_message": failure.message, "error_type": failure.error_type}
     if config.error_strategy == "default-value":
         outputs |= {item.key: _default(item) for item in config.default_value or ()}
-    ctx.variables.put(ctx.node.id, outputs)
+    try:
+        ctx.variables.put(ctx.node.id, outputs)
+    except VariableRefused as exc:
+        return _failed(ctx, _as_failure(exc))
     result = NodeResult(
         outputs=outputs,
         edge=FAIL if config.error_strategy == FAIL else SOURCE,
@@ -216,7 +223,7 @@ def _default(item: DefaultValue) -> JSONValue:
     if item.type == "string" or not isinstance(item.value, str):
         return item.value
     try:
-        value: JSONValue = json.loads(item.value)
+        value: JSONValue = orjson.loads(item.value)
     except ValueError:
         return item.value
     return value

@@ -57,6 +57,9 @@ ANY = frozenset(ValueType)
 ANY_ARRAY = frozenset(kind for kind in ValueType if kind.is_array)
 SPEAKABLE = frozenset({ValueType.STRING, ValueType.NUMBER, ValueType.BOOLEAN})
 """What reads as a text where one is asked for."""
+MAX_INTEGER = 2**63 - 1
+"""JSON has no larger one that is written and read everywhere."""
+
 ANY_FILE = frozenset({ValueType.FILE, ValueType.ARRAY_FILE})
 ANY_TEXT = frozenset({ValueType.STRING, ValueType.NUMBER, ValueType.BOOLEAN})
 """What can be read as a text, without being an object or a list."""
@@ -87,11 +90,22 @@ def type_named(name: str | None) -> ValueType | None:
 _NAMES = frozenset(ValueType)
 
 
-class VariableTooLarge(Exception):
+class VariableRefused(Exception):
+    """A value is none that a variable may hold."""
+
+
+class VariableTooLarge(VariableRefused):
     """A value is larger than one variable may be."""
 
     def __init__(self, name: str, size_bytes: int, limit_bytes: int) -> None:
         super().__init__(f"Variable {name} has {size_bytes:,} bytes; the limit is {limit_bytes:,}.")
+
+
+class VariableNotJSON(VariableRefused):
+    """A value is no JSON for all who read it: an integer of over 64 bits, half a character, great depth."""
+
+    def __init__(self, name: str, fault: Exception) -> None:
+        super().__init__(f"Variable {name} cannot be written as JSON: {fault}.")
 
 
 class VariablePool:
@@ -123,15 +137,15 @@ class VariablePool:
         return VariablePool(secrets=self.secrets, max_bytes=self._max_bytes, outer=self)
 
     def put(self, node_id: str, outputs: Mapping[str, JSONValue]) -> None:
-        """Set what a node gave, in this layer. Raises VariableTooLarge; then nothing was set."""
+        """Set what a node gave, in this layer. Raises VariableRefused; then nothing was set."""
         for name, value in outputs.items():
-            self._check_size(f"{node_id}.{name}", value)
+            self._check(f"{node_id}.{name}", value)
         self._values.setdefault(node_id, {}).update(outputs)
 
     def assign(self, selector: Selector, value: JSONValue) -> None:
-        """Replace a variable where it is held. Raises KeyError where it is not, VariableTooLarge."""
+        """Replace a variable where it is held. Raises KeyError where it is not, VariableRefused."""
         node_id, name = selector[:2]
-        self._check_size(f"{node_id}.{name}", value)
+        self._check(f"{node_id}.{name}", value)
         held = self._held(node_id)
         if held is None or name not in held:
             raise KeyError(".".join(selector))
@@ -189,13 +203,16 @@ class VariablePool:
                 return False, None
         return True, value
 
-    def _check_size(self, name: str, value: JSONValue) -> None:
-        """Refuse a value that is too large; what is short at first sight is not measured."""
-        if value is None or isinstance(value, bool | int | float):
+    def _check(self, name: str, value: JSONValue) -> None:
+        """Refuse what cannot be stored or sent; what is seen at once to be no such thing is not measured."""
+        if value is None or isinstance(value, bool | float):
             return
-        if isinstance(value, str) and len(value) * 4 <= self._max_bytes:
+        if isinstance(value, str) and value.isascii() and len(value) <= self._max_bytes:
             return
-        size_bytes = len(value.encode()) if isinstance(value, str) else len(orjson.dumps(value))
+        try:
+            size_bytes = len(value.encode()) if isinstance(value, str) else len(orjson.dumps(value))
+        except (UnicodeEncodeError, orjson.JSONEncodeError) as exc:
+            raise VariableNotJSON(name, exc) from exc
         if size_bytes > self._max_bytes:
             raise VariableTooLarge(name, size_bytes, self._max_bytes)
 

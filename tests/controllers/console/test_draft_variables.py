@@ -1,12 +1,18 @@
 """The variables that tests of a draft leave to their account."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from api.models.app import App
+from api.models.workflow import Workflow
 from api.principal import Role
-from api.runtime import Runtime
+from api.runtime import Runtime, Session
+from api.services import draft_variables, workflows
 from tests.controllers.console.flow_calls import DraftApp
 from tests.factories import Owner, make_member
 from tests.flows import drawn, edges, template
@@ -235,6 +241,29 @@ def test_untouched_conversation_variable_can_be_edited(chatflow: DraftApp) -> No
     assert edited == {**before, "value": ["mine"], "edited": True}
     assert chatflow.values("conversation-variables") == {"said": ["mine"]}
     assert chatflow.get("variables").json["total"] == 1
+
+
+def test_first_two_edits_of_a_variable_at_once_are_both_taken(
+    chatflow: DraftApp, house: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/console/api/apps/{chatflow.id}/workflows/draft/variables"
+    path = f"{path}/{chatflow.id_of('conversation-variables', 'said')}"
+    both, scope_of = threading.Barrier(2, timeout=5), workflows.access_draft
+
+    def meet(session: Session, app: App) -> Workflow:
+        both.wait()
+        return scope_of(session, app)
+
+    def edit(value: str) -> int:
+        answer = house.test_client().patch(path, json={"value": [value]}, headers=chatflow.owner.headers)
+        return answer.status_code
+
+    monkeypatch.setattr(draft_variables, "access_draft", meet)
+    with ThreadPoolExecutor() as pool:
+        assert set(pool.map(edit, ("one", "two"))) == {200}
+    monkeypatch.undo()
+
+    assert chatflow.values("conversation-variables")["said"] in (["one"], ["two"])
 
 
 def test_secrets_are_shown_and_kept_as_masks(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:

@@ -1,12 +1,16 @@
 """Runs that wait for people: their forms are answered, expire, or are never answered, over HTTP."""
 
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import chain
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, select, update
+from sqlalchemy import Engine, event, func, select, update
 
 from api.controllers.http.sse import follow
 from api.core.events import RunFinished
@@ -14,15 +18,17 @@ from api.models.base import utc_now
 from api.models.job import JobRow
 from api.models.workflow import HumanInputForm, NodeExecution, WorkflowRun
 from api.runtime import Runtime
-from api.services import forms, runs
+from api.services import flow_recorder, forms, runs
 from api.services.flow_events import OngoingLog
 from api.services.flows import PublishedKey
 from api.services.jobs import Job, Lease
 from api.tasks.runs import resume_run
+from tests.controllers.console.flow_calls import DraftApp
 from tests.controllers.service_api.test_workflows import MOUNTS, FlowApp
-from tests.factories import Owner
+from tests.factories import Owner, make_key
 from tests.flows import drawn, edges, template
 from tests.sse import parse_events, read_events, text_of
+from tests.waiting import wait_until
 
 NOTE = {"type": "paragraph", "output_variable_name": "note", "required": False}
 CHOICES = [{"id": "yes", "title": "Approve", "button_style": "primary"}, {"id": "no", "title": "Refuse"}]
@@ -142,6 +148,70 @@ def expire(runtime: Runtime, run_id: str) -> None:
 def count(runtime: Runtime, column: Any, *where: Any) -> int:
     with runtime.reading() as session:
         return session.scalar(select(func.count(column)).where(*where)) or 0
+
+
+@contextmanager
+def listening(engine: Engine, held: dict[int, set[int]]) -> Iterator[None]:
+    """Note the connections each thread takes meanwhile, until it gives them back."""
+
+    def take(connection: object, *_args: object) -> None:
+        held[threading.get_ident()].add(id(connection))
+
+    def give(connection: object, *_args: object) -> None:
+        held[threading.get_ident()].discard(id(connection))
+
+    event.listen(engine, "checkout", take)
+    event.listen(engine, "checkin", give)
+    try:
+        yield
+    finally:
+        event.remove(engine, "checkout", take)
+        event.remove(engine, "checkin", give)
+
+
+def test_values_kept_in_the_storage_are_read_without_a_connection(
+    asking: FlowApp, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: defaultdict[int, set[int]] = defaultdict(set)  # connections, by thread
+    seen: list[int] = []
+    storage = type(runtime.storage)
+    open_ = storage.open
+
+    def watched(self: Any, key: str) -> Any:
+        seen.append(len(held[threading.get_ident()]))
+        return open_(self, key)
+
+    monkeypatch.setattr(flow_recorder, "IN_ROW_BYTES", 0)
+    waiting = Waiting(asking, inputs={"what": "tea"})
+    monkeypatch.setattr(storage, "open", watched)
+    with listening(runtime.session_factory.kw["bind"], held):
+        waiting.answer(note="with milk")
+        ended = waiting.read_on()[-1]
+        path = f"/console/api/apps/{asking.id}/workflow-runs/{waiting.run_id}/node-executions"
+        nodes = asking.client.get(path, headers=asking.owner.headers).get_json()["data"]
+
+    assert ended["data"]["outputs"]["approved"] == "prepared tea: yes, with milk"
+    assert {node["node_id"]: node["outputs"] for node in nodes}["before"] == {"output": "prepared tea"}
+    assert set(seen) == {0}
+
+
+def test_test_up_to_a_form_ends_with_it(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    app = DraftApp(client, runtime, owner, ASK)
+    paused = app.run(inputs={"what": "tea"}, until_node_id="h")
+    asked: Any = next(told["data"] for told in paused if told["event"] == "human_input_required")
+    key = {"Authorization": f"Bearer {make_key(runtime, owner, app.id)}"}
+    path = f"workflow-runs/{paused[0]['workflow_run_id']}"
+
+    client.post(
+        f"/v1/form/human_input/{asked['form_token']}",
+        json={"user": "ada", "action": "yes", "inputs": {}},
+        headers=key,
+    )
+
+    wait_until(lambda: app.call("GET", path).json["status"] == "succeeded")
+    nodes = app.call("GET", f"{path}/node-executions").json["data"]
+    assert {node["node_id"] for node in nodes} == {"s", "before", "h"}
+    assert {node["id"] for node in app.call("GET", path).json["graph"]["nodes"]} == {"s", "before", "h"}
 
 
 def test_blocking_run_that_waits_says_so(asking: FlowApp) -> None:

@@ -8,10 +8,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.backends.database import count_statements
+from api.errors import Unavailable
 from api.runtime import Runtime
-from tests.factories import Owner, make_app, make_key
+from api.services import providers
+from tests.factories import Owner, make_app, make_key, make_owner
 from tests.flows import drawn, edges, end, template
 from tests.sse import parse_events, read_events
+from tests.waiting import wait_until
 
 MOUNTS = ("/api", "/v1")
 NAME = {"variable": "name", "label": "Name", "type": "text-input", "required": True, "max_length": 10}
@@ -171,6 +174,30 @@ def test_run_is_found_again_listed_and_searched(echo: FlowApp) -> None:
     assert echo.get("/v1/workflows/run/nothing").status_code == 404
     assert echo.get("/v1/workflows/logs", created_at__after="yesterday").status_code == 400
     assert echo.get("/v1/workflows/logs", created_by_account="no@one.example").status_code == 400
+
+
+def test_accounts_of_other_workspaces_are_unknown_in_logs(echo: FlowApp, runtime: Runtime) -> None:
+    stranger = make_owner(runtime)
+
+    answer = echo.get("/v1/workflows/logs", created_by_account=stranger.email)
+
+    assert echo.get("/v1/workflows/logs", created_by_account=echo.owner.email).status_code == 200
+    assert (answer.status_code, answer.json["message"]) == (400, f"Account not found: {stranger.email}")
+
+
+def test_run_that_cannot_begin_ends_in_words(
+    echo: FlowApp, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: object) -> None:
+        raise Unavailable("The database is away.")
+
+    monkeypatch.setattr(providers, "model_runtime", away)
+
+    events = read_events(echo.post("/v1/workflows/run", inputs={"name": "Ada"}, response_mode="streaming"))
+
+    assert (events[-1]["event"], events[-1]["message"]) == ("error", "The database is away.")
+    assert echo.get("/v1/workflows/logs", status="failed").json["total"] == 1
+    wait_until(lambda: not runtime.live_runs)
 
 
 def test_events_of_a_run_are_read_again(echo: FlowApp) -> None:

@@ -3,17 +3,18 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import orjson
 import pytest
 
-from api.core.events import FormAsked, NodeFinished, NodeStarted, RunPaused, TextReplaced
-from api.core.ports import Cancel, JSONObject
+from api.core.events import FormAsked, NodeFinished, NodeStarted, RunPaused, TextReplaced, encode
+from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.workflow.deps import FlowLimits
 from api.core.workflow.engine import STOPPED, DoneNode, FlowRun, run_graph
 from api.core.workflow.graph import read_graph
 from api.core.workflow.node import NODES, NodeConfig, NodeContext, NodeKind
-from api.core.workflow.variables import VariablePool
+from api.core.workflow.variables import VariablePool, VariableRefused
 from api.core.workflow.work import NodeFailed, NodePaused, NodeResult, NodeText, Work
 from tests.flows import FACTS, Ran, drawn, edges, end, make_deps, run_flow, template
 
@@ -171,6 +172,55 @@ def test_text_of_a_model_goes_out_before_its_node_ends(script: Script) -> None:
     assert ran.text == "<ab>"
 
 
+def test_text_written_twice_is_shown_twice(script: Script) -> None:
+    script(["a", "b"])
+    nodes = [
+        START,
+        drawn("n", "scripted"),
+        drawn("a", "answer", answer="{{#n.text#}}, {{#n.text#}}; "),
+        drawn("b", "answer", answer="{{#n.text#}}"),
+    ]
+
+    ran = run_flow(nodes, ["s > n > a > b"])
+
+    assert ran.text == ran.outputs["answer"] == "ab, ab; ab"
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 30, '"\\ud800"', "NaN"])
+def test_default_that_is_odd_json_is_no_fault_of_the_server(script: Script, value: str) -> None:
+    script(NodeFailed("down"))
+    default = [{"key": "text", "type": "number", "value": value}]
+    nodes = [
+        START,
+        drawn("n", "scripted", error_strategy="default-value", default_value=default),
+        end(o="n.text"),
+    ]
+
+    ran = run_flow(nodes, ["s > n > e"])
+
+    assert orjson.loads(encode(ran.finished))["outputs"] == {"o": 1e30 if value.isdigit() else value}
+
+
+def test_default_that_is_too_large_is_the_nodes_failure(script: Script) -> None:
+    script(NodeFailed("down"))
+    default = [{"key": "text", "value": "x" * 11_000_000}]
+    nodes = [START, drawn("n", "scripted", error_strategy="default-value", default_value=default), end()]
+
+    ran = run_flow(nodes, ["s > n > e"])
+
+    assert "the limit is" in str(ran.finished.error)
+
+
+def test_loop_that_begins_with_no_value_fails_in_words() -> None:
+    deep = {"label": "x", "var_type": "array[string]", "value_type": "constant", "value": "[" * 100_000}
+    inside: dict[str, Any] = {"loop_count": 1, "start_node_id": "b", "loop_variables": [deep]}
+    nodes = [START, drawn("l", "loop", **inside), drawn("b", "loop-start", parent="l"), end()]
+
+    ran = run_flow(nodes, ["s > l > e"])
+
+    assert ran.finished.error == "Loop variable 'x' does not begin with a value."
+
+
 def test_bug_in_a_node_is_that_nodes_failure(script: Script) -> None:
     script(ZeroDivisionError("secret detail"))
 
@@ -284,6 +334,17 @@ def test_variables_are_limited() -> None:
         pool.put("n", {"x": "y" * 11})
 
 
+@pytest.mark.parametrize("value", [2**70, [-(2**64)], "half \ud83d", {"a": ["\ud83d"]}])
+def test_variables_are_what_json_can_hold(value: JSONValue) -> None:
+    pool = VariablePool({"n": {"x": 1}})
+
+    with pytest.raises(VariableRefused, match=r"Variable n\.x cannot be written as JSON"):
+        pool.put("n", {"x": value})
+    with pytest.raises(VariableRefused, match=r"Variable n\.x cannot be written as JSON"):
+        pool.assign(("n", "x"), value)
+    assert pool.get(("n", "x")) == 1
+
+
 def test_run_goes_on_from_nodes_that_were_done(script: Script) -> None:
     script(["never"])
     nodes = [START, drawn("n", "scripted"), template("t", "{{ x }}!", x="n.text"), end(o="t.output")]
@@ -378,6 +439,16 @@ def test_iteration_in_a_loop_keeps_its_rounds_apart() -> None:
     )
 
     assert ran.outputs == {"o": 1}
+
+
+def test_loop_keeps_no_more_of_its_rounds_than_there_is_room_for() -> None:
+    large = {"label": "x", "var_type": "string", "value_type": "constant", "value": "x" * 300_000}
+    loop = drawn("lp", "loop", start_node_id="t", loop_count=10, loop_variables=[large])
+
+    ran = run_flow([START, loop, template("t", "hi", parent="lp"), end(o="lp.loop_round")], ["s > lp > e"])
+
+    assert ran.outputs == {"o": 10}
+    assert list(cast("JSONObject", ran.of("lp")[0].metadata["loop_variable_map"])) == ["0", "1", "2"]
 
 
 def _condition(where: str, operator: str, value: str) -> JSONObject:

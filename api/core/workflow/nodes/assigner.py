@@ -1,11 +1,11 @@
 """Variable assigner: changes variables of the conversation and of loops."""
 
-import json
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.core.ports import JSONValue
@@ -13,6 +13,7 @@ from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
 from api.core.workflow.variables import (
     ANY_ARRAY,
     CONVERSATION,
+    MAX_INTEGER,
     Selector,
     ValueType,
     VariablePool,
@@ -23,7 +24,6 @@ from api.core.workflow.variables import (
 from api.core.workflow.work import NodeFailed, NodeResult
 
 UPDATED = "__updated_variables"
-MAX_INTEGER = 2**63 - 1
 ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "+=": operator.add,
     "-=": operator.sub,
@@ -247,8 +247,8 @@ def _fitting(item: Item, kind: ValueType | None, value: JSONValue) -> JSONValue:
         return value
     if item.source is None and isinstance(value, str):
         try:
-            read: JSONValue = json.loads(value)
-        except (ValueError, RecursionError):
+            read: JSONValue = orjson.loads(value)
+        except ValueError:
             read = None
         if accepts(kind, read):
             return read

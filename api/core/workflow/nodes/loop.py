@@ -1,9 +1,9 @@
 """Loop: the same steps again and again, until a condition holds or the count is full."""
 
-import json
 import time
 from collections.abc import Generator, Iterable
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.core.events import Event
@@ -14,6 +14,8 @@ from api.core.workflow.variables import Selector, ValueType, VariablePool, accep
 from api.core.workflow.work import NodeFailed, NodeResult, Place, Work
 
 STOP_NODE = "loop-end"
+MAX_KEPT_BYTES = 1024 * 1024
+"""What the variables after each round come to in the loop's metadata; later rounds are left out."""
 
 
 class LoopVariable(BaseModel):
@@ -72,6 +74,7 @@ class Loop:
         variables.put(ctx.node.id, _seeds(config, ctx))
         durations: JSONObject = {}
         kept: JSONObject = {}
+        room_bytes = MAX_KEPT_BYTES
         is_broken = _breaks(config, variables, skips_missing=True)
         rounds = 0
         while rounds < config.loop_count and not is_broken:
@@ -79,7 +82,11 @@ class Loop:
             inside = variables.inner()
             ran = yield from _round(config, ctx, inside, rounds)
             durations[str(rounds)] = time.monotonic() - began
-            kept[str(rounds)] = variables.of(ctx.node.id)
+            held = variables.of(ctx.node.id)
+            if room_bytes > 0:
+                room_bytes -= len(orjson.dumps(held))
+            if room_bytes > 0:
+                kept[str(rounds)] = held
             rounds += 1
             is_broken = any(ctx.graph.nodes[node_id].type == STOP_NODE for node_id in ran)
             is_broken = is_broken or _breaks(config, inside, skips_missing=False)
@@ -125,7 +132,7 @@ def _seed(item: LoopVariable, ctx: NodeContext) -> JSONValue:
         value = ctx.variables.get([str(name) for name in value]) if isinstance(value, list) else None
     elif isinstance(value, str) and item.var_type is not ValueType.STRING:
         try:
-            value = json.loads(value) if value else None
+            value = orjson.loads(value) if value else None
         except ValueError as exc:
             raise NodeFailed(f"Loop variable {item.label!r} does not begin with a value.") from exc
     if value is not None and not accepts(item.var_type, value):
