@@ -77,6 +77,9 @@ TEXT = re.compile(
 )
 ZIP = re.compile(rb"PK\x03\x04")
 OLE = re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+# Office opens files of its newer formats, and Word rich text, under the older extensions too.
+OLDER_OFFICE = re.compile(OLE.pattern + rb"|" + ZIP.pattern)
+OLDER_WORD = re.compile(OLDER_OFFICE.pattern + rb"|\{\\rtf")
 JPEG = re.compile(rb"\xff\xd8\xff")
 PNG = re.compile(rb"\x89PNG\r\n\x1a\n")
 GIF = re.compile(rb"GIF8[79]a")
@@ -136,9 +139,9 @@ SAVED: tuple[Row, ...] = (
     (Kind.DOCUMENT, "text/vtt", TEXT, "vtt"),
     (Kind.DOCUMENT, "message/rfc822", TEXT, "eml"),
     (Kind.DOCUMENT, "application/vnd.ms-outlook", OLE, "msg"),
-    (Kind.DOCUMENT, "application/msword", OLE, "doc"),
-    (Kind.DOCUMENT, "application/vnd.ms-excel", OLE, "xls"),
-    (Kind.DOCUMENT, "application/vnd.ms-powerpoint", OLE, "ppt"),
+    (Kind.DOCUMENT, "application/msword", OLDER_WORD, "doc"),
+    (Kind.DOCUMENT, "application/vnd.ms-excel", OLDER_OFFICE, "xls"),
+    (Kind.DOCUMENT, "application/vnd.ms-powerpoint", OLDER_OFFICE, "ppt"),
     (Kind.DOCUMENT, f"{OFFICE}wordprocessingml.document", ZIP, "docx"),
     (Kind.DOCUMENT, f"{OFFICE}spreadsheetml.sheet", ZIP, "xlsx"),
     (Kind.DOCUMENT, f"{OFFICE}presentationml.presentation", ZIP, "pptx"),

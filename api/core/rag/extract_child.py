@@ -15,11 +15,14 @@ from typing import BinaryIO
 
 from api.core.rag import extractors as extractors  # noqa: PLC0414  # importing it fills EXTRACTORS
 from api.core.rag.extraction import EXTRACTORS, ExtractionFailed
+from api.core.rag.zip_limits import ZIP_MAGIC
 
 MB = 1024 * 1024
 EXIT_REFUSED = 3
 NICENESS = 10
 MAX_OPEN_FILES = 64
+NEWER = {"doc": "docx", "xls": "xlsx", "ppt": "pptx"}
+"""Formats of ZIP archives, by the older extensions that Office opens them under too."""
 
 
 def main(extension: str, memory_mb: int, cpu_s: int, max_text_mb: int) -> int:
@@ -41,12 +44,13 @@ def main(extension: str, memory_mb: int, cpu_s: int, max_text_mb: int) -> int:
 
 def read_document(document: BinaryIO, extension: str) -> str:
     """Return a document's text. Raises ExtractionFailed where it has none, MemoryError at the limit."""
-    extract = EXTRACTORS.get(extension)
+    head = document.read(len(ZIP_MAGIC))
+    document.seek(0)
+    extract = EXTRACTORS.get(NEWER.get(extension, extension) if head == ZIP_MAGIC else extension)
     if extract is None:
         raise ExtractionFailed(f"Files of the extension {extension!r} cannot be read.")
-    if not document.read(1):
+    if not head:
         raise ExtractionFailed("The file is empty.")
-    document.seek(0)
     try:
         text = extract(document)
     except (ExtractionFailed, MemoryError):

@@ -61,6 +61,24 @@ def test_doc_gives_pieces_of_both_widths_and_the_results_of_fields() -> None:
     assert read(content, "doc") == "Hello café\n\nsee 世界\n\na\tb"
 
 
+@pytest.mark.parametrize(
+    ("older", "newer", "content"),
+    [
+        ("doc", "docx", documents.make_docx()),
+        ("xls", "xlsx", documents.make_xlsx({"Staff": [["name", "age"], ["Ann", 31]]})),
+        ("ppt", "pptx", documents.make_pptx()),
+    ],
+)
+def test_file_of_the_newer_format_is_read_under_the_older_extension(
+    older: str, newer: str, content: bytes
+) -> None:
+    assert read(content, older) == read(content, newer) != ""
+
+
+def test_rich_text_is_read_under_the_extension_of_word() -> None:
+    assert read(rb"{\rtf1\ansi{\fonttbl{\f0 Arial;}}caf\'e9\par two}", "doc").split() == ["café", "two"]
+
+
 def test_xlsx_rows_name_their_columns() -> None:
     sheets: dict[str, list[list[object]]] = {
         "人员": [["Staff 2024"], [None], ["name", "age", None], ["Ann", 31.0, "note"], [None, 7.5]],

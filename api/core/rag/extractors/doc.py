@@ -1,5 +1,7 @@
 """Word documents of the format before 2007: their text, read from the piece table.
 
+Word opens rich text under this extension too, so such files are about.
+
 Standard: [MS-DOC] 2.4.1, retrieving text. The header (FIB) at the beginning of
 the stream ``WordDocument`` tells where in ``0Table`` or ``1Table`` the pieces
 are listed that make up the text, in order.
@@ -10,9 +12,10 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from api.core.rag import ole
+from api.core.rag import ole, rtf
 from api.core.rag.extraction import ExtractionFailed, extractor
 
+RTF_MAGIC = rb"{\rtf"
 MAGIC = 0xA5EC
 WORD_97 = 0x00C1
 ENCRYPTED_FLAG = 0x0100
@@ -41,6 +44,12 @@ CONTROLS = re.compile("[\x00-\x08\x0e-\x1f]")
 @extractor("doc")
 def extract(file: BinaryIO) -> str:
     """Return the text of the document with its notes and text boxes, without any markup."""
+    is_rich_text = file.read(len(RTF_MAGIC)) == RTF_MAGIC
+    file.seek(0)
+    return rtf.to_text(file.read()) if is_rich_text else _binary_text(file)
+
+
+def _binary_text(file: BinaryIO) -> str:
     container = ole.open_ole(file)
     document = ole.read_stream(container, "WordDocument")
     if document is None:
