@@ -163,11 +163,11 @@ class Runtime:
             action()
 
     @contextmanager
-    def single_write(self) -> Iterator[Connection]:
-        """Yield a connection whose statements commit one by one, for what a single statement writes.
+    def autocommit(self) -> Iterator[Connection]:
+        """Yield a connection whose statements commit one by one: for one that writes, or some that read.
 
-        That is all or nothing anyway; on PostgreSQL it saves two of three round
-        trips. Raises Unavailable as :meth:`transaction` does.
+        One statement is all or nothing anyway, and on PostgreSQL this saves two
+        of three round trips. Raises Unavailable as :meth:`transaction` does.
         """
         with _faults_told(), self.engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")

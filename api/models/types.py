@@ -4,9 +4,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import JSON, Connection, DateTime, Dialect, Engine, String, Tuple, literal, tuple_
+from sqlalchemy import JSON, BigInteger, Connection, DateTime, Dialect, Engine, String, Tuple, literal, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
@@ -57,6 +60,23 @@ def _read_text(stored: str | None) -> datetime | None:
 
 def _read_instant(given: datetime | None) -> datetime | None:
     return None if given is None else given.astimezone(UTC)
+
+
+class UnixSeconds(FunctionElement[int]):
+    """An instant in whole Unix seconds, made by the database: for lists read many, cheaper than by us."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(UnixSeconds, "sqlite")
+def _seconds_of_text(element: UnixSeconds, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST(strftime('%s', {compiler.process(element.clauses, **kw)}) AS INTEGER)"
+
+
+@compiles(UnixSeconds, "postgresql")
+def _seconds_of_instant(element: UnixSeconds, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST(floor(EXTRACT(epoch FROM {compiler.process(element.clauses, **kw)})) AS BIGINT)"
 
 
 def position_of(at: datetime, row_id: str) -> Tuple:

@@ -7,13 +7,11 @@ leaves them to ``purge_app``, a job that removes them in bounded batches.
 
 import logging
 import re
-from collections import namedtuple
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, select
 from sqlalchemy import Text as SQLText
 from sqlalchemy import cast as cast_to
 from sqlalchemy.exc import IntegrityError
@@ -24,6 +22,7 @@ from api.errors import Duplicate, Forbidden, InvalidRequest, Unavailable
 from api.models.account import Account
 from api.models.app import App, AppModelConfig, Site
 from api.models.conversation import Message
+from api.models.types import UnixSeconds, UTCDateTime
 from api.models.workflow import Workflow
 from api.principal import Principal, Role
 from api.runtime import Runtime, on_commit
@@ -44,41 +43,55 @@ EMOJI = re.compile(r"[a-z0-9_+-]{1,64}|[#*0-9]?[^\x00-\x7f]{1,32}")
 LINK = re.compile(r"https?://[^\s<>\"']{1,2000}")
 
 
-class ConfigText(NamedTuple):
-    """An app's configuration as JSON text, as it lies in its row: it is read to be passed on."""
+class AppRow(NamedTuple):
+    """An app with what belongs to it, as the database gives it; instants are whole Unix seconds.
 
-    json: str
-    created_by: str | None
-    created_at: datetime
-    updated_by: str | None
-    updated_at: datetime
-
-
-class PublishedWorkflow(NamedTuple):
-    """The version an app's API runs."""
+    ``config`` is its configuration as JSON text, which is read to be passed on,
+    None for modes that have none; ``workflow_id`` names the version its API
+    runs, None before the first is published; ``author_name`` is who made it.
+    """
 
     id: str
+    name: str
+    mode: str
+    description: str
+    icon_type: str | None
+    icon: str | None
+    icon_background: str | None
+    enable_site: bool
+    enable_api: bool
+    api_rpm: int
+    api_rph: int
+    is_demo: bool
+    max_active_requests: int | None
+    use_icon_as_answer_icon: bool
     created_by: str | None
-    created_at: datetime
+    created_at: int
     updated_by: str | None
-    updated_at: datetime
+    updated_at: int
+    author_name: str | None
+    config: str | None
+    config_created_by: str | None
+    config_created_at: int | None
+    config_updated_by: str | None
+    config_updated_at: int | None
+    workflow_id: str | None
+    workflow_created_by: str | None
+    workflow_created_at: int | None
+    workflow_updated_by: str | None
+    workflow_updated_at: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppView:
     """An app as the console shows it. ``site`` is read for a single app only.
 
-    ``config`` is None for modes that have none, ``workflow`` before the first is published;
-    ``author`` is the name of who
-    made the app; the addresses are signed and set for uploaded icons.
+    The addresses are signed and set for uploaded icons.
     """
 
-    app: App
-    config: ConfigText | None
-    author: str | None
+    row: AppRow
     icon_url: str | None
     tags: Sequence[Label]
-    workflow: PublishedWorkflow | None = None
     site: Site | None = None
     site_icon_url: str | None = None
 
@@ -113,7 +126,13 @@ class AppChanges(TypedDict, total=False):
 
 
 def load_apps(
-    runtime: Runtime, session: Session, principal: Principal, chosen: AppFilter, *, page: int, limit: int
+    runtime: Runtime,
+    connection: Connection,
+    principal: Principal,
+    chosen: AppFilter,
+    *,
+    page: int,
+    limit: int,
 ) -> tuple[list[AppView], int]:
     """Return the apps of a page counted from 1, newest first, and how many there are in all."""
     matches: list[ColumnElement[bool]] = []
@@ -126,22 +145,11 @@ def load_apps(
     if chosen.tag_ids:
         matches.append(tags.has_tags(principal, App.id, chosen.tag_ids))
     values = {"tenant_id": principal.tenant_id, "offset": (page - 1) * limit, "limit": limit}
-    connection = session.connection()
-    found: Sequence[Row[Any]] = connection.execute(_page(*matches) if matches else _PAGE, values).all()
+    found = connection.execute(_page(*matches) if matches else _PAGE, values).all()
+    rows = [AppRow._make(row[_BESIDE:]) for row in found]
     is_tagged = bool(found) and found[0].is_tagged
-    labels = tags.load_labels(session, principal.tenant_id, [app.id for app in found if is_tagged])
-    published = _load_published(session, found)
-    views = [
-        AppView(
-            app=app,
-            config=_config_in(row),
-            author=row.author,
-            icon_url=_icon_url(runtime, app),
-            tags=labels.get(app.id, ()),
-            workflow=published.get(app.workflow_id),
-        )
-        for row, app in zip(found, map(_app_in, found), strict=True)
-    ]
+    labels = tags.load_labels(connection, principal.tenant_id, [row.id for row in rows if is_tagged])
+    views = [AppView(row=row, icon_url=_icon_url(runtime, row), tags=labels.get(row.id, ())) for row in rows]
     if found or page == 1:
         return views, found[0].total if found else 0
     return views, connection.scalar(_COUNT.where(*matches), values) or 0
@@ -155,61 +163,47 @@ def get_app(runtime: Runtime, session: Session, principal: Principal, app_id: st
         found = session.execute(_DETAIL.where(mine)).one_or_none()
     if found is None:
         raise AppNotFound("App not found.")
-    app, site = found.App, found.Site
+    row, site = AppRow._make(found[1:]), found.Site
     return AppView(
-        app=app,
-        config=_config_in(found),
-        author=found.author,
-        icon_url=_icon_url(runtime, app),
-        tags=tags.load_labels(session, principal.tenant_id, [app.id]).get(app.id, ()),
-        workflow=_load_published(session, [app]).get(app.workflow_id),
+        row=row,
+        icon_url=_icon_url(runtime, row),
+        tags=tags.load_labels(session.connection(), principal.tenant_id, [row.id]).get(row.id, ()),
         site=site,
         site_icon_url=_icon_url(runtime, site),
     )
 
 
-def _load_published(
-    session: Session, shown: Sequence[App] | Sequence[Row[Any]]
-) -> dict[str | None, PublishedWorkflow]:
-    """Return the published workflows of apps by their ids; no statement where none has one."""
-    ids = [app.workflow_id for app in shown if app.workflow_id is not None]
-    if not ids:
-        return {}
-    columns = [getattr(Workflow, name) for name in PublishedWorkflow._fields]
-    rows = session.execute(select(*columns).where(Workflow.id.in_(ids)))
-    return {row.id: PublishedWorkflow(*row) for row in rows}
+_APPS, _CONFIGS, _WORKFLOWS = App.__table__, AppModelConfig.__table__, Workflow.__table__
+_ACCOUNTS = Account.__table__
+_SOURCES = {"config_": _CONFIGS, "workflow_": _WORKFLOWS, "author_": _ACCOUNTS}
 
 
-def _config_in(row: Row[Any]) -> ConfigText | None:
-    """Return the configuration a row begins with, as ``_CONFIG`` reads it."""
-    return None if row.config is None else ConfigText(*row[: len(_CONFIG)])
+def _column(field: str) -> ColumnElement[Any]:
+    """Return what a field of AppRow is read from."""
+    if field == "config":
+        return cast_to(_CONFIGS.c.config, SQLText)
+    prefix = next((prefix for prefix in _SOURCES if field.startswith(prefix)), "")
+    column = _SOURCES.get(prefix, _APPS).c[field.removeprefix(prefix)]
+    return UnixSeconds(column) if isinstance(column.type, UTCDateTime) else column
 
 
-def _app_in(row: Row[Any]) -> App:
-    """Return the app a row ends with, as ``_page`` reads it."""
-    return cast("App", _AppRow._make(row[-len(_AppRow._fields) :]))
-
-
-_APPS, _CONFIGS, _ACCOUNTS = App.__table__, AppModelConfig.__table__, Account.__table__
-_AppRow = namedtuple("_AppRow", _APPS.c.keys())  # type: ignore[misc]  # noqa: PYI024  # far faster than a Row
-_CONFIG = (
-    cast_to(_CONFIGS.c.config, SQLText).label("config"),
-    _CONFIGS.c.created_by.label("config_created_by"),
-    _CONFIGS.c.created_at.label("config_created_at"),
-    _CONFIGS.c.updated_by.label("config_updated_by"),
-    _CONFIGS.c.updated_at.label("config_updated_at"),
+_COLUMNS = tuple(_column(field).label(field) for field in AppRow._fields)
+_FROM = (
+    _APPS.outerjoin(_CONFIGS, _CONFIGS.c.id == _APPS.c.app_model_config_id)
+    .outerjoin(_WORKFLOWS, _WORKFLOWS.c.id == _APPS.c.workflow_id)
+    .outerjoin(_ACCOUNTS, _ACCOUNTS.c.id == _APPS.c.created_by)
 )
-_AUTHOR = _ACCOUNTS.c.name.label("author")
 _COUNT = select(func.count()).select_from(_APPS).where(_APPS.c.tenant_id == bindparam("tenant_id"))
+_BESIDE = 2
+"""How many columns of a page stand before those of the app."""
 
 
 def _page(*matches: ColumnElement[bool]) -> Select[Any]:
     """Return the statement of a page, of tables: objects take twice the time."""
     total = _COUNT.where(*matches).correlate(None).scalar_subquery()
     return (
-        select(*_CONFIG, _AUTHOR, total.label("total"), tags.IS_ANYTHING_TAGGED.label("is_tagged"), *_APPS.c)
-        .outerjoin(_CONFIGS, _CONFIGS.c.id == _APPS.c.app_model_config_id)
-        .outerjoin(_ACCOUNTS, _ACCOUNTS.c.id == _APPS.c.created_by)
+        select(total.label("total"), tags.IS_ANYTHING_TAGGED.label("is_tagged"), *_COLUMNS)
+        .select_from(_FROM)
         .where(_APPS.c.tenant_id == bindparam("tenant_id"), *matches)
         .order_by(_APPS.c.created_at.desc(), _APPS.c.id.desc())
         .offset(bindparam("offset"))
@@ -219,12 +213,7 @@ def _page(*matches: ColumnElement[bool]) -> Select[Any]:
 
 # Built once: putting the plain list's statement together costs as much as running it.
 _PAGE = _page()
-_DETAIL = (
-    select(*_CONFIG, _AUTHOR, App, Site)
-    .outerjoin(Site, Site.app_id == App.id)
-    .outerjoin(_CONFIGS, _CONFIGS.c.id == App.app_model_config_id)
-    .outerjoin(_ACCOUNTS, _ACCOUNTS.c.id == App.created_by)
-)
+_DETAIL = select(Site, *_COLUMNS).select_from(_FROM.outerjoin(Site, Site.app_id == _APPS.c.id))
 
 
 def create_app(
@@ -370,7 +359,7 @@ def _check_icon(session: Session, principal: Principal, icon_type: str | None, i
     return kind, icon
 
 
-def _icon_url(runtime: Runtime, shown: App | Site | Row[Any] | None) -> str | None:
+def _icon_url(runtime: Runtime, shown: AppRow | Site | None) -> str | None:
     if shown is None or shown.icon_type != "image" or not shown.icon:
         return None
     return files.sign_icon(runtime, shown.icon)

@@ -158,7 +158,7 @@ def _begin(call: FlowCall) -> Begun:
     """Check the request against the workflow and its conversation, and write the rows of the run."""
     ask = call.ask
     runtime, principal = call.runtime, call.principal
-    with runtime.single_write() if _writes_once(call) else runtime.transaction() as opened:
+    with runtime.autocommit() if _writes_once(call) else runtime.transaction() as opened:
         connection = opened.connection() if isinstance(opened, Session) else opened
         recalled = None
         if ask.conversation_id is not None:

@@ -209,7 +209,7 @@ def _opened(runtime: Runtime, app: AppSpec, ask: Ask) -> AbstractContextManager[
     if ask.files or ask.claim or any(item.kind in files.FILE_KINDS for item in form):
         return runtime.transaction()
     is_one_insert = ask.conversation_id is not None or joins_inserts(runtime.engine)
-    return runtime.single_write() if is_one_insert else runtime.writing()
+    return runtime.autocommit() if is_one_insert else runtime.writing()
 
 
 def _claim(session: Session, claim: idempotency.Claim | None, header: RunHeader) -> None:

@@ -136,7 +136,7 @@ class Recorder:
         row = {"message_key": header.message_id, **values}
         names_it = self.wants_title and values["status"] == "normal"
         if self.is_new and not names_it and end_users.is_known(self.runtime, self.principal):
-            with self.runtime.single_write() as connection:
+            with self.runtime.autocommit() as connection:
                 connection.execute(END_MESSAGE, row)
         else:
             with self.runtime.transaction() as session:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -83,11 +83,13 @@ IS_ANYTHING_TAGGED = exists().where(_BINDINGS.c.tenant_id == bindparam("tenant_i
 """Whether a workspace has any tag on anything, to be read beside what may be tagged."""
 
 
-def load_labels(session: Session, tenant_id: str, target_ids: Sequence[str]) -> Mapping[str, Sequence[Label]]:
+def load_labels(
+    connection: Connection, tenant_id: str, target_ids: Sequence[str]
+) -> Mapping[str, Sequence[Label]]:
     """Return the tags on many things, by name; one statement, and none for no things."""
     found: defaultdict[str, list[Label]] = defaultdict(list)
     if target_ids:
-        rows = session.connection().execute(_LABELS, {"tenant_id": tenant_id, "targets": target_ids})
+        rows = connection.execute(_LABELS, {"tenant_id": tenant_id, "targets": target_ids})
         for target_id, tag_id, name, kind in rows:
             found[target_id].append(Label(id=tag_id, name=name, type=kind))
     return found

@@ -39,13 +39,13 @@ class Apps(Resource):
     @ns.expect(APP_LIST)
     @ns.response(200, "One page of apps.", APP_PAGE_MODEL)
     @console()
-    @transactional
-    def get(self, session: Session, principal: Principal) -> Response:
+    def get(self, principal: Principal) -> Response:
         """List apps, newest first."""
         asked = parse(APP_LIST, AppListIn)
-        views, total = apps.load_apps(
-            runtime(), session, principal, asked.chosen, page=asked.page, limit=asked.limit
-        )
+        with runtime().autocommit() as connection:
+            views, total = apps.load_apps(
+                runtime(), connection, principal, asked.chosen, page=asked.page, limit=asked.limit
+            )
         address = base_url()
         return render_tagged(render_page([render_app(view, address) for view in views], total, asked))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import cast
 from urllib.parse import urljoin
 
@@ -11,9 +12,10 @@ from flask_restx import Model, fields
 from api.controllers.http.parsing import Boolean, Choice, Integer, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import PageIn, page_fields, split_commas, to_unix
 from api.core.ports import JSONObject
-from api.services.apps import ALL_MODES, AppFilter, AppView, ConfigText
+from api.services.apps import ALL_MODES, AppFilter, AppRow, AppView
 
 MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
+MAX_REMEMBERED_CHARS = 20_000
 NAME = Text(min_length=1, max_length=40, is_trimmed=True)
 ICON_TYPE = Choice(("emoji", "image", "link"))
 ICON = Text(min_length=1, max_length=2008)
@@ -156,73 +158,93 @@ APP_PAGE_MODEL = Model(
 
 def render_app(view: AppView, base_url: str) -> JSONObject:
     """Return an app as lists show it; ``base_url`` is where clients reach this server."""
-    app = view.app
-    return {
-        "id": app.id,
-        "name": app.name,
-        "mode": app.mode,
-        "description": app.description,
-        "icon_type": app.icon_type,
-        "icon": app.icon,
-        "icon_background": app.icon_background,
-        "icon_url": urljoin(base_url, view.icon_url) if view.icon_url else None,
-        "enable_site": app.enable_site,
-        "enable_api": app.enable_api,
-        "api_rpm": app.api_rpm,
-        "api_rph": app.api_rph,
-        "is_demo": app.is_demo,
-        "max_active_requests": app.max_active_requests,
-        "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
-        "model_config": _render_config(view.config),
-        "workflow": _render_workflow(view),
-        "tags": [{"id": tag.id, "name": tag.name, "type": tag.type} for tag in view.tags],
-        "tracing": None,
-        "access_mode": "public",
-        "author_name": view.author,
-        "create_user_name": view.author,
-        "has_draft_trigger": None,
-        "created_by": app.created_by,
-        "created_at": to_unix(app.created_at),
-        "updated_by": app.updated_by,
-        "updated_at": to_unix(app.updated_at),
-    }
+    return _joined(view, _beside_row(view, base_url))
 
 
 def render_app_detail(view: AppView, base_url: str) -> JSONObject:
     """Return an app as its own page shows it."""
-    return render_app(view, base_url) | {
+    more: JSONObject = {
         "site": _render_site(view, base_url),
         "api_base_url": f"{base_url}/v1",
         "deleted_tools": [],
     }
+    return _joined(view, _beside_row(view, base_url) | more)
 
 
-def _render_workflow(view: AppView) -> JSONObject | None:
-    workflow = view.workflow
-    return (
-        None
-        if workflow is None
-        else {
-            "id": workflow.id,
-            "created_by": workflow.created_by,
-            "created_at": to_unix(workflow.created_at),
-            "updated_by": workflow.updated_by,
-            "updated_at": to_unix(workflow.updated_at),
+def _beside_row(view: AppView, base_url: str) -> JSONObject:
+    return {
+        "icon_url": urljoin(base_url, view.icon_url) if view.icon_url else None,
+        "tags": [{"id": tag.id, "name": tag.name, "type": tag.type} for tag in view.tags],
+    }
+
+
+def _joined(view: AppView, more: JSONObject) -> JSONObject:
+    row = view.row
+    is_short = len(row.config or "") <= MAX_REMEMBERED_CHARS
+    text = _remembered_row(row) if is_short else _render_row(row)
+    return cast("JSONObject", orjson.Fragment(text[:-1] + b"," + orjson.dumps(more)[1:]))
+
+
+def _render_row(row: AppRow) -> bytes:
+    """Return what a row alone says of an app."""
+    return orjson.dumps(
+        {
+            "id": row.id,
+            "name": row.name,
+            "mode": row.mode,
+            "description": row.description,
+            "icon_type": row.icon_type,
+            "icon": row.icon,
+            "icon_background": row.icon_background,
+            "enable_site": row.enable_site,
+            "enable_api": row.enable_api,
+            "api_rpm": row.api_rpm,
+            "api_rph": row.api_rph,
+            "is_demo": row.is_demo,
+            "max_active_requests": row.max_active_requests,
+            "use_icon_as_answer_icon": row.use_icon_as_answer_icon,
+            "model_config": _render_config(row),
+            "workflow": _render_workflow(row),
+            "tracing": None,
+            "access_mode": "public",
+            "author_name": row.author_name,
+            "create_user_name": row.author_name,
+            "has_draft_trigger": None,
+            "created_by": row.created_by,
+            "created_at": row.created_at,
+            "updated_by": row.updated_by,
+            "updated_at": row.updated_at,
         }
     )
 
 
-def _render_config(config: ConfigText | None) -> JSONObject | None:
+# A console asks for the same apps again and again, and the same row always reads the same.
+_remembered_row = lru_cache(maxsize=1024)(_render_row)
+
+
+def _render_workflow(row: AppRow) -> JSONObject | None:
+    if row.workflow_id is None:
+        return None
+    return {
+        "id": row.workflow_id,
+        "created_by": row.workflow_created_by,
+        "created_at": row.workflow_created_at,
+        "updated_by": row.workflow_updated_by,
+        "updated_at": row.workflow_updated_at,
+    }
+
+
+def _render_config(row: AppRow) -> JSONObject | None:
     """Return the configuration with who and when; its text goes out as it is, never parsed."""
-    if config is None:
+    if row.config is None:
         return None
     who_and_when = {
-        "created_by": config.created_by,
-        "created_at": to_unix(config.created_at),
-        "updated_by": config.updated_by,
-        "updated_at": to_unix(config.updated_at),
+        "created_by": row.config_created_by,
+        "created_at": row.config_created_at,
+        "updated_by": row.config_updated_by,
+        "updated_at": row.config_updated_at,
     }
-    kept = config.json.removesuffix("}")
+    kept = row.config.removesuffix("}")
     comma = "" if kept == "{" else ","
     text = f"{kept}{comma}{orjson.dumps(who_and_when)[1:].decode()}"
     return cast("JSONObject", orjson.Fragment(text))
