@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     vectors_cache_mb: int = Field(
         512, ge=16, le=65536, description="Memory a process may use to search vectors; VECTORS=local."
     )
+    keywords_cache_mb: int = Field(
+        256,
+        ge=0,
+        le=65536,
+        description="Memory a process may use to search words on SQLite; more is searched on disk.",
+    )
     weaviate_url: str = Field("", description="http://host:port, needed by VECTORS=weaviate.")
     weaviate_grpc_port: int = Field(
         50051, ge=1, le=65535, description="Port of Weaviate's gRPC on the host of WEAVIATE_URL."

@@ -38,7 +38,7 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
         cache=load("cache", settings.effective_cache).from_settings(settings),
         channel=load("channel", settings.effective_channel).from_settings(settings),
         keywords=load("keywords", _dialect(session_factory)).from_settings(
-            settings, sessions=session_factory
+            settings, sessions=session_factory, offload=offload
         ),
         queue=load("queue", settings.queue).from_settings(settings),
         offload=offload,

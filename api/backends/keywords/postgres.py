@@ -16,6 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.backends.keywords import tables
+from api.backends.keywords.tables import Mark
+from api.core.ports import Offload
 from api.core.rag import keyword_search
 from api.core.rag.chunk import Hit, TextEntry
 from api.core.rag.keyword_search import Passage, Probe, Size
@@ -100,8 +102,9 @@ class Backend:
         self._sessions = sessions
 
     @classmethod
-    def from_settings(cls, _settings: Settings, *, sessions: sessionmaker[Session]) -> Self:
+    def from_settings(cls, _settings: Settings, *, sessions: sessionmaker[Session], offload: Offload) -> Self:
         """Use the program's own database."""
+        del offload
         return cls(sessions)
 
     def upsert(self, collection: str, entries: Sequence[TextEntry], *, unit: object = None) -> None:
@@ -130,7 +133,7 @@ class Backend:
         """Return the entries that match best; see KeywordIndex."""
         with tables.reading(self._sessions) as session:
             session.execute(PLAN)
-            index = _Postings(session, tables.load_scopes(session, collections))
+            index = _Postings(session, tables.load_marks(session, collections))
             return keyword_search.search(index, query, top_k=top_k, documents=documents)
 
     def delete(
@@ -196,12 +199,12 @@ def _grow(session: Session, scope: int, size: Size) -> None:
 class _Postings:
     """Postings of some collections."""
 
-    def __init__(self, session: Session, found: Sequence[tuple[str, int, Size]]) -> None:
+    def __init__(self, session: Session, marks: Sequence[Mark]) -> None:
         self._session = session
-        self._scopes = [scope for _, scope, _ in found]
+        self._scopes = [mark.scope for mark in marks]
         self._places = {scope: place for place, scope in enumerate(self._scopes)}
-        self.collections = [collection for collection, _, _ in found]
-        self.sizes = [size for _, _, size in found]
+        self.collections = [mark.collection for mark in marks]
+        self.sizes = [mark.size for mark in marks]
 
     def stored(self, place: int, token: str) -> str:
         return f"{self._scopes[place]}:{token}"

@@ -1,23 +1,37 @@
 """Full text in SQLite: one FTS5 table for each collection, fed with tokens.
 
 A table of its own makes other tenants' entries cost nothing, and removing a
-collection a matter of dropping it. FTS5 only tells which entries have a token
-(``detail=none``, the smallest and fastest form); ranking is
-api/core/rag/keyword_search.py. The tables are plain ones: a contentless table
-cannot delete on the SQLite of Debian 12.
+collection a matter of dropping it. Searches rank in memory (memory.py) what
+they read from the tables once. Collections too large for that are asked of
+FTS5, which only tells which entries have a token (``detail=none``, the smallest
+and fastest form); api/core/rag/keyword_search.py ranks what it tells. The
+tables are plain ones: a contentless table cannot delete on the SQLite of
+Debian 12.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from importlib import import_module
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, Row, TextClause, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.backends.keywords import tables
+from api.backends.keywords.tables import Mark
+from api.core.ports import Offload
 from api.core.rag import keyword_search
 from api.core.rag.chunk import Hit, TextEntry
 from api.core.rag.keyword_search import Passage, Probe, Size
 from api.settings import Settings
+
+if TYPE_CHECKING:
+    from api.backends.keywords.memory import Ranked, Snapshot
+    from api.backends.keywords.memory_cache import Cache
+
+MB = 1024 * 1024
+IMPORT_TIMEOUT_S = 60.0
+SEARCH_TIMEOUT_S = 30.0
 
 # Tokens are told apart by spaces alone: the tokenizer takes letters, digits and
 # all that is not ASCII; an apostrophe is stored as one that is not.
@@ -54,6 +68,17 @@ SELECT scope, number FROM keyword_entries
 WHERE scope IN (SELECT value FROM json_each(:scopes))
     AND document_id IN (SELECT value FROM json_each(:documents)) LIMIT :limit
 """)
+ALL = -1
+"""A LIMIT that is none."""
+
+OWNERS = text("""
+SELECT number, id, segment_id, document_id FROM keyword_entries
+WHERE number IN (SELECT value FROM json_each(:numbers))
+""")
+LAST_NUMBER = text("""
+SELECT max((SELECT coalesce(max(number), 0) FROM keyword_entries), last_number)
+FROM keyword_collections WHERE scope = :scope
+""")
 
 PASSAGES = """
 SELECT {place:d}, entry.id, entry.segment_id, entry.document_id, entry.words, ' ' || {table}.tokens || ' '
@@ -66,15 +91,19 @@ UNITED = 400
 
 
 class Backend:
-    """A KeywordIndex in the program's SQLite file."""
+    """A KeywordIndex in the program's SQLite file; keeps at most ``cache_bytes`` of it in this process."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, sessions: sessionmaker[Session], offload: Offload, cache_bytes: int) -> None:
         self._sessions = sessions
+        self._offload = offload
+        self._cache_bytes = cache_bytes
+        self._lock = Lock()
+        self._cache: Cache | None = None
 
     @classmethod
-    def from_settings(cls, _settings: Settings, *, sessions: sessionmaker[Session]) -> Self:
+    def from_settings(cls, settings: Settings, *, sessions: sessionmaker[Session], offload: Offload) -> Self:
         """Use the program's own database."""
-        return cls(sessions)
+        return cls(sessions, offload, settings.keywords_cache_mb * MB)
 
     def upsert(self, collection: str, entries: Sequence[TextEntry], *, unit: object = None) -> None:
         """Index the entries, replacing those of the same id; see KeywordIndex."""
@@ -84,7 +113,7 @@ class Backend:
         with tables.writing(self._sessions, unit) as session:
             scope = _make(session, collection)
             _remove(session, scope, ids=latest, document_id=None)
-            first = 1 + (session.scalar(text("SELECT max(number) FROM keyword_entries")) or 0)
+            first = 1 + session.scalars(LAST_NUMBER, {"scope": scope}).one()
             rows = [
                 {
                     "number": number,
@@ -93,23 +122,66 @@ class Backend:
                     "segment_id": entry.segment_id,
                     "document_id": entry.document_id,
                     "words": words,
-                    "tokens": " ".join(tokens).replace("'", "’"),
+                    "tokens": _stored(" ".join(tokens)),
                 }
                 for number, (entry, tokens, words) in enumerate(latest.values(), first)
             ]
             session.execute(ADD_ENTRIES, rows)
             session.execute(_on(ADD_TOKENS, scope), rows)
+            _note(session, scope, last_number=first + len(rows) - 1)
             _grow(session, scope, Size(len(rows), sum(words for _, _, words in latest.values())))
 
     def search(
         self, collections: Sequence[str], query: str, *, top_k: int, documents: Collection[str] | None = None
     ) -> list[Hit]:
         """Return the entries that match best; see KeywordIndex."""
+        words = keyword_search.words_of(query)
+        if not words or (documents is not None and not documents):
+            return []
         with tables.reading(self._sessions) as session:
             connection = session.connection()
             connection.exec_driver_sql("BEGIN")  # one state of the database for all statements
-            index = _Postings(connection, tables.load_scopes(session, collections))
-            return keyword_search.search(index, query, top_k=top_k, documents=documents)
+            marks = tables.load_marks(session, collections)
+            index = _Postings(connection, marks)
+            snapshots = self._snapshots(connection, marks)
+            if snapshots is None:
+                return keyword_search.search(index, query, top_k=top_k, documents=documents)
+            wanted = None if documents is None else [number for _, number in index.numbers(documents, ALL)]
+            return index.hits(self._rank(snapshots, index.sizes, words, top_k, wanted))
+
+    def _snapshots(self, connection: Connection, marks: Sequence[Mark]) -> "list[Snapshot] | None":
+        """Return the collections as they are at their marks; None where one is too large to keep."""
+        cache = self._loaded()
+        snapshots = []
+        for mark in marks:
+            snapshot = cache.read(connection, mark)
+            if snapshot is None:
+                return None
+            snapshots.append(snapshot)
+        return snapshots
+
+    def _loaded(self) -> "Cache":
+        """Return the one cache, made by the first search."""
+        with self._lock:
+            if self._cache is None:
+                self._offload.call(import_module, "numpy", timeout_s=IMPORT_TIMEOUT_S)
+                from api.backends.keywords.memory_cache import Cache  # numpy, of no use before a search
+
+                self._cache = Cache(self._offload, self._cache_bytes)
+            return self._cache
+
+    def _rank(
+        self,
+        snapshots: "Sequence[Snapshot]",
+        sizes: Sequence[Size],
+        words: Sequence[str],
+        top_k: int,
+        wanted: Sequence[int] | None,
+    ) -> "list[Ranked]":
+        from api.backends.keywords.memory import rank  # brings numpy, see above
+
+        asked = (snapshots, sizes, words, _stored, top_k, wanted)
+        return self._offload.call(rank, *asked, timeout_s=SEARCH_TIMEOUT_S)
 
     def delete(
         self,
@@ -150,11 +222,7 @@ class Backend:
 
 def _on(statement: str, scope: int, **parts: object) -> TextClause:
     """Return a statement on the table of a collection."""
-    return text(statement.format(table=_table(scope), **parts))
-
-
-def _table(scope: int) -> str:
-    return f"keyword_tokens_{scope:d}"
+    return text(statement.format(table=tables.token_table(scope), **parts))
 
 
 def _make(session: Session, collection: str) -> int:
@@ -179,7 +247,13 @@ def _remove(session: Session, scope: int, *, ids: Collection[str], document_id: 
     if entries:
         session.execute(_on(REMOVE_TOKENS, scope, chosen=CHOSEN), chosen)
         session.execute(REMOVE_ENTRIES, chosen)
+        _note(session, scope, removals=tables.COLLECTIONS.c.removals + 1)
         _grow(session, scope, Size(-entries, -words))
+
+
+def _note(session: Session, scope: int, **changed: object) -> None:
+    """Tell the snapshots of a collection that it changed."""
+    session.execute(tables.COLLECTIONS.update().where(tables.COLLECTIONS.c.scope == scope).values(changed))
 
 
 def _grow(session: Session, scope: int, size: Size) -> None:
@@ -190,9 +264,14 @@ def _grow(session: Session, scope: int, size: Size) -> None:
     )
 
 
+def _stored(token: str) -> str:
+    """Return a token as the tables hold it."""
+    return token.replace("'", "’")
+
+
 def _phrase(token: str) -> str:
     """Return a token as FTS5 takes it; words hold neither a double quote nor a space."""
-    return f'"{token}"'.replace("'", "’")
+    return f'"{_stored(token)}"'
 
 
 def _expression(probe: Probe) -> str:
@@ -204,15 +283,15 @@ def _expression(probe: Probe) -> str:
 class _Postings:
     """Postings of some collections."""
 
-    def __init__(self, connection: Connection, found: Sequence[tuple[str, int, Size]]) -> None:
+    def __init__(self, connection: Connection, marks: Sequence[Mark]) -> None:
         self._connection = connection
-        self._tables = [_table(scope) for _, scope, _ in found]
-        self._places = {scope: place for place, (_, scope, _) in enumerate(found)}
-        self.collections = [collection for collection, _, _ in found]
-        self.sizes = [size for _, _, size in found]
+        self._tables = [tables.token_table(mark.scope) for mark in marks]
+        self._places = {mark.scope: place for place, mark in enumerate(marks)}
+        self.collections = [mark.collection for mark in marks]
+        self.sizes = [mark.size for mark in marks]
 
     def stored(self, _place: int, token: str) -> str:
-        return token.replace("'", "’")
+        return _stored(token)
 
     def count(self, words: Sequence[str]) -> Sequence[Mapping[str, int]]:
         phrases = dict(zip(map(_phrase, words), words, strict=True))
@@ -252,6 +331,22 @@ class _Postings:
         for start in range(0, len(selects), UNITED):
             end = start + UNITED
             yield from map(Passage._make, self._united(selects[start:end], tuple(given[start:end])))
+
+    def hits(self, ranked: "Iterable[Ranked]") -> list[Hit]:
+        """Return entries as they are found, best first, with whose they are."""
+        ranks = {number: (place, score) for place, number, score in ranked}
+        found = self._connection.execute(OWNERS, {"numbers": tables.to_json(ranks)})
+        hits = [
+            Hit(
+                collection=self.collections[ranks[number][0]],
+                id=entry_id,
+                segment_id=segment_id,
+                document_id=document_id,
+                score=ranks[number][1],
+            )
+            for number, entry_id, segment_id, document_id in found
+        ]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
     def _united(self, selects: Sequence[str], given: tuple[str, ...]) -> Sequence[Row[*tuple[Any, ...]]]:
         return self._connection.exec_driver_sql(" UNION ALL ".join(selects), given).all()

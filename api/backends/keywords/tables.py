@@ -7,6 +7,7 @@ What must stay true: a collection's size is the sum of its rows in
 import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import (
     BigInteger,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    ScalarSelect,
     String,
     Table,
     UniqueConstraint,
@@ -37,9 +39,16 @@ COLLECTIONS = Table(
     METADATA,
     Column("scope", NUMBER, primary_key=True),
     Column("collection", String(36), nullable=False),
+    Column("last_number", BigInteger, nullable=False, server_default="0"),
+    Column("removals", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("collection", name="uq_keyword_collections_collection"),
+    sqlite_autoincrement=True,  # the scope of a dropped collection is never another's
 )
-"""``scope`` is the short name an index knows a collection by."""
+"""``scope`` is the short name an index knows a collection by.
+
+On SQLite the last two tell what was changed: the highest number an entry of it
+ever had, and how often some were removed. PostgreSQL needs neither.
+"""
 
 ENTRIES = Table(
     "keyword_entries",
@@ -89,7 +98,7 @@ def writing(sessions: sessionmaker[Session], unit: object) -> Iterator[Session]:
 def _faults_told() -> Iterator[None]:
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, TimeoutError) as error:
         raise Unavailable("The full-text index is not available; try again shortly.") from error
 
 
@@ -98,25 +107,44 @@ def find_scope(session: Session, collection: str) -> int | None:
     return session.scalar(select(COLLECTIONS.c.scope).where(COLLECTIONS.c.collection == collection))
 
 
-LOAD_SCOPES = (
-    select(
-        COLLECTIONS.c.collection,
-        COLLECTIONS.c.scope,
-        func.coalesce(func.sum(SIZES.c.entries), 0),
-        func.coalesce(func.sum(SIZES.c.words), 0),
-    )
-    .outerjoin(SIZES, SIZES.c.scope == COLLECTIONS.c.scope)
-    .where(COLLECTIONS.c.collection.in_(bindparam("collections", expanding=True)))
-    .group_by(COLLECTIONS.c.collection, COLLECTIONS.c.scope)
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A collection as it is at an instant."""
+
+    collection: str
+    scope: int
+    size: Size
+    last_number: int
+    removals: int
 
 
-def load_scopes(session: Session, collections: Sequence[str]) -> list[tuple[str, int, Size]]:
-    """Return (collection, scope, size) of those collections that exist, in one statement."""
-    found = session.execute(LOAD_SCOPES, {"collections": list(set(collections))}).all()
+def _total(of_each: Column[int]) -> ScalarSelect[int]:
+    total = select(func.coalesce(func.sum(of_each), 0)).where(SIZES.c.scope == COLLECTIONS.c.scope)
+    return total.correlate(COLLECTIONS).scalar_subquery()
+
+
+LOAD_MARKS = select(
+    COLLECTIONS, _total(SIZES.c.entries).label("entries"), _total(SIZES.c.words).label("words")
+).where(COLLECTIONS.c.collection.in_(bindparam("collections", expanding=True)))
+
+
+def load_marks(session: Session, collections: Sequence[str]) -> list[Mark]:
+    """Return the marks of those collections that exist, in one statement."""
     return [
-        (collection, scope, Size(int(entries), int(words))) for collection, scope, entries, words in found
+        Mark(
+            collection=row.collection,
+            scope=row.scope,
+            size=Size(int(row.entries), int(row.words)),
+            last_number=row.last_number,
+            removals=row.removals,
+        )
+        for row in session.execute(LOAD_MARKS, {"collections": list(set(collections))})
     ]
+
+
+def token_table(scope: int) -> str:
+    """Return the name of the table that holds the tokens of a collection on SQLite."""
+    return f"keyword_tokens_{scope:d}"
 
 
 def iterate_ids(sessions: sessionmaker[Session], collection: str) -> Iterator[str]:

@@ -5,9 +5,10 @@ never changed under a search. Rows are only added, behind the end of every
 snapshot there is; what is replaced or removed is masked in the next snapshot.
 """
 
-import heapq
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -136,29 +137,32 @@ def nearest(
     min_score: float,
     documents: Collection[str] | None,
 ) -> list[Hit]:
-    """Return the ``top_k`` nearest of all snapshots, and those as near as the last; in no order.
-
-    See VectorStore.search.
-    """
+    """Return the ``top_k`` nearest of all snapshots, in no order; see VectorStore.search."""
     query = np.asarray(vector, np.float32)
-    found: list[tuple[float, Snapshot, int]] = []
-    for snapshot in snapshots:
-        found += _nearest_in(snapshot, query, top_k, documents)
-    if len(found) > top_k:
-        least = heapq.nlargest(top_k, (score for score, _, _ in found))[-1]
-        found = [one for one in found if one[0] >= least]
-    return [_to_hit(*one) for one in found if one[0] >= min_score]
-
-
-def _nearest_in(
-    snapshot: Snapshot, query: NDArray[np.float32], top_k: int, documents: Collection[str] | None
-) -> list[tuple[float, Snapshot, int]]:
-    """Return scores and rows of the ``top_k`` nearest of one snapshot, in no order."""
-    matrix, count = snapshot.matrix, snapshot.count
-    if count == 0:
+    searched = [snapshot for snapshot in snapshots if snapshot.count]
+    if not searched:
         return []
+    # One choice among the rows of all: each costs as much as a thousand comparisons.
+    scores = np.concatenate([_scores(snapshot, query, documents) for snapshot in searched])
+    ends = list(accumulate(snapshot.count for snapshot in searched))
+    size = min(top_k, len(scores))
+    rows = np.argpartition(scores, len(scores) - size)[len(scores) - size :]
+    hits = []
+    for row, score in zip(rows.tolist(), scores[rows].tolist(), strict=True):
+        # What is not wanted is -inf; of the others, rounding aside, a score is -1..1.
+        if score != -np.inf and (kept := min(1.0, max(0.0, score))) >= min_score:
+            place = bisect_right(ends, row)
+            hits.append(_to_hit(kept, searched[place], row - ends[place] + searched[place].count))
+    return hits
+
+
+def _scores(
+    snapshot: Snapshot, query: NDArray[np.float32], documents: Collection[str] | None
+) -> NDArray[np.float32]:
+    """Return how near each row is, -inf for those that are dead or not wanted."""
+    matrix, count = snapshot.matrix, snapshot.count
     # Not a product by BLAS: its threads would spin for 20 ms of CPU after each, and one alone is slower.
-    scores = np.vecdot(matrix.vectors[:count], query)
+    scores: NDArray[np.float32] = np.vecdot(matrix.vectors[:count], query)
     if documents is not None:
         codes = [
             code for document in documents if (code := matrix.code_by_document.get(document)) is not None
@@ -168,16 +172,7 @@ def _nearest_in(
         scores[~is_wanted[matrix.document_codes[:count]]] = -np.inf
     if snapshot.dead is not None:
         scores[snapshot.dead] = -np.inf
-    size = min(top_k, count)
-    rows = np.argpartition(scores, count - size)[count - size :]
-    # Of what is not wanted, nothing is found; rounding aside, a score is 0..1.
-    best = np.clip(scores[rows], 0.0, 1.0).tolist()
-    is_there = (scores[rows] != -np.inf).tolist()
-    return [
-        (score, snapshot, row)
-        for score, row, is_found in zip(best, rows.tolist(), is_there, strict=True)
-        if is_found
-    ]
+    return scores
 
 
 def _to_hit(score: float, snapshot: Snapshot, row: int) -> Hit:

@@ -6,6 +6,7 @@ know them by id.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +36,11 @@ class TextEntry(Entry):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """An entry that was found. ``score`` is 0..1, higher is nearer, and means the same on every store."""
+class Hit(NamedTuple):
+    """An entry that was found. ``score`` is 0..1, higher is nearer, and means the same on every store.
+
+    A tuple, because a search makes hundreds.
+    """
 
     collection: str
     id: str

@@ -8,7 +8,7 @@ they choose what a model is asked to rank.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from api.core.rag.chunk import Hit
 
@@ -77,10 +77,10 @@ def spread(hits: Iterable[Hit], *, floor: float, ceiling: float) -> list[Hit]:
     Order is kept; what lies outside ends at 0 or 1.
     """
     width = ceiling - floor
-    return [replace(hit, score=min(1.0, max(0.0, (hit.score - floor) / width))) for hit in hits]
+    return [hit._replace(score=min(1.0, max(0.0, (hit.score - floor) / width))) for hit in hits]
 
 
 def _rank_scores(hits: Sequence[Hit]) -> list[Hit]:
     return [
-        replace(hit, score=(RANK_OFFSET + 1) / (RANK_OFFSET + place)) for place, hit in enumerate(hits, 1)
+        hit._replace(score=(RANK_OFFSET + 1) / (RANK_OFFSET + place)) for place, hit in enumerate(hits, 1)
     ]

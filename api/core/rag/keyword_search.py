@@ -130,17 +130,24 @@ def tokens_of(text: str) -> tuple[list[str], int]:
     return tokens, counts.total()
 
 
+def words_of(query: str) -> list[str]:
+    """Return the words a query is searched by, each once."""
+    return list(dict.fromkeys(terms(query, bridging=True)))
+
+
 def search(index: Postings, query: str, *, top_k: int, documents: Collection[str] | None = None) -> list[Hit]:
     """Return the ``top_k`` entries of an index that match best, best first; see KeywordIndex.search.
 
     Its collections are weighed, asked and ranked as one corpus, so that their
     scores compare and many cost little more than one.
     """
-    words = list(dict.fromkeys(terms(query, bridging=True)))
+    words = words_of(query)
     if not words or not index.sizes or (documents is not None and not documents):
         return []
     counts = index.count(words)
     ranking = Ranking.of(words, counts, index.sizes)
+    if not ranking.weights:
+        return []
     numbers = _candidates(index, ranking, counts, top_k, documents)
     sought = {place: ranking.sought(index, place) for place in numbers}
     scored = (

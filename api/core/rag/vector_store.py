@@ -109,9 +109,9 @@ class KeywordIndex(Protocol):
         the highest that any text could reach for those of the query's words
         that occur at all: above 0, below 1, about 0.45 for a usual entry that
         has each of them once. So a threshold does not depend on what else was
-        found. The collections are weighed as one corpus. Where words are very
-        common, only the most promising entries are looked at, and at most 300
-        of each collection are returned. Only entries of ``documents`` are
+        found. The collections are weighed as one corpus. An index may look
+        only at the most promising entries where words are very common, and
+        return no more than 300 of each collection. Only entries of ``documents`` are
         looked at where it is given. A collection that does not exist has no
         entries. No query is a syntax error. Raises Unavailable.
         """

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from api.core.text.words import terms
 
-_SATURATION = 1.2
-_LENGTH_WEIGHT = 0.5
+SATURATION = 1.2
+LENGTH_WEIGHT = 0.5
 
 # In a handful of texts every word is rare or common by chance; weights are
 # taken as if there were at least this many.
@@ -54,8 +54,8 @@ def rarity(found: int, size: int) -> float:
 
 def saturation(count: int, relative_length: float) -> float:
     """Return what a word's ``count`` in a text is worth, 0..1; ``relative_length`` is 1 for a usual text."""
-    length = 1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * relative_length
-    return count / (count + _SATURATION * length)
+    length = 1 - LENGTH_WEIGHT + LENGTH_WEIGHT * relative_length
+    return count / (count + SATURATION * length)
 
 
 def _weigh(asked: set[str], counted: Sequence[Counter[str]]) -> dict[str, float]:

@@ -1,0 +1,164 @@
+"""Full text on SQLite: what is ranked in memory is what the tables hold, as ranking them on disk tells."""
+
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session, sessionmaker
+
+from api.backends.database import count_statements, create_database, session_factory
+from api.backends.keywords import sqlite, tables
+from api.backends.offload import Backend as Offload
+from api.core.rag.chunk import Hit, TextEntry
+from api.errors import Unavailable
+from tests.conftest import make_settings
+from tests.offloads import BusyOffload
+
+MB = 1024 * 1024
+WORDS = ("robot", "robots", "box", "carry", "世界", "和平", "it's")
+IDS = ("a", "b", "c", "d", "e", "f")
+DOCUMENTS = ("one", "two")
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sessionmaker[Session]]:
+    app = Flask("test")
+    made = session_factory(
+        app, create_database(app, make_settings(tmp_path_factory.mktemp("words")), tables.METADATA)
+    )
+    tables.METADATA.create_all(made.kw["bind"])
+    yield made
+    made.kw["bind"].dispose()
+
+
+def make_index(sessions: sessionmaker[Session], cache_bytes: int = MB) -> sqlite.Backend:
+    return sqlite.Backend(sessions, Offload(), cache_bytes)
+
+
+def make_entry(entry_id: str, text: str, document_id: str = "one") -> TextEntry:
+    return TextEntry(id=entry_id, segment_id=entry_id, document_id=document_id, text=text)
+
+
+def shown(hits: Sequence[Hit]) -> list[tuple[str, str, float]]:
+    """Return hits as they compare: floating point adds up in another order on disk."""
+    return sorted((hit.collection, hit.id, round(hit.score, 9)) for hit in hits)
+
+
+texts = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
+written = st.lists(st.tuples(st.sampled_from(IDS), texts, st.sampled_from(DOCUMENTS)), min_size=1, max_size=4)
+steps = st.one_of(
+    st.tuples(st.just("write"), st.integers(0, 1), written),
+    st.tuples(st.just("remove"), st.integers(0, 1), st.sets(st.sampled_from(IDS))),
+    st.tuples(st.just("forget"), st.integers(0, 1), st.sampled_from(DOCUMENTS)),
+    st.tuples(st.just("drop"), st.integers(0, 1), st.none()),
+)
+
+
+def apply(index: sqlite.Backend, kind: str, collection: str, given_: object) -> None:
+    match kind, given_:
+        case "write", list(rows):
+            index.upsert(collection, [make_entry(*row) for row in rows])
+        case "remove", set(ids):
+            index.delete(collection, ids=ids)
+        case "forget", str(document_id):
+            index.delete(collection, document_id=document_id)
+        case _:
+            index.drop(collection)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=st.lists(steps, max_size=8), query=texts)
+def test_memory_finds_after_any_history_what_the_tables_hold(
+    sessions: sessionmaker[Session], history: list[tuple[str, int, object]], query: str
+) -> None:
+    collections = [str(uuid.uuid4()) for _ in range(2)]
+    kept, on_disk = make_index(sessions), make_index(sessions, cache_bytes=0)
+
+    for kind, place, given_ in history:
+        apply(kept, kind, collections[place], given_)
+        for documents in (None, {"one"}):
+            found = kept.search(collections, query, top_k=20, documents=documents)
+            assert shown(found) == shown(on_disk.search(collections, query, top_k=20, documents=documents))
+
+
+def test_memory_finds_what_another_process_writes_and_removes(sessions: sessionmaker[Session]) -> None:
+    collection = str(uuid.uuid4())
+    here, elsewhere = make_index(sessions), make_index(sessions)
+    here.upsert(collection, [make_entry("a", "a robot"), make_entry("b", "a box")])
+    assert [hit.id for hit in here.search([collection], "robot", top_k=5)] == ["a"]
+
+    elsewhere.delete(collection, ids=["a"])
+    assert here.search([collection], "robot", top_k=5) == []
+
+    elsewhere.upsert(collection, [make_entry("c", "another robot")])
+    assert [hit.id for hit in here.search([collection], "robot", top_k=5)] == ["c"]
+
+
+def test_number_of_a_removed_entry_is_not_given_again(sessions: sessionmaker[Session]) -> None:
+    collection = str(uuid.uuid4())
+    index = make_index(sessions)
+    index.upsert(collection, [make_entry("a", "a box"), make_entry("b", "a robot")])
+    assert [hit.id for hit in index.search([collection], "robot", top_k=5)] == ["b"]
+
+    # What memory holds of "b" must not be found as "c".
+    index.delete(collection, ids=["b"])
+    index.upsert(collection, [make_entry("c", "a box")])
+
+    assert index.search([collection], "robot", top_k=5) == []
+
+
+def test_search_of_what_is_in_memory_reads_no_tokens(sessions: sessionmaker[Session]) -> None:
+    collection = str(uuid.uuid4())
+    index = make_index(sessions)
+    index.upsert(collection, [make_entry(str(number), f"robot {number}") for number in range(50)])
+    index.search([collection], "robot", top_k=3)
+
+    with count_statements(sessions.kw["bind"]) as statements:
+        hits = index.search([collection], "robot 7", top_k=3)
+
+    assert hits[0].id == "7"
+    assert [statement for statement in statements if "keyword_tokens" in statement] == []
+    assert len(statements) == 3  # BEGIN, the marks, whose entries they are
+
+
+def test_collections_that_do_not_fit_together_are_read_in_turn(sessions: sessionmaker[Session]) -> None:
+    names = [str(uuid.uuid4()) for _ in range(3)]
+    index = make_index(sessions, cache_bytes=20_000)
+    for name in names:
+        index.upsert(name, [make_entry(f"{name} {number}", f"robot w{number}") for number in range(100)])
+
+    for name in [*names, *names]:
+        assert len(index.search([name], "robot", top_k=200)) == 100
+
+
+def test_searches_at_once_read_a_collection_once(sessions: sessionmaker[Session]) -> None:
+    collection = str(uuid.uuid4())
+    index = make_index(sessions)
+    index.upsert(collection, [make_entry(str(number), f"robot {number}") for number in range(2_000)])
+    found: list[int] = []
+
+    def search() -> None:
+        found.append(len(index.search([collection], "robot", top_k=10)))
+
+    with count_statements(sessions.kw["bind"]) as statements:
+        threads = [threading.Thread(target=search) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+
+    assert found == [10] * 6
+    assert len([statement for statement in statements if "keyword_tokens" in statement]) == 1
+
+
+def test_search_that_gets_no_thread_in_time_is_unavailable(sessions: sessionmaker[Session]) -> None:
+    collection = str(uuid.uuid4())
+    make_index(sessions).upsert(collection, [make_entry("a", "a robot")])
+    index = sqlite.Backend(sessions, BusyOffload(), MB)
+
+    with pytest.raises(Unavailable):
+        index.search([collection], "robot", top_k=1)
