@@ -6,6 +6,7 @@ copies it into a row that never changes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import cast
 
 import orjson
@@ -111,7 +112,7 @@ def save_draft(
     ``hash`` is not that of the stored draft.
     """
     app = access_flow_app(session, principal, app_id)
-    row = _find_draft(session, app)
+    row = _hold_draft(session, principal, app)
     if row is not None and changes.hash is not None and changes.hash != row.hash:
         raise DraftOutOfDate("The draft was changed meanwhile; load it again.")
     graph = check_shape(changes.graph)
@@ -140,8 +141,7 @@ def save_draft(
     row.environment_variables = _sealed(runtime, session, app.tenant_id, environment)
     row.conversation_variables = show_conversation(conversation)
     row.hash = draft_hash(graph, cast("JSONObject", features))
-    row.updated_by = principal.id
-    row.updated_at = max(utc_now(), row.updated_at)
+    row.updated_by, row.updated_at = principal.id, _after(row.updated_at)
     triggers.keep_drawn(session, app, graph)
     session.flush()
     return row
@@ -270,11 +270,12 @@ def restore_version(session: Session, principal: Principal, app_id: str, workflo
     """Make the draft what a published version is; return its row. Raises NotFound."""
     app = access_flow_app(session, principal, app_id)
     row = _access_version(session, app, workflow_id)
-    draft = _find_draft(session, app) or _new_draft(session, principal, app)
+    draft = _hold_draft(session, principal, app) or _new_draft(session, principal, app)
     draft.graph, draft.features, draft.hash = row.graph, row.features, row.hash
     draft.environment_variables = row.environment_variables
     draft.conversation_variables = row.conversation_variables
-    draft.updated_by, draft.updated_at = principal.id, utc_now()
+    draft.updated_by, draft.updated_at = principal.id, _after(draft.updated_at)
+    triggers.keep_drawn(session, app, row.graph)
     session.flush()
     return draft
 
@@ -300,6 +301,26 @@ def _find_draft(session: Session, app: App) -> Workflow | None:
             Workflow.tenant_id == app.tenant_id, Workflow.app_id == app.id, Workflow.number == 0
         )
     ).one_or_none()
+
+
+def _hold_draft(session: Session, principal: Principal, app: App) -> Workflow | None:
+    """Return the row of an app's draft, None where it has none; whoever else saves it waits.
+
+    Held by a write, for SQLite knows no other way: of two saves that began as
+    one draft, the second sees what the first made of it.
+    """
+    return session.scalars(
+        update(Workflow)
+        .where(Workflow.tenant_id == app.tenant_id, Workflow.app_id == app.id, Workflow.number == 0)
+        .values(updated_by=principal.id)
+        .returning(Workflow),
+        execution_options={"populate_existing": True},
+    ).one_or_none()
+
+
+def _after(updated_at: datetime) -> datetime:
+    """Return the present, but later than a draft's last change: runs tell its states apart by that time."""
+    return max(utc_now(), updated_at + timedelta(microseconds=1))
 
 
 def _new_draft(session: Session, principal: Principal, app: App) -> Workflow:

@@ -62,11 +62,13 @@ class Triggered:
         saved = self.post("workflows/draft", {"graph": graph})
         assert saved.status_code == 200, saved.json
 
-    def publish(self, graph: Any = None) -> None:
+    def publish(self, graph: Any = None) -> str:
+        """Publish the draft, or a graph; return the id of the version."""
         if graph is not None:
             self.save(graph)
         published = self.post("workflows/publish", {})
         assert published.status_code == 200, published.json
+        return str(published.json["workflow_id"])
 
     def post(self, path: str, body: Any) -> Any:
         url = f"/console/api/apps/{self.id}/{path}"
@@ -302,6 +304,18 @@ def test_draft_has_an_address_before_it_is_published(
     assert (run.triggered_from, run.version) == ("debugging", "draft")
     assert again[-1]["data"]["outputs"]["text"] == "tried"
     assert app.get("triggers").json == {"data": []}
+
+
+def test_restored_draft_has_its_address_again(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    app = Triggered(client, runtime, owner, hook())
+    old = app.publish()
+    app.publish(clock())
+
+    gone = app.get("workflows/triggers/webhook", node_id="w")
+    assert app.post(f"workflows/{old}/restore", {}).status_code == 200
+
+    assert gone.status_code == 404
+    assert client.post(app.address("webhook_debug_url"), json={"text": "x"}).status_code == 202
 
 
 def test_webhook_that_is_switched_off_is_not_there(client: FlaskClient, hooked: Triggered) -> None:

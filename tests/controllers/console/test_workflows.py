@@ -1,13 +1,18 @@
 """Drawing, publishing and testing workflows in the console, over HTTP."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from api.core.ports import JSONObject
 from api.principal import Role
 from api.runtime import Runtime
+from api.services import workflows
 from tests.factories import Owner, make_app, make_member
 from tests.flows import drawn, edges, end
 from tests.sse import read_events
@@ -98,6 +103,75 @@ def test_save_of_a_draft_that_changed_meanwhile_is_refused(
     late = save(client, owner, app_id, hash=first)
 
     assert (late.status_code, late.json["code"]) == (409, "draft_workflow_not_sync")
+
+
+def test_of_saves_at_once_that_began_as_one_draft_one_is_taken(
+    house: Flask, client: FlaskClient, owner: Owner, app_id: str
+) -> None:
+    first = save(client, owner, app_id).json["hash"]
+    together = threading.Barrier(8)
+
+    def change(place: int) -> Any:
+        together.wait(10)
+        features = {"opening_statement": str(place)}
+        return save(house.test_client(), owner, app_id, hash=first, features=features)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(change, range(8)))
+
+    (taken,) = [answer for answer in answers if answer.status_code == 200]
+    assert {answer.json["code"] for answer in answers if answer is not taken} == {"draft_workflow_not_sync"}
+    assert get(client, owner, app_id, "workflows/draft").json["hash"] == taken.json["hash"]
+
+
+class StoppedClock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.at = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
+    """The clock of saves: what a test sees of two in one tick cannot be had otherwise."""
+    clock = StoppedClock()
+    monkeypatch.setattr(workflows, "utc_now", clock)
+    return clock
+
+
+@pytest.mark.parametrize("back_s", [0, 3600])
+def test_edit_counts_at_once_whatever_the_clock_says(
+    client: FlaskClient, owner: Owner, app_id: str, clock: StoppedClock, back_s: int
+) -> None:
+    def says(text: str) -> Any:
+        save(client, owner, app_id, speaking(text))
+        return tried(client, owner, app_id)
+
+    first = says("one")
+    published = publish(client, owner, app_id).json["workflow_id"]
+    clock.at -= timedelta(seconds=back_s)
+    second = says("two")
+    path = f"/console/api/apps/{app_id}/workflows/{published}/restore"
+    assert client.post(path, headers=owner.headers).status_code == 200
+
+    assert [first, second, tried(client, owner, app_id)] == ["one", "two", "one"]
+
+
+def speaking(text: str) -> JSONObject:
+    """Return a graph whose output ``said`` is a text."""
+    template = drawn("t", "template-transform", template=text, variables=[])
+    nodes: list[Any] = [drawn("s", "start", variables=[]), template, end(said="t.output")]
+    return {"nodes": nodes, "edges": edges("s > t > e")}
+
+
+def tried(client: FlaskClient, owner: Owner, app_id: str) -> object:
+    """Test the draft; return what it said."""
+    path = f"/console/api/apps/{app_id}/workflows/draft/run"
+    events = read_events(client.post(path, json={"inputs": {}}, headers=owner.headers))
+    return events[-1]["data"]["outputs"]["said"]
 
 
 def test_half_built_graph_is_saved_by_a_canvas_and_refused_otherwise(
