@@ -149,7 +149,8 @@ def _masked(item: DeclaredVariable, mask: str) -> JSONValue:
 def _unmasked(item: JSONValue, kept: Mapping[str, str]) -> JSONValue:
     if not isinstance(item, dict) or item.get("value_type") != ValueType.SECRET:
         return item
-    if item.get("value") not in MASKS:
+    value = item.get("value")
+    if not isinstance(value, str) or value not in MASKS:
         return item
     return {**item, "value": kept.get(str(item.get("id")), "")}
 

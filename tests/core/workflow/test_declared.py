@@ -112,6 +112,14 @@ def test_mask_that_comes_back_keeps_the_secret_of_its_id(mask: str) -> None:
     assert show_environment(read_environment(back))[0]["value"] == ""
 
 
+@pytest.mark.parametrize("value", [["s3cret"], {"s": 1}, 5, True])
+def test_secret_that_is_no_text_is_refused_by_its_name(value: JSONValue) -> None:
+    with pytest.raises(InvalidRequest, match="'key'") as caught:
+        read_environment([{**SECRET, "value": value}])
+
+    assert caught.value.field == "environment_variables.0.value"
+
+
 def test_mask_in_a_plain_variable_is_text() -> None:
     assert read_environment([variable(value=SHOWN_SECRET)], {"1": "s3cret"})[0].value == SHOWN_SECRET
 
