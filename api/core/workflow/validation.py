@@ -17,6 +17,7 @@ from api.core.workflow.completeness import Problem, is_known, read_config
 from api.core.workflow.graph import CONTAINER_STARTS, CONTAINERS, NOTE, Graph, NodeSpec, is_root, read_graph
 from api.core.workflow.links import Links
 from api.core.workflow.node import NodeConfig, Types
+from api.core.workflow.nodes.loop import Loop
 from api.core.workflow.variables import CHAT_TYPES, CONVERSATION, ENVIRONMENT, SYSTEM, SYSTEM_TYPES
 from api.errors import FaultType, InvalidRequest
 
@@ -49,16 +50,16 @@ def check_graph(
 
 def _long_loops(raw: JSONObject, max_rounds: int) -> list[Problem]:
     """Return the loops that want more rounds than this installation lets them have."""
-    counts = {node.id: node.data.get("loop_count") for node in read_graph(raw).of_type("loop")}
+    read = {node.id: read_config(node)[0] for node in read_graph(raw).of_type("loop")}
     return [
         Problem(
             node_id=node_id,
             field="loop_count",
             type="out_of_range",
-            message=f"A loop has at most {max_rounds} rounds, not {count}.",
+            message=f"A loop has at most {max_rounds} rounds, not {config.loop_count}.",
         )
-        for node_id, count in counts.items()
-        if isinstance(count, int) and count > max_rounds
+        for node_id, config in read.items()
+        if isinstance(config, Loop.Config) and config.loop_count > max_rounds
     ]
 
 

@@ -257,10 +257,11 @@ def test_schedule_that_never_comes_is_refused_by_its_node(
         assert (problem["node_id"], problem["field"]) == ("t", "cron_expression")
 
 
+@pytest.mark.parametrize("count", [101, "101", 101.0])
 def test_loop_of_more_rounds_than_there_may_be_is_refused(
-    client: FlaskClient, owner: Owner, app_id: str
+    client: FlaskClient, owner: Owner, app_id: str, count: object
 ) -> None:
-    loop = drawn("lp", "loop", start_node_id="in", loop_count=101)
+    loop = drawn("lp", "loop", start_node_id="in", loop_count=count)
     inner = drawn("in", "template-transform", template="x", parent="lp")
     graph = {"nodes": [START, loop, inner, ADULT["nodes"][2] | {"id": "e"}], "edges": edges("s > lp > e")}
 
