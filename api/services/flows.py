@@ -51,10 +51,19 @@ def published_flow(runtime: Runtime, app: AppSpec) -> FlowSpec:
 
 
 def chosen_flow(runtime: Runtime, app: AppSpec, workflow_id: str) -> FlowSpec:
-    """Return a published version of an app's workflow. Raises NotFound; BadRequest for what is none."""
+    """Return a published version of an app's workflow. Raises NotFound; BadRequest for what is none.
+
+    A version that is not in use may have been deleted, by any process, since it
+    was last run; so it is looked for also where it is in memory.
+    """
     if not is_id(workflow_id):
         raise BadRequest("Invalid workflow_id format", field="workflow_id", fault="invalid_format")
-    return _published(runtime, app, workflow_id.lower())
+    chosen = workflow_id.lower()
+    here = _of_app(app.tenant_id, app.id).where(Workflow.id == chosen)
+    with runtime.reading() as session:
+        if session.scalar(here.with_only_columns(Workflow.id)) is None:
+            raise _not_found(chosen)
+    return _published(runtime, app, chosen)
 
 
 def draft_flow(runtime: Runtime, session: Session, tenant_id: str, app_id: str) -> FlowSpec | None:
@@ -98,12 +107,16 @@ def _published(runtime: Runtime, app: AppSpec, workflow_id: str) -> FlowSpec:
     with runtime.reading() as session:
         row = session.scalars(_of_app(app.tenant_id, app.id).where(Workflow.id == workflow_id)).one_or_none()
         if row is None:
-            raise NotFound(f"Workflow not found with id: {workflow_id}")
+            raise _not_found(workflow_id)
         if row.version == DRAFT:
             raise BadRequest("Cannot use draft workflow version", field="workflow_id")
         flow = _compiled(runtime, session, row)
     runtime.memory.put(key, (app.id, flow))
     return flow
+
+
+def _not_found(workflow_id: str) -> NotFound:
+    return NotFound(f"Workflow not found with id: {workflow_id}")
 
 
 def _of_app(tenant_id: str, app_id: str) -> Select[Workflow]:

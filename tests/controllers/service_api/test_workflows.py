@@ -219,6 +219,18 @@ def test_chosen_version_runs_and_others_are_told_apart(echo: FlowApp) -> None:
     assert echo.post("/v1/workflows/11111111-1111-4111-8111-111111111111/run").status_code == 404
 
 
+def test_version_that_was_deleted_runs_no_more(echo: FlowApp) -> None:
+    path = f"/console/api/apps/{echo.id}/workflows"
+    ran = echo.post(f"/v1/workflows/{echo.workflow_id}/run", inputs={"name": "Ada"})
+    echo.client.post(f"{path}/publish", headers=echo.owner.headers)
+    deleted = echo.client.delete(f"{path}/{echo.workflow_id}", headers=echo.owner.headers)
+
+    again = echo.post(f"/v1/workflows/{echo.workflow_id}/run", inputs={"name": "Ada"})
+
+    assert (ran.status_code, deleted.status_code) == (200, 204)
+    assert (again.status_code, again.json["code"]) == (404, "not_found")
+
+
 def test_repeated_request_gets_the_first_run(echo: FlowApp) -> None:
     headers = {**echo.headers, "Idempotency-Key": "k1"}
     body = {"user": "ada", "inputs": {"name": "Ada"}}
