@@ -102,7 +102,11 @@ def generate_flow(call: FlowCall) -> EventLog:
     Raises the AppError of the fault: unknown conversation, bad inputs or files,
     no start node, no free slot.
     """
-    slots = limits.take_slots(call.runtime, call.app, call.ask.key_id)
+    return begin_flow(call, limits.take_slots(call.runtime, call.app, call.ask.key_id))
+
+
+def begin_flow(call: FlowCall, slots: tuple[limits.Slot, ...]) -> EventLog:
+    """Start a run that has its slots, as ``generate_flow`` does; refused, it gives them back."""
     try:
         return launch(call, _begin(call), slots)
     except Repeated as again:

@@ -19,7 +19,7 @@ from api.models.base import new_id, utc_now
 from api.models.workflow import WorkflowRun, WorkflowTrigger
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_specs, end_users, flow_runs, flows, jobs, triggers
+from api.services import app_specs, end_users, flow_runs, flows, jobs, limits, triggers
 from api.services.asks import Ask
 from api.services.flow_call import DEBUGGER, FlowCall
 from api.services.flow_files import FlowFiles
@@ -89,23 +89,26 @@ def call_webhook(runtime: Runtime, webhook: Webhook, received: Received) -> None
     stand_ins = {name: [STAND_IN] * len(files) for name, files in received.files.items()}
     outputs_of(webhook.config, replace(call, files=stand_ins))
     principal = end_users.trigger_principal(webhook.app.tenant_id, webhook.app.id)
-    store = FlowFiles(runtime, principal, webhook.app.id)
-    kept = {
-        name: [store.save(file.name, file.mime_type, file.content) for file in files]
-        for name, files in received.files.items()
-    }
-    inputs = outputs_of(webhook.config, replace(call, files=kept))
-    ask = Ask(query="", inputs=inputs, invoke_from=DEBUGGER if webhook.is_draft else TRIGGER)
-    flow_runs.generate_flow(
-        FlowCall(
-            runtime=runtime,
-            app=webhook.app,
-            flow=webhook.flow,
-            principal=principal,
-            ask=ask,
-            trigger_id=webhook.node_id,
-        )
+    slots = limits.take_slots(runtime, webhook.app, None)
+    try:
+        store = FlowFiles(runtime, principal, webhook.app.id)
+        kept = {
+            name: [store.save(file.name, file.mime_type, file.content) for file in files]
+            for name, files in received.files.items()
+        }
+        inputs = outputs_of(webhook.config, replace(call, files=kept))
+    except BaseException:
+        limits.free_slots(runtime, slots)
+        raise
+    flow_call = FlowCall(
+        runtime=runtime,
+        app=webhook.app,
+        flow=webhook.flow,
+        principal=principal,
+        ask=Ask(query="", inputs=inputs, invoke_from=DEBUGGER if webhook.is_draft else TRIGGER),
+        trigger_id=webhook.node_id,
     )
+    flow_runs.begin_flow(flow_call, slots)
 
 
 def fire_due(runtime: Runtime) -> int:

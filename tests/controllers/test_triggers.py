@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from sqlalchemy import select, update
 
 from api.models.app import App, EndUser
 from api.models.base import new_id, utc_now
+from api.models.file import UploadFile
 from api.models.job import JobRow
 from api.models.workflow import WorkflowRun, WorkflowTrigger
 from api.runtime import Runtime
@@ -107,6 +109,16 @@ class Triggered:
                 .where(WorkflowTrigger.app_id == self.id)
                 .values(next_at=utc_now() - timedelta(**by))
             )
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Hold the one run the app may have at once."""
+        with self.runtime.transaction() as session:
+            session.execute(update(App).where(App.id == self.id).values(max_active_requests=1))
+            spec = app_specs.load_spec(self.runtime, session, self.owner.tenant_id, self.id)
+        slots = limits.take_slots(self.runtime, spec, None)
+        yield
+        limits.free_slots(self.runtime, slots)
 
     def next_at(self) -> int | None:
         found: int | None = self.get("triggers").json["data"][0]["next_at"]
@@ -252,6 +264,24 @@ def test_webhook_keeps_files(
     (run,) = app.ended()
     assert run.outputs is not None
     assert (run.outputs["text"]["size"], run.outputs["text"]["transfer_method"]) == (2, "local_file")
+
+
+def test_request_without_a_free_slot_leaves_no_file(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    body = [{"name": "text", "type": "file", "required": True}]
+    app = Triggered(client, runtime, owner, hook(content_type="multipart/form-data", body=body))
+    app.publish()
+
+    with app.busy():
+        refused = client.post(app.address(), data={"text": (io.BytesIO(b"x"), "a.bin")})
+    taken = client.post(app.address(), data={"text": (io.BytesIO(b"x"), "b.bin")})
+
+    assert (refused.status_code, taken.status_code) == (429, 202), refused.text
+    assert len(app.ended()) == 1
+    with runtime.reading() as session:
+        kept = session.scalars(select(UploadFile.name).where(UploadFile.tenant_id == owner.tenant_id)).all()
+    assert kept == ["b.bin"]
 
 
 @pytest.mark.parametrize(
@@ -447,18 +477,12 @@ def test_schedule_is_tried_out_from_the_console(timed: Triggered) -> None:
 
 def test_firing_without_a_free_slot_waits_for_one(timed: Triggered, held: HeldQueue) -> None:
     runtime = timed.runtime
-    with runtime.transaction() as session:
-        session.execute(update(App).where(App.id == timed.id).values(max_active_requests=1))
-    with runtime.transaction() as session:
-        spec = app_specs.load_spec(runtime, session, timed.owner.tenant_id, timed.id)
-    slots = limits.take_slots(runtime, spec, None)
     timed.due(seconds=1)
     trigger_runs.fire_due(runtime)
     (lease,) = leases(runtime, timed)
 
-    with pytest.raises(Postpone):
+    with timed.busy(), pytest.raises(Postpone):
         run_trigger(runtime, lease)
-    limits.free_slots(runtime, slots)
     run_trigger(runtime, lease)
 
     assert [run.status for run in timed.ended()] == ["succeeded"]
