@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppMode, AppSpec
 from api.core.workflow.graph import NodeSpec
-from api.principal import Principal
+from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services.asks import Ask
 
@@ -46,8 +46,13 @@ class FlowCall:
 
     @property
     def is_test(self) -> bool:
-        """Tell whether the run is a test that an account makes in the console."""
+        """Tell whether the run is a test: an account's in the console, or a call of a draft's webhook."""
         return self.ask.invoke_from == DEBUGGER
+
+    @property
+    def leaves_variables(self) -> bool:
+        """Tell whether the variables of the run are kept: those of a test, for the account that makes it."""
+        return self.is_test and self.principal.kind is ActorKind.ACCOUNT
 
     @property
     def triggered_from(self) -> str:

@@ -335,7 +335,7 @@ def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowReco
         header=begun.header,
         principal=call.principal,
         message=message,
-        drafts=Drafts(variables=variables, only=_left(call, begun)) if call.is_test else None,
+        drafts=Drafts(variables=variables, only=_left(call, begun)) if call.leaves_variables else None,
         is_alone=begun.alone is not None,
     )
     behind = begun.behind

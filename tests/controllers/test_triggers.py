@@ -16,7 +16,7 @@ from api.models.app import App, EndUser
 from api.models.base import new_id, utc_now
 from api.models.file import UploadFile
 from api.models.job import JobRow
-from api.models.workflow import WorkflowRun, WorkflowTrigger
+from api.models.workflow import DraftVariable, WorkflowRun, WorkflowTrigger
 from api.runtime import Runtime
 from api.services import app_specs, limits, trigger_runs
 from api.services.jobs import Job, Lease, Postpone
@@ -334,6 +334,23 @@ def test_draft_has_an_address_before_it_is_published(
     assert (run.triggered_from, run.version) == ("debugging", "draft")
     assert again[-1]["data"]["outputs"]["text"] == "tried"
     assert app.get("triggers").json == {"data": []}
+
+
+def test_call_of_a_draft_leaves_variables_to_nobody(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = Triggered(client, runtime, owner, hook())
+    query = select(DraftVariable.account_id).where(DraftVariable.app_id == app.id).distinct()
+
+    client.post(app.address("webhook_debug_url"), json={"text": "called"})
+    app.ended()
+    with runtime.reading() as session:
+        called = session.scalars(query).all()
+    read_events(app.post("workflows/draft/trigger/run", {"node_id": "w"}))
+    with runtime.reading() as session:
+        tried = session.scalars(query).all()
+
+    assert (called, tried) == ([], [owner.account_id])
 
 
 def test_restored_draft_has_its_address_again(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
