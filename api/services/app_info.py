@@ -17,19 +17,20 @@ from api.services import flow_runs, flows
 
 MB = 1024 * 1024
 OFF: JSONObject = {"enabled": False}
-FLOW_DEFAULTS: JSONObject = {
-    "opening_statement": "",
-    "suggested_questions": [],
-    "suggested_questions_after_answer": OFF,
-    "speech_to_text": OFF,
-    "text_to_speech": OFF,
-    "retriever_resource": {"enabled": True},
-    "annotation_reply": OFF,
-    "more_like_this": OFF,
-    "sensitive_word_avoidance": OFF,
-}
-"""What a workflow's features say where they say nothing."""
-TOLD = (*FLOW_DEFAULTS, "file_upload")
+UNKNOWN_TO_FLOWS: JSONObject = {"annotation_reply": OFF, "more_like_this": OFF}
+"""What workflows do not have and clients are told of all the same."""
+TOLD = (
+    "opening_statement",
+    "suggested_questions",
+    "suggested_questions_after_answer",
+    "speech_to_text",
+    "text_to_speech",
+    "retriever_resource",
+    "annotation_reply",
+    "more_like_this",
+    "sensitive_word_avoidance",
+    "file_upload",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,8 @@ def _of_flow(runtime: Runtime, app: AppSpec) -> tuple[dict[str, Any], tuple[Form
         raise AppUnavailable("The app has no published workflow.")
     flow = flows.published_flow(runtime, app)
     features = flow.features.model_dump(mode="json", exclude_none=True)
-    return {**FLOW_DEFAULTS, **features, "file_upload": flow.file_upload().model_dump(mode="json")}, flow.form
+    file_upload = flow.features.file_upload.model_dump(mode="json")
+    return {**UNKNOWN_TO_FLOWS, **features, "file_upload": file_upload}, flow.form
 
 
 def _form_item(item: FormItem) -> JSONObject:

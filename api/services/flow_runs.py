@@ -186,7 +186,7 @@ def _begin(call: FlowCall) -> Begun:
                 query=ask.query,
                 inputs=inputs,
                 attached=attached,
-                introduction=fill(call.flow.features.opening_statement or "", inputs),
+                introduction=fill(call.flow.features.opening_statement, inputs),
                 is_new=recalled is None,
             )
             flow_rows.insert_turn(
@@ -277,7 +277,7 @@ def _creator(connection: Connection, principal: Principal) -> JSONObject:
 
 def file_policy(call: FlowCall) -> FileUpload:
     """Return which files may come with a run; those of a workflow are what its author makes of them."""
-    policy = call.flow.file_upload()
+    policy = call.flow.features.file_upload
     return policy if call.is_chat or policy.is_on else FileUpload(enabled=True, number_limits=MAX_FILES)
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from api.core import vault
-from api.core.apps.flow import ConversationDefault, Features, FlowSpec, read_form
+from api.core.apps.features import read_features
+from api.core.apps.flow import ConversationDefault, FlowSpec, read_form
 from api.core.apps.spec import AppSpec
 from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.graph import read_graph
@@ -131,7 +132,7 @@ def _compiled(runtime: Runtime, session: Session, row: Workflow) -> FlowSpec:
         version=row.version,
         graph=graph,
         form=read_form(graph),
-        features=Features.model_validate(row.features),
+        features=read_features(row.features),
         environment={str(item["name"]): item.get("value") for item in clear},
         secrets=tuple(str(item["value"]) for item in clear if item.get("value_type") == "secret"),
         conversation_variables=tuple(

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from api.core.apps.features import read_features
 from api.core.apps.flow import read_form
 from api.core.apps.spec import FLOW_MODES, AppMode
 from api.core.ports import JSONObject, JSONValue
@@ -27,7 +28,7 @@ from api.core.workflow.declared import (
     show_environment,
     types_of,
 )
-from api.core.workflow.draft import draft_hash, read_features
+from api.core.workflow.draft import draft_hash
 from api.core.workflow.graph import read_graph
 from api.core.workflow.validation import FlowMode, check_graph, check_shape
 from api.core.workflow.variables import ENVIRONMENT

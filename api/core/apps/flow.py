@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from api.core.apps.config import FileUpload, FormItem
+from api.core.apps.config import FormItem
+from api.core.apps.features import Features
 from api.core.events import Event, MessageEnd
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.workflow.deps import FlowDeps
@@ -14,29 +15,6 @@ from api.core.workflow.graph import Graph, NodeSpec
 from api.core.workflow.node import NodeConfig
 from api.core.workflow.variables import ValueType
 from api.errors import AppUnavailable, InvalidRequest
-
-
-class Switch(BaseModel):
-    """A feature that is on or off."""
-
-    model_config = ConfigDict(extra="allow")
-
-    enabled: bool = False
-
-
-class Features(BaseModel):
-    """What a workflow's features hold that runs look at; the rest is the canvas's and the web app's."""
-
-    model_config = ConfigDict(extra="allow")
-
-    opening_statement: str | None = ""
-    suggested_questions: list[str] | None = Field(default_factory=list)
-    suggested_questions_after_answer: Switch | None = None
-    speech_to_text: Switch | None = None
-    text_to_speech: Switch | None = None
-    retriever_resource: Switch | None = None
-    sensitive_word_avoidance: Switch | None = None
-    file_upload: FileUpload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +56,6 @@ class FlowSpec:
         what = f"trigger {trigger_id!r}" if trigger_id else "start node"
         raise AppUnavailable(f"The workflow has no {what}.")
 
-    def file_upload(self) -> FileUpload:
-        """Return which files come with a message."""
-        return self.features.file_upload or FileUpload()
-
 
 def read_form(graph: Graph) -> tuple[FormItem, ...]:
     """Return the variables of the start node as a form. Raises InvalidRequest for one that makes no sense."""
@@ -118,10 +92,9 @@ def run(spec: FlowSpec, flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Iterat
         return
     if end.status == "failed":
         raise InvalidRequest(f"Run failed: {end.error}")
-    resources = spec.features.retriever_resource
     yield MessageEnd(
         usage=end.usage,
-        retriever_resources=end.cited if resources is None or resources.enabled else (),
+        retriever_resources=end.cited if spec.features.retriever_resource.enabled else (),
         outcome="stopped" if end.status == "stopped" else "finished",
         files=end.files,
     )

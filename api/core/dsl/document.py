@@ -8,6 +8,7 @@ Wire: docs/wire/app-files.md.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from api.core.apps.features import read_features
 from api.core.apps.spec import CONFIGURED_MODES, AppMode
 from api.core.dsl.versions import CURRENT_VERSION, FIRST_VERSION
 from api.core.dsl.yaml_text import BadYAML, dump_yaml, load_yaml
@@ -19,7 +20,6 @@ from api.core.workflow.declared import (
     read_environment,
     show_conversation,
 )
-from api.core.workflow.draft import read_features
 from api.core.workflow.validation import check_shape
 from api.errors import InvalidRequest
 

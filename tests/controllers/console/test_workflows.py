@@ -174,6 +174,34 @@ def tried(client: FlaskClient, owner: Owner, app_id: str) -> object:
     return events[-1]["data"]["outputs"]["said"]
 
 
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"file_upload": {"enabled": True, "number_limits": 0, "image": {"number_limits": 0}}},
+        {"file_upload": {"enabled": None, "image": None, "number_limits": None}},
+        {"file_upload": {"image": {"detail": None, "number_limits": None, "transfer_methods": None}}},
+        {"retriever_resource": {"enabled": None}, "text_to_speech": {"enabled": True, "voice": None}},
+        {"opening_statement": None, "suggested_questions": None, "speech_to_text": None},
+    ],
+)
+def test_features_that_are_saved_run(
+    client: FlaskClient, owner: Owner, app_id: str, features: JSONObject
+) -> None:
+    saved = save(client, owner, app_id, speaking("hi"), features=features)
+
+    assert saved.status_code == 200, saved.json
+    assert tried(client, owner, app_id) == "hi"
+    assert publish(client, owner, app_id).status_code == 200
+    assert get(client, owner, app_id, "workflows/draft").json["features"] == features
+
+
+def test_feature_no_run_can_read_is_refused(client: FlaskClient, owner: Owner, app_id: str) -> None:
+    refused = save(client, owner, app_id, features={"file_upload": {"image": {"detail": "x"}}})
+
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_param")
+    assert refused.json["details"]["field"] == "features.file_upload.image.detail"
+
+
 def test_half_built_graph_is_saved_by_a_canvas_and_refused_otherwise(
     client: FlaskClient, owner: Owner, app_id: str
 ) -> None:

@@ -18,7 +18,7 @@ from api.core.workflow.declared import (
     show_environment,
     types_of,
 )
-from api.core.workflow.draft import draft_hash, read_features
+from api.core.workflow.draft import draft_hash
 from api.core.workflow.node import NODES, NodeKind
 from api.core.workflow.variables import ValueType
 from api.errors import InvalidRequest
@@ -122,33 +122,6 @@ def test_secret_that_is_no_text_is_refused_by_its_name(value: JSONValue) -> None
 
 def test_mask_in_a_plain_variable_is_text() -> None:
     assert read_environment([variable(value=SHOWN_SECRET)], {"1": "s3cret"})[0].value == SHOWN_SECRET
-
-
-@pytest.mark.parametrize(
-    ("features", "field"),
-    [
-        ([], "features"),
-        ({"opening_statement": 1}, "features.opening_statement"),
-        ({"suggested_questions": "why"}, "features.suggested_questions"),
-        ({"retriever_resource": {"enabled": "yes"}}, "features.retriever_resource.enabled"),
-        ({"file_upload": {"number_limits": -1}}, "features.file_upload.number_limits"),
-        (
-            {"file_upload": {"image": {"transfer_methods": ["fax"]}}},
-            "features.file_upload.image.transfer_methods.0",
-        ),
-    ],
-)
-def test_bad_feature_is_named(features: JSONValue, field: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        read_features(features)
-
-    assert caught.value.field == field
-
-
-def test_features_may_be_absent_null_or_new() -> None:
-    assert read_features(None) == read_features({})
-    assert read_features({"file_upload": None, "holograms": {"enabled": 3}}) == read_features({})
-    assert read_features({"text_to_speech": {"enabled": True, "autoPlay": "enabled"}}).text_to_speech.enabled
 
 
 def test_hash_tells_graphs_and_features_apart_but_not_their_order() -> None:
