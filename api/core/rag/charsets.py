@@ -29,6 +29,9 @@ SUPERSETS = {
     "shift_jis": "cp932",
 }
 
+# Encodings of host names and of source code, which no document is in; those of names take quadratic time.
+FOREIGN = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
+
 # How ISO-2022-JP, whose every byte is ASCII, changes to Japanese.
 JAPANESE_ESCAPES = (b"\x1b$B", b"\x1b$@")
 # The most frequent letters; small ones, because KOI8-R read as Windows-1251 turns small into capital.
@@ -67,6 +70,19 @@ def code_page(number: int) -> str:
         return "cp1252"
 
 
+def text_codec(declared: str) -> str | None:
+    """Return the codec to read a declared encoding with; None where there is none, or it is not one of texts.
+
+    Python's codecs also inflate bytes (``bz2``, ``zlib``): a few kilobytes could fill the memory.
+    """
+    try:
+        name = codecs.lookup(declared.strip()).name
+        "".encode(name)  # raises LookupError for a codec from bytes to bytes, or from text to text
+    except (LookupError, ValueError):  # ValueError: a NUL within the name
+        return None
+    return None if name in FOREIGN else SUPERSETS.get(name, name)
+
+
 def guess(sample: bytes) -> str:
     """Return the likeliest encoding of some bytes that are not UTF-8."""
     scores = {encoding: score(sample) for encoding, score in SCORES.items()}
@@ -100,13 +116,11 @@ def _unmarked_utf16(data: bytes) -> str | None:
 
 def _known(declared: str | None, data: bytes) -> str | None:
     """Return the codec of a declared encoding if there is one and the bytes are in it."""
+    encoding = text_codec(declared or "")
     try:
-        name = codecs.lookup((declared or "").strip()).name
-        encoding = SUPERSETS.get(name, name)
-        _decode_sample(data[:SAMPLE_BYTES], encoding)
-    except (LookupError, UnicodeError):
+        return encoding if encoding and _decode_sample(data[:SAMPLE_BYTES], encoding) else None
+    except UnicodeError:
         return None
-    return encoding
 
 
 def _decode_sample(sample: bytes, encoding: str) -> str:

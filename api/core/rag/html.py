@@ -8,16 +8,10 @@ import codecs
 import re
 from dataclasses import dataclass
 
+from api.core.rag.charsets import text_codec
+
 HEAD_BYTES = 4096
 DECLARED_CHARSET = re.compile(rb"""charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
-# Browsers read these names as their supersets, and so do the pages that declare them.
-SUPERSETS = {
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso8859-1": "cp1252",
-    "ascii": "cp1252",
-    "shift_jis": "cp932",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +66,8 @@ def decode_html(data: bytes, charset: str | None = None) -> str:
 
 def _decode_as(declared: str, data: bytes) -> str | None:
     """Return the text if there is such an encoding and the bytes are in it."""
+    encoding = text_codec(declared)
     try:
-        name = codecs.lookup(declared).name
-        return data.decode(SUPERSETS.get(name, name))
-    except (LookupError, UnicodeError, ValueError):
+        return data.decode(encoding) if encoding else None
+    except UnicodeError:
         return None

@@ -1,6 +1,11 @@
+import bz2
+import random
+import zlib
+
 import pytest
 
 from api.core.rag import charsets
+from api.core.rag.html import decode_html
 
 CHINESE = "知识库是从真实文档到带引用的回答。中文编码很多，需要正确识别。"
 TRADITIONAL = "知識庫是從真實文件到帶引用的回答。中文編碼很多，需要正確辨識。"
@@ -10,6 +15,7 @@ FRENCH = "L’été dernier, nous avons dîné à la crêperie. Garçon, où êt
 GERMAN = "Die Prüfung der Größe übernimmt Herr Müller – schön, nicht wahr?"
 RUSSIAN = "Это документ на русском языке. Кодировку нужно определить правильно."
 GREEK = "Αυτό είναι ένα έγγραφο στα ελληνικά. Η κωδικοποίηση πρέπει να βρεθεί."
+NOISE = random.Random(7).randbytes(4000)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,23 @@ def test_decode_declared_encoding_is_believed() -> None:
 def test_decode_wrong_declaration_is_not_believed(declared: str) -> None:
     data = CHINESE.encode("gb18030")
     assert charsets.decode(data, declared) == CHINESE
+
+
+@pytest.mark.parametrize(
+    ("declared", "data"),
+    [
+        ("bz2", bz2.compress(NOISE)),
+        ("zip", zlib.compress(NOISE)),
+        ("hex", b"caf\xe9"),
+        ("rot13", b"caf\xe9"),
+        ("punycode", b"a" * 200 + b"\0-9ca"),
+        ("unicode_escape", b"caf\xe9\\n"),
+        ("utf-8\0", b"caf\xe9"),
+    ],
+)
+def test_decode_what_is_no_encoding_of_documents_is_not_believed(declared: str, data: bytes) -> None:
+    assert charsets.decode(data, declared) == charsets.decode(data)
+    assert decode_html(data, declared) == decode_html(data)
 
 
 def test_decode_declared_gb2312_is_read_as_its_superset() -> None:
