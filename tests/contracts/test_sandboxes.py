@@ -25,6 +25,7 @@ OURS = [name for name in NAMES if name != "http"]
 RUNS = 320
 PARALLEL = 16
 BIG = "文" * 1_000_000
+ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 
 PYTHON_HASH = """
 def main(x, n):
@@ -71,8 +72,14 @@ def run(
     return sandbox.run(language, code, inputs or {}, timeout_s=timeout_s, cancel=cancel or Cancel())
 
 
-def render(sandbox: CodeSandbox, template: str, timeout_s: float = 5.0, **variables: Any) -> str:
-    return sandbox.render(template, variables, timeout_s=timeout_s, cancel=Cancel())
+def render(
+    sandbox: CodeSandbox,
+    template: str,
+    timeout_s: float = 5.0,
+    cancel: Cancel | None = None,
+    **variables: Any,
+) -> str:
+    return sandbox.render(template, variables, timeout_s=timeout_s, cancel=cancel or Cancel())
 
 
 def failure(sandbox: CodeSandbox, code: str, **options: Any) -> str:
@@ -118,6 +125,16 @@ def test_javascript_gets_and_gives_every_value_as_it_is(sandbox: CodeSandbox, va
 def test_big_inputs_and_results_go_through(sandbox: CodeSandbox) -> None:
     code = "def main(x): return {'x': x + '!', 'n': len(x)}"
     assert run(sandbox, code, {"x": BIG}) == {"x": BIG + "!", "n": len(BIG)}
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70])
+def test_what_cannot_be_sent_to_a_process_fails_in_words(sandbox: CodeSandbox, value: Any) -> None:
+    code = "def main(x): return {'x': 1}"
+    assert "cannot be written as JSON" in failure(sandbox, code, inputs={"x": value})
+    assert "cannot be written as JSON" in failure(sandbox, "# \ud800\n" + code, inputs={"x": 1})
+    with pytest.raises(CodeFailed, match="cannot be written as JSON"):
+        render(sandbox, "{{ x | string }}", x=value)
+    assert run(sandbox, code, {"x": 1}) == {"x": 1}
 
 
 def test_javascript_may_answer_later(sandbox: CodeSandbox) -> None:
@@ -344,8 +361,8 @@ def test_no_run_sees_another(our_sandbox: CodeSandbox) -> None:
     assert run(our_sandbox, look, {"x": 1}, language="javascript") == {"x": 1, "seen": "undefinedundefined"}
 
 
-def cancelled_after(sandbox: CodeSandbox, code: str, language: str, wait_s: float) -> float:
-    """Return how long the code still ran when it was cancelled."""
+def cancelled_after(wait_s: float, work: Callable[[Cancel], object]) -> float:
+    """Return how long work went on when it was cancelled; it must say that it was stopped."""
     cancel = Cancel()
     set_at: list[float] = []
 
@@ -355,7 +372,8 @@ def cancelled_after(sandbox: CodeSandbox, code: str, language: str, wait_s: floa
 
     timer = threading.Timer(wait_s, stop)
     timer.start()
-    failure(sandbox, code, language=language, cancel=cancel)
+    with pytest.raises(CodeFailed, match="stopped"):
+        work(cancel)
     ended = time.monotonic()
     timer.join()
     return ended - set_at[0]
@@ -369,8 +387,13 @@ def cancelled_after(sandbox: CodeSandbox, code: str, language: str, wait_s: floa
     ],
 )
 def test_code_that_is_cancelled_ends_at_once(sandbox: CodeSandbox, language: str, code: str) -> None:
-    assert cancelled_after(sandbox, code, language, 0.5) < 0.3
+    assert cancelled_after(0.5, lambda cancel: run(sandbox, code, language=language, cancel=cancel)) < 0.3
     assert run(sandbox, "def main(): return {'next': 1}") == {"next": 1}
+
+
+def test_template_that_is_cancelled_ends_early(sandbox: CodeSandbox) -> None:
+    assert cancelled_after(0.5, lambda cancel: render(sandbox, ENDLESS, 60.0, cancel)) < 10
+    assert render(sandbox, "{{ x | upper }}", x="next") == "NEXT"
 
 
 def test_code_cancelled_before_does_not_run(sandbox: CodeSandbox) -> None:
@@ -502,7 +525,7 @@ def test_template_is_filled_as_jinja_does(
         ("{{ self.__init__.__globals__ }}", "unsafe"),
         ("{{ x.append(1) }}", "unsafe"),
         ("{% for i in range(10 ** 9) %}{% endfor %}", "Range too big"),
-        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", "limit of time"),
+        (ENDLESS, "limit of time"),
         ("{{ 'a' * 10 ** 9 }}", "too long"),
         ("{{ x * 10 ** 9 }}", "too long"),
         ("{{ y.z }}", "undefined"),

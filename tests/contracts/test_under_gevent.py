@@ -19,6 +19,7 @@ SANDBOXES = tuple(
         "test_big_inputs_and_results_go_through",
         "test_code_over_its_time_is_ended_soon_after",
         "test_code_that_is_cancelled_ends_at_once",
+        "test_template_that_is_cancelled_ends_early",
         "test_code_ends_with_the_time_of_the_run",
         "test_many_runs_side_by_side_all_give_their_own",
         "test_other_work_goes_on_while_code_runs",

@@ -24,9 +24,14 @@ from api.errors import Unavailable
 
 ROOT = Path(api.__file__).resolve().parents[1]
 START_S = 30.0
+ENDING_S = 1.0
+"""How long a process that says no more may take to end by itself."""
+MIN_WAIT_S = 0.001
+"""A socket that may wait 0 s is one that never waits, which is something else."""
 MAX_ANSWER_MB = 64
 MB = 1024 * 1024
 STOPPED = "The code was stopped."
+NO_ANSWER = "The code made its process give an answer that is none."
 NOT_STARTED = "Code cannot be run now: its process does not start."
 OUT_OF_MEMORY = frozenset({-signal.SIGABRT, -signal.SIGTRAP, -signal.SIGILL})
 """How V8 and Rust end where they get no memory."""
@@ -101,8 +106,8 @@ class Child:
     def ask(self, source: str, inputs: JSONObject, timeout_s: float, cancel: Cancel) -> JSONValue:
         """Return what a source gives for its inputs. Raises CodeFailed; after a limit it is not usable."""
         self.runs += 1
-        message = orjson.dumps({"source": source, "inputs": inputs, "timeout_s": timeout_s})
-        limit_s = min(timeout_s, cancel.remaining_s())
+        message = to_bytes({"source": source, "inputs": inputs, "timeout_s": timeout_s})
+        limit_s = max(min(timeout_s, cancel.remaining_s()), MIN_WAIT_S)
         self.is_usable = False  # until it has answered
         try:
             answer = self._receive(limit_s, cancel, message)
@@ -134,28 +139,47 @@ class Child:
                 self._peer.settimeout(limit_s)
                 frames.send(self._peer, message)
             return frames.receive(self._peer, max_bytes=MAX_ANSWER_MB * MB, deadline=deadline)
-        except (BrokenPipeError, ConnectionError):
+        except TimeoutError:
+            raise
+        except OSError:
             return None
         finally:
             forget()
 
     def _read(self, answer: bytes) -> JSONValue:
+        """Return the value of an answer. Raises CodeFailed, also for one that is none."""
         try:
             told = orjson.loads(answer)
         except orjson.JSONDecodeError as exc:
             raise CodeFailed(f"The result is not JSON: {exc}.") from exc
-        error: str | None = told.get("error")
-        self.is_usable = not told.get("is_spent", False)
-        if error is not None:
-            raise CodeFailed(LIMITS[error](self._memory_mb) if error in LIMITS else error)
-        value: JSONValue = told["value"]
-        return value
+        match told:
+            case {"error": str(error)}:
+                self.is_usable = not told.get("is_spent")
+                raise CodeFailed(LIMITS[error](self._memory_mb) if error in LIMITS else error)
+            case {"value": value}:
+                self.is_usable = True
+                result: JSONValue = value
+                return result
+        raise CodeFailed(NO_ANSWER)
 
     def _death(self) -> CodeFailed:
-        exit_code = self._process.wait()
+        """Return how the process ended; one that only fell silent is ended."""
+        try:
+            exit_code = self._process.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            exit_code = self._process.wait()
         if exit_code in OUT_OF_MEMORY:
             return CodeFailed(took_too_much_memory(self._memory_mb))
         return CodeFailed(f"The code made its process end ({_name(exit_code)}).")
+
+
+def to_bytes(value: JSONValue) -> bytes:
+    """Return what is sent to run code. Raises CodeFailed for what no process could read."""
+    try:
+        return orjson.dumps(value)
+    except TypeError as exc:  # half a character, an integer of over 64 bits, great depth
+        raise CodeFailed(f"The code or its variables cannot be written as JSON: {exc}.") from exc
 
 
 def took_too_long(timeout_s: float) -> str:

@@ -10,7 +10,7 @@ from typing import Self
 
 import orjson
 
-from api.backends.sandbox.child import STOPPED, to_object, took_too_long
+from api.backends.sandbox.child import STOPPED, to_bytes, to_object, took_too_long
 from api.backends.sandbox.pool import warm_pool
 from api.backends.sandbox.templates import Templates
 from api.core.egress import EgressPolicy
@@ -72,14 +72,14 @@ class Backend:
         """Return what ``main`` returns; see CodeSandbox."""
         if language not in LANGUAGES:
             raise CodeFailed(f"Code in {language!r} cannot be run here; python3 and javascript can.")
-        encoded = base64.b64encode(orjson.dumps(inputs)).decode()
-        body = {
+        encoded = base64.b64encode(to_bytes(inputs)).decode()
+        body: JSONObject = {
             "language": LANGUAGES[language],
             "code": code + ENDINGS[language].format(inputs=encoded, mark=MARK),
             "preload": "",
             "enable_network": False,
         }
-        return to_object(_result(_printed(self._ask(body, timeout_s, cancel))))
+        return to_object(_result(_printed(self._ask(to_bytes(body), timeout_s, cancel))))
 
     def render(self, template: str, variables: JSONObject, *, timeout_s: float, cancel: Cancel) -> str:
         """Return the filled template; see CodeSandbox."""
@@ -90,7 +90,7 @@ class Backend:
         self._client.close()
         self._templates.stop()
 
-    def _ask(self, body: object, timeout_s: float, cancel: Cancel) -> HTTPReply:
+    def _ask(self, body: bytes, timeout_s: float, cancel: Cancel) -> HTTPReply:
         longest_s = timeout_s + QUEUE_S
         try:
             return self._client.request(
@@ -98,8 +98,8 @@ class Backend:
                 self._url,
                 cancel=cancel,
                 max_bytes=MAX_ANSWER_BYTES,
-                headers={"x-api-key": self._key},
-                json=body,
+                headers={"x-api-key": self._key, "content-type": "application/json"},
+                content=body,
                 timeouts=_timeouts(longest_s),
             )
         except Cancelled as exc:
