@@ -163,7 +163,7 @@ def _structured(text: str, schema: JSONObject, outputs: JSONObject) -> JSONValue
     try:
         fault = "it is not JSON" if found is None else find_fault(found, schema)
     except SchemaBroken as exc:
-        raise NodeFailed(f"The schema of the structured output is none: {exc}") from exc
+        raise NodeFailed(f"The schema of the structured output cannot be used: {exc}") from exc
     if fault is not None:
         raise NodeFailed(
             f"The model's answer is not as the schema wants it: {fault}",
