@@ -1,5 +1,7 @@
 """JSON in the words of models."""
 
+import time
+
 import pytest
 
 from api.core.ports import JSONValue
@@ -12,6 +14,8 @@ from api.core.text.found_json import find_json
         ('{"a": 1}', {"a": 1}),
         ('Sure:\n```json\n{"a": [1]}\n```\nDone {or not}.', {"a": [1]}),
         ("```\n[1, 2]\n```", [1, 2]),
+        ("```Json [1]``` or ```json\n[2]```", [1]),
+        ('```python\nx = 1\n``` gives ```\n{"x": 1}\n``` and ```{}', {"x": 1}),
         ('I think {"a": 1} is right.', {"a": 1}),
         ('{"a": [1, 2,], }', {"a": [1, 2]}),
         ('{"a": "two\nlines"}', {"a": "two\nlines"}),
@@ -24,3 +28,14 @@ from api.core.text.found_json import find_json
 )
 def test_find_json(text: str, found: JSONValue) -> None:
     assert find_json(text) == found
+
+
+@pytest.mark.parametrize(
+    "piece", [" ", "`", "``` ", "```{ ", "```json\n", "{", "[ ", ", ", ",  ]", '{"a":', '"\\', "1", "}`"]
+)
+@pytest.mark.parametrize("start", ["```", "{", ""])
+def test_find_json_takes_little_time_over_any_text(start: str, piece: str) -> None:
+    began = time.monotonic()
+
+    find_json(start + piece * (200_000 // len(piece)))
+    assert time.monotonic() - began < 5
