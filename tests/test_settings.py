@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.app_factory import create_app, create_worker
+from api.backends import to_limits
 from api.settings import Settings, SettingsError, load_settings
 from tests.conftest import make_settings
 
@@ -102,6 +103,11 @@ def test_two_installations_make_different_secrets_and_keep_them(tmp_path: Path) 
 
     assert first.derive("x") == again.derive("x")
     assert first.derive("x") != other.derive("x")
+
+
+def test_one_request_of_a_workflow_sends_as_much_as_the_largest_upload(tmp_path: Path) -> None:
+    sizes = {"image_max_mb": 1, "document_max_mb": 2, "audio_max_mb": 7, "video_max_mb": 3}
+    assert to_limits(make_settings(tmp_path, **sizes)).flow.http_upload_bytes == 7 * 1024 * 1024
 
 
 def test_first_ping_comes_well_within_ten_seconds() -> None:

@@ -84,6 +84,12 @@ def to_limits(settings: Settings) -> Limits:
         (settings.enterprise_rph, 3600),
         (settings.enterprise_rpd, 86400),
     )
+    max_file_bytes = {
+        "image": settings.image_max_mb * MB,
+        "document": settings.document_max_mb * MB,
+        "audio": settings.audio_max_mb * MB,
+        "video": settings.video_max_mb * MB,
+    }
     return Limits(
         version=__version__,
         deploy_env=settings.deploy_env,
@@ -97,12 +103,7 @@ def to_limits(settings: Settings) -> Limits:
         key_max_active_requests=settings.key_max_active_requests,
         workspace_max_active_requests=settings.workspace_max_active_requests,
         max_json_bytes=settings.max_json_mb * MB,
-        max_file_bytes={
-            "image": settings.image_max_mb * MB,
-            "document": settings.document_max_mb * MB,
-            "audio": settings.audio_max_mb * MB,
-            "video": settings.video_max_mb * MB,
-        },
+        max_file_bytes=max_file_bytes,
         max_segment_tokens=settings.indexing_max_segmentation_tokens_length,
         files_url_ttl_s=settings.files_url_ttl_s,
         access_ttl_s=settings.access_ttl_s,
@@ -125,6 +126,7 @@ def to_limits(settings: Settings) -> Limits:
             max_threads=settings.workflow_max_threads,
             max_variable_bytes=settings.max_variable_mb * MB,
             max_loop_rounds=settings.loop_node_max_count,
+            http_upload_bytes=max(max_file_bytes.values()),  # any one file, however large, may be sent on
         ),
         cookie_domain=settings.cookie_domain,
         notion_api_url=settings.notion_api_url,

@@ -18,7 +18,8 @@ class FlowLimits:
     """How far one run may go.
 
     ``max_code_items`` bounds each list and ``max_code_depth`` the nesting of what
-    code gives, ``max_text_chars`` each text of templates and code.
+    code gives, ``max_text_chars`` each text of templates and code,
+    ``http_upload_bytes`` the files of one request together.
     """
 
     max_steps: int = 500
@@ -36,6 +37,7 @@ class FlowLimits:
     http_write_s: float = 600.0
     http_text_bytes: int = 1024 * 1024
     http_file_bytes: int = 10 * 1024 * 1024
+    http_upload_bytes: int = 100 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

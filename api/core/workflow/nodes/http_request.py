@@ -1,14 +1,14 @@
 """HTTP request: a call of any address the installation lets calls go out to."""
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from api.core.http import HTTPFailure, HTTPResponse, Timeouts
+from api.core.http import Cancelled, HTTPFailure, HTTPResponse, Timeouts
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.charsets import decode
 from api.core.workflow.deps import FlowLimits
@@ -186,7 +186,7 @@ class HTTPRequest:
             }
 
     def run(self, config: Config, ctx: NodeContext) -> NodeResult:
-        """Return the answer. Raises NodeFailed for a request that cannot be made or gets no answer."""
+        """Return the answer. Raises NodeFailed where the request cannot be made or is not answered."""
         key = render(config.credential.api_key, ctx.variables).strip() if config.credential else None
         message = _message(config, ctx, key)
         ctx.process_data = {"request": _shown(config, ctx, message, key)}
@@ -230,8 +230,11 @@ def _timeouts(waits: Waits, limits: FlowLimits) -> Timeouts:
 
 
 def _message(config: HTTPRequest.Config, ctx: NodeContext, key: str | None) -> Message:
-    """Return the request as it goes out. Raises NodeFailed."""
-    content, kind, shown = _body(config.body, ctx)
+    """Return the request as it goes out. Raises NodeFailed, Cancelled."""
+    try:
+        content, kind, shown = _body(config.body, ctx)
+    except UnicodeEncodeError as exc:  # JSON can name half a character, which cannot be sent
+        raise NodeFailed(f"The body is no text: {exc}.", error_type="RequestBodyError") from exc
     headers = {
         name.lower(): value
         for name, value in pairs(config.headers or "", ctx.variables)
@@ -253,7 +256,11 @@ def _address(url: str, params: list[Pair]) -> str:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise NodeFailed("The address does not begin with http:// or https://.", error_type="InvalidURL")
-    query = "&".join(piece for piece in (parts.query, urlencode(params, quote_via=quote)) if piece)
+    try:
+        asked = urlencode(params, quote_via=quote)
+    except UnicodeEncodeError as exc:
+        raise NodeFailed(f"A parameter is no text: {exc}.", error_type="InvalidURL") from exc
+    query = "&".join(piece for piece in (parts.query, asked) if piece)
     return parts._replace(query=query, fragment="").geturl()
 
 
@@ -290,33 +297,55 @@ def _binary(body: Body, ctx: NodeContext) -> tuple[bytes, str, str]:
     files = _files(body.data[0], ctx) if body.data else []
     if not files:
         raise NodeFailed("The body is to be a file, but there is none.", error_type="RequestBodyError")
-    content = ctx.deps.files.read(files[0], ctx.cancel)
+    (content,) = _contents(files[:1], ctx)
     return content, str(files[0].get("mime_type") or OCTETS), _size(content).decode()
 
 
 def _form(body: Body, ctx: NodeContext) -> tuple[bytes, str, str]:
     parts = [Part(name=name, content=value.encode()) for name, value in _fields(body, ctx)]
     shown = list(parts)
-    for item in body.data:
-        name = render(item.key or "", ctx.variables).strip()
-        for file in _files(item, ctx) if item.type == "file" and name else ():
-            content = ctx.deps.files.read(file, ctx.cancel)
-            named = {
-                "file_name": str(file.get("filename") or "file"),
-                "mime_type": str(file.get("mime_type") or OCTETS),
-            }
-            parts.append(Part(name=name, content=content, **named))
-            shown.append(Part(name=name, content=_size(content), **named))
+    named = [
+        (name, file)
+        for item in body.data
+        if item.type == "file" and (name := _name(item, ctx))
+        for file in _files(item, ctx)
+    ]
+    contents = _contents([file for _, file in named], ctx)
+    for (name, file), content in zip(named, contents, strict=True):
+        told = {
+            "file_name": str(file.get("filename") or "file"),
+            "mime_type": str(file.get("mime_type") or OCTETS),
+        }
+        parts.append(Part(name=name, content=content, **told))
+        shown.append(Part(name=name, content=_size(content), **told))
     content, kind = multipart(parts)
     return content, kind, multipart(shown)[0].decode()
+
+
+def _contents(files: Sequence[JSONObject], ctx: NodeContext) -> Iterator[bytes]:
+    """Yield what is in files, one after the other. Raises NodeFailed for too much in all, Cancelled."""
+    left_bytes = max_bytes = ctx.deps.limits.http_upload_bytes
+    for file in files:
+        if ctx.cancel.is_set():
+            raise Cancelled
+        content = ctx.deps.files.read(file, ctx.cancel)
+        left_bytes -= len(content)
+        if left_bytes < 0:
+            raise NodeFailed(
+                f"The files of the body have more than {max_bytes:,} bytes.", error_type="RequestBodyError"
+            )
+        yield content
 
 
 def _fields(body: Body, ctx: NodeContext) -> Iterator[Pair]:
     """Yield the texts of a form; those without a name are rows of the canvas nobody filled in."""
     for item in body.data:
-        name = render(item.key or "", ctx.variables).strip()
-        if name and item.type == "text":
+        if item.type == "text" and (name := _name(item, ctx)):
             yield name, render(item.value or "", ctx.variables)
+
+
+def _name(item: BodyItem, ctx: NodeContext) -> str:
+    return render(item.key or "", ctx.variables).strip()
 
 
 def _files(item: BodyItem, ctx: NodeContext) -> list[JSONObject]:

@@ -35,9 +35,13 @@ class KeptFiles:
     """Files in memory."""
 
     saved: list[tuple[str, str, bytes]] = field(default_factory=list)
+    read_count: int = 0
+    then_do: Callable[[], None] = lambda: None
 
     def read(self, file: JSONObject, cancel: Cancel) -> bytes:
+        self.read_count += 1
         assert not cancel.is_set()
+        self.then_do()
         return f"%PDF {file['related_id']}".encode()
 
     def save(self, name: str, mime_type: str, content: bytes) -> JSONObject:
@@ -250,6 +254,52 @@ def test_values_in_json_stay_what_they_are(caller: Caller, template: str, value:
 def test_body_that_is_no_json_is_told(caller: Caller, text: str) -> None:
     ran = caller.run({"deep": "[" * 100_000}, method="post", body={"type": "json", "data": text})
     assert "The body is no JSON" in str(ran.finished.error)
+    assert caller.server.seen == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "json", "data": '{"a": "\\ud800"}'},
+        {"type": "raw-text", "data": "half \ud800"},
+        {"type": "form-data", "data": texts(a="half \ud800")},
+        {"type": "form-data", "data": [{"key": "\ud800", "type": "file", "file": ["s", "pdf"]}]},
+        {"type": "x-www-form-urlencoded", "data": texts(a="half \ud800")},
+        {"type": "x-www-form-urlencoded", "data": texts(**{"\ud800": "a"})},
+    ],
+)
+def test_body_that_is_no_text_is_told(caller: Caller, body: JSONObject) -> None:
+    provided: dict[str, Any] = {
+        "error_strategy": "default-value",
+        "default_value": [{"key": "body", "value": "none"}],
+    }
+    ran = caller.run({"pdf": PDF}, method="post", body=body, **provided)
+    assert "The body is no text" in str(ran.of("h")[0].error)
+    assert ran.of("h")[0].outputs["error_type"] == "RequestBodyError"
+    assert caller.server.seen == []
+
+
+def test_parameter_that_is_no_text_is_told(caller: Caller) -> None:
+    assert "A parameter is no text" in str(caller.run(params="a: \ud800").finished.error)
+
+
+@pytest.mark.parametrize("kind", ["form-data", "binary"])
+def test_files_above_their_limit_in_all_are_told(caller: Caller, kind: str) -> None:
+    data = [{"key": "all", "type": "file", "file": ["s", "pdfs"]}]
+    caller.limits = FlowLimits(http_upload_bytes=len(b"%PDF 1") * (3 if kind == "form-data" else 1) - 1)
+    ran = caller.run({"pdfs": [PDF] * 9}, method="post", body={"type": kind, "data": data})
+    assert "The files of the body have more than" in str(ran.finished.error)
+    assert caller.files.read_count == (3 if kind == "form-data" else 1)
+    assert caller.server.seen == []
+
+
+def test_stop_between_files_reads_no_more(caller: Caller) -> None:
+    cancel = Cancel()
+    caller.files.then_do = cancel.set
+    body: JSONObject = {"type": "form-data", "data": [{"key": "a", "type": "file", "file": ["s", "pdfs"]}]}
+    ran = caller.run({"pdfs": [PDF] * 9}, method="post", body=body, cancel=cancel)
+    assert ran.finished.status == "stopped"
+    assert caller.files.read_count == 1
     assert caller.server.seen == []
 
 
