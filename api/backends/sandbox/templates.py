@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from api.backends.sandbox.pool import Pool
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
+from api.core.workflow.templates import MAX_KEPT_CHARS
 
 MAX_PLAIN_CHARS = 1_000_000
 """Longer texts are the process's to make."""
@@ -64,11 +65,19 @@ def fill(template: str, variables: JSONObject) -> str | None:
     return "".join(texts)
 
 
-@lru_cache(maxsize=1024)
 def plain_parts(template: str) -> tuple[Part, ...] | None:
     """Return texts and names in their order; None where a template holds more than those."""
     if len(template) > MAX_PLAIN_CHARS:
         return None
+    return _kept_parts(template) if len(template) <= MAX_KEPT_CHARS else _split(template)
+
+
+@lru_cache(maxsize=1024)
+def _kept_parts(template: str) -> tuple[Part, ...] | None:
+    return _split(template)
+
+
+def _split(template: str) -> tuple[Part, ...] | None:
     template = re.sub(r"\r\n|\r", "\n", template).removesuffix("\n")
     texts = NAMED.split(template)
     if any(mark in text for text in texts[::2] for mark in ("{{", "{%", "{#")):

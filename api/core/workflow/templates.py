@@ -31,11 +31,21 @@ class Reference:
 
 
 Segment = str | Reference
+MAX_KEPT_CHARS = 20_000
+"""A longer template is read anew each time: what is kept of many would fill the memory."""
+
+
+def segments(template: str) -> tuple[Segment, ...]:
+    """Return the literal texts and references of a template, in order; no text is empty."""
+    return _kept_segments(template) if len(template) <= MAX_KEPT_CHARS else _split(template)
 
 
 @lru_cache(maxsize=4096)
-def segments(template: str) -> tuple[Segment, ...]:
-    """Return the literal texts and references of a template, in order; no text is empty."""
+def _kept_segments(template: str) -> tuple[Segment, ...]:
+    return _split(template)
+
+
+def _split(template: str) -> tuple[Segment, ...]:
     parts: list[Segment] = []
     at = 0
     for match in REFERENCE.finditer(template):
