@@ -76,7 +76,7 @@ def ticking() -> Iterator[list[float]]:
 def test_chat_upstream_without_pause_lets_others_run(kind: str) -> None:
     with flooded_by(kind) as runtime, ticking() as ticks, pytest.raises(CompletionFailed, match="in time"):
         drain(runtime, Cancel(0.7))
-    assert max(after - before for before, after in itertools.pairwise(ticks)) < 0.15
+    assert max(after - before for before, after in itertools.pairwise(ticks)) < 0.3
 
 
 def test_chat_upstream_without_pause_is_stopped_within_300_ms() -> None:
