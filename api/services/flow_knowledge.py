@@ -39,7 +39,7 @@ class FlowKnowledge:
         if retrieved.spent != NO_TOKENS:
             choice = app.configured().model
             usage = self._usage(choice.ref, retrieved.spent.prompt_tokens, retrieved.spent.completion_tokens)
-        return Found(result=[_shown(item) for item in cited], cited=cited, usage=usage)
+        return Found(result=[_shown(item) for item in cited], usage=usage)
 
     def _usage(self, ref: ModelRef, prompt_tokens: int, completion_tokens: int) -> Usage:
         return Usage(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.templates import render, to_text
-from api.core.workflow.variables import ValueType, VariablePool, is_file
+from api.core.workflow.variables import VariablePool, is_file
 
 Logic = Literal["and", "or"]
 ALIASES = {
@@ -25,8 +25,6 @@ ALIASES = {
     "ends with": "end with",
 }
 NUMERIC = frozenset("=≠><≥≤")
-COUNTABLE = frozenset({ValueType.NUMBER, ValueType.STRING, ValueType.BOOLEAN})
-"""What can be compared with a number: a text may read as one."""
 
 TRUE, FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 

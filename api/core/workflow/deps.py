@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from api.core.events import FormAsked, RetrieverResource
+from api.core.events import FormAsked
 from api.core.http import HTTPClient
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn, Usage
@@ -82,10 +82,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Passages as ``result`` shows them, the same as citations, and what finding them used of models."""
+    """Passages as ``result`` shows them, and what finding them used of models."""
 
     result: list[JSONObject] = field(default_factory=list)
-    cited: tuple[RetrieverResource, ...] = ()
     usage: Usage | None = None
 
 

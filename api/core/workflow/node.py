@@ -23,6 +23,15 @@ from api.core.workflow.variables import SYSTEM, Selector, ValueType, VariablePoo
 from api.core.workflow.work import TOP, NodeFailed, NodeResult, Place, Work
 
 
+class Named(BaseModel):
+    """A variable under the name that a template, code or the run's outputs know it by."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    variable: str
+    value_selector: list[str] = Field(default_factory=list)
+
+
 class RetryConfig(BaseModel):
     """How often a failed node is tried again, and after which pause."""
 

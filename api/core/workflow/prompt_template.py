@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from api.core.events import RetrieverResource
 from api.core.model_runtime.choice import ModelChoice
@@ -14,7 +14,7 @@ from api.core.ports import JSONObject
 from api.core.workflow.context import read_context
 from api.core.workflow.jinja import render_jinja
 from api.core.workflow.model_call import has_feature
-from api.core.workflow.node import NodeContext
+from api.core.workflow.node import Named, NodeContext
 from api.core.workflow.prompt import (
     Draft,
     Memory,
@@ -53,21 +53,12 @@ class PromptText(BaseModel):
         return () if self.is_jinja else references(self.text)
 
 
-class JinjaVariable(BaseModel):
-    """A variable under the name Jinja2 templates know it by."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    variable: str
-    value_selector: list[str] = Field(default_factory=list)
-
-
 class PromptConfig(BaseModel):
     """What Jinja2 templates may use."""
 
     model_config = ConfigDict(extra="ignore")
 
-    jinja2_variables: list[JinjaVariable] | None = None
+    jinja2_variables: list[Named] | None = None
 
 
 class ContextConfig(BaseModel):
@@ -85,7 +76,7 @@ class PromptPlan:
 
     model: ModelChoice
     templates: tuple[PromptText, ...]
-    jinja: tuple[JinjaVariable, ...]
+    jinja: tuple[Named, ...]
     context: ContextConfig
     memory: Memory | None
     vision: Vision

@@ -55,14 +55,12 @@ class ValueType(StrEnum):
 
 ANY = frozenset(ValueType)
 ANY_ARRAY = frozenset(kind for kind in ValueType if kind.is_array)
-SPEAKABLE = frozenset({ValueType.STRING, ValueType.NUMBER, ValueType.BOOLEAN})
-"""What reads as a text where one is asked for."""
 MAX_INTEGER = 2**63 - 1
 """JSON has no larger one that is written and read everywhere."""
 
 ANY_FILE = frozenset({ValueType.FILE, ValueType.ARRAY_FILE})
 ANY_TEXT = frozenset({ValueType.STRING, ValueType.NUMBER, ValueType.BOOLEAN})
-"""What can be read as a text, without being an object or a list."""
+"""What can be read as a text, without being an object or a list; a text in turn may read as a number."""
 
 ARRAYS = {kind.element: kind for kind in ValueType if kind.element}
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.core.ports import CodeFailed, JSONObject, JSONValue
 from api.core.workflow.deps import FlowLimits
-from api.core.workflow.node import NodeConfig, NodeContext, Types, node
+from api.core.workflow.node import Named, NodeConfig, NodeContext, Types, node
 from api.core.workflow.variables import Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult
 
@@ -41,15 +41,6 @@ OutputType = Literal[
     "array[object]",
     "array[boolean]",
 ]
-
-
-class Named(BaseModel):
-    """A variable under the name ``main`` knows it by."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    variable: str
-    value_selector: list[str] = Field(default_factory=list)
 
 
 class Output(BaseModel):

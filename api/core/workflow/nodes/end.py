@@ -2,20 +2,11 @@
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from api.core.workflow.node import NodeConfig, NodeContext, Types, node
+from api.core.workflow.node import Named, NodeConfig, NodeContext, Types, node
 from api.core.workflow.variables import Selector
 from api.core.workflow.work import NodeResult
-
-
-class Output(BaseModel):
-    """One output of a run, by the name it goes out under."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    variable: str
-    value_selector: list[str] = Field(default_factory=list)
 
 
 @node("end")
@@ -25,7 +16,7 @@ class End:
     class Config(NodeConfig):
         """Which variables go out."""
 
-        outputs: list[Output] = Field(default_factory=list)
+        outputs: list[Named] = Field(default_factory=list)
 
         def references(self) -> Iterable[Selector]:
             """Return what goes out."""

@@ -5,17 +5,9 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.core.ports import JSONObject, JSONValue
-from api.core.workflow.conditions import (
-    COUNTABLE,
-    NUMERIC,
-    Condition,
-    ConditionError,
-    Logic,
-    holds,
-    operator_of,
-)
+from api.core.workflow.conditions import NUMERIC, Condition, ConditionError, Logic, holds, operator_of
 from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
-from api.core.workflow.variables import Selector, ValueType
+from api.core.workflow.variables import ANY_TEXT, Selector, ValueType
 from api.core.workflow.work import NodeFailed, NodeResult
 
 ELSE = "false"
@@ -59,7 +51,7 @@ class IfElse:
             for case in self.in_order():
                 for item in case.conditions:
                     if operator_of(item) in NUMERIC:
-                        yield Demand(tuple(item.variable_selector), COUNTABLE)
+                        yield Demand(tuple(item.variable_selector), ANY_TEXT)
 
         def gives(self) -> Types:
             """Return what came of it."""

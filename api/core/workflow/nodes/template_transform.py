@@ -2,21 +2,12 @@
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from api.core.workflow.jinja import render_jinja
-from api.core.workflow.node import NodeConfig, NodeContext, Types, node
+from api.core.workflow.node import Named, NodeConfig, NodeContext, Types, node
 from api.core.workflow.variables import Selector, ValueType
 from api.core.workflow.work import NodeResult
-
-
-class Named(BaseModel):
-    """A variable under the name the template knows it by."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    variable: str
-    value_selector: list[str] = Field(default_factory=list)
 
 
 @node(
