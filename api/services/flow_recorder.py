@@ -38,6 +38,7 @@ from api.core.workflow.node import NODES
 from api.core.workflow.variables import SYSTEM
 from api.errors import Unavailable
 from api.models.base import Base, utc_now
+from api.models.inserts import insert_rows
 from api.models.workflow import pack
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
@@ -50,7 +51,6 @@ logger = logging.getLogger(__name__)
 
 RUNS = Base.metadata.tables["workflow_runs"]
 EXECUTIONS = Base.metadata.tables["workflow_node_executions"]
-INSERT_EXECUTIONS = EXECUTIONS.insert()
 END_RUN = RUNS.update().where(RUNS.c.id == bindparam("run_key"))
 IN_ROW_BYTES = 256 * 1024
 """What of one node's values a row holds, compressed; more lies in the storage."""
@@ -154,7 +154,7 @@ class FlowRecorder:
             return
         try:
             with self.runtime.transaction() as session:
-                session.connection().execute(INSERT_EXECUTIONS, self.pending)
+                insert_rows(session.connection(), EXECUTIONS, self.pending)
         except Unavailable:
             logger.warning("nodes not stored yet", extra={"workflow_run_id": self.header.workflow_run_id})
         else:
@@ -189,8 +189,7 @@ class FlowRecorder:
         self.is_stored = True
 
     def _write(self, connection: Connection, row: Mapping[str, Any]) -> None:
-        if self.pending:
-            connection.execute(INSERT_EXECUTIONS, self.pending)
+        insert_rows(connection, EXECUTIONS, self.pending)
         if not self.is_alone:
             connection.execute(END_RUN, row)
 

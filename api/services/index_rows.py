@@ -19,7 +19,7 @@ from api.core.text.process_rule import AUTOMATIC, DocForm, ProcessRule
 from api.models.base import Base, utc_now
 from api.models.dataset import Dataset, ProcessRuleRow
 from api.models.document import Document, Segment
-from api.models.types import insert_for
+from api.models.inserts import insert_rows
 from api.runtime import Runtime
 from api.services import indexables, stored_embeddings, summary_rows
 from api.services.indexables import Indexable
@@ -180,8 +180,7 @@ def write_segments(session: Session, work: Work, segments: Sequence[NewSegment])
         for child in segment.children
     ]
     for table, values in ((SEGMENTS, rows), (CHILD_CHUNKS, children)):
-        if values:
-            session.execute(insert_for(session)(table).on_conflict_do_nothing(), values)
+        insert_rows(session.connection(), table, values, skip_known=True)
 
 
 def load_pending(session: Session, work: Work, limit: int) -> list[Indexable]:
