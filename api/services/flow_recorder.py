@@ -13,10 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, Update, bindparam
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -38,7 +39,8 @@ from api.core.workflow.node import NODES
 from api.core.workflow.variables import SYSTEM
 from api.errors import Unavailable
 from api.models.base import Base, utc_now
-from api.models.inserts import insert_rows
+from api.models.inserts import ROWS, from_json, insert_rows, to_recordset
+from api.models.types import joins_inserts
 from api.models.workflow import pack
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
@@ -182,6 +184,10 @@ class FlowRecorder:
             with self.runtime.transaction() as session:
                 self._write(session.connection(), row)
                 self._write_the_rest(session, row)
+        elif self.pending and not self.is_alone and joins_inserts(self.runtime.engine):
+            with self.runtime.autocommit() as connection:
+                end = _end_with_nodes(tuple(self.pending[0]))
+                connection.execute(end, {**row, ROWS: to_recordset(self.pending)})
         else:
             with self.runtime.writing() as connection:
                 self._write(connection, row)
@@ -305,3 +311,9 @@ def _ending(event: RunFinished | RunPaused) -> dict[str, Any]:
         "error": event.error,
         "exceptions_count": event.exceptions,
     }
+
+
+@lru_cache(maxsize=4)
+def _end_with_nodes(keys: tuple[str, ...]) -> Update:
+    """Return the statement that ends a run and inserts its last nodes, for databases that join the two."""
+    return END_RUN.add_cte(from_json(EXECUTIONS, keys).cte("nodes"))
