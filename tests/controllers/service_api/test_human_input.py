@@ -482,7 +482,8 @@ def test_test_of_a_draft_goes_on_with_what_was_drawn_then(asking: FlowApp, runti
 
 def test_answer_leaves_no_job_behind(waiting: Waiting, runtime: Runtime) -> None:
     waiting.answer(note="ok")
-    waiting.read_on()
+    events = waiting.read_on()
 
-    failed = (JobRow.tenant_id == waiting.app.owner.tenant_id, JobRow.failures > 0)
-    assert count(runtime, JobRow.id, *failed) == 0
+    resuming = (JobRow.tenant_id == waiting.app.owner.tenant_id, JobRow.name == Job.RESUME_RUN)
+    assert events[-1]["event"] == "workflow_finished"
+    wait_until(lambda: count(runtime, JobRow.id, *resuming) == 0)

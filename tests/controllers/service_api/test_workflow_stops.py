@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.extraction import ExtractionFailed
+from api.core.workflow import jinja
 from api.runtime import Runtime
 from tests.conftest import ONCE, make_house, make_settings, stop_house
 from tests.factories import Owner, make_app, make_key
@@ -277,7 +278,8 @@ def test_code_without_an_end(place: Place, language: str) -> None:
 
 
 @ONCE
-def test_template_that_takes_long(place: Place) -> None:
+def test_template_that_takes_long(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jinja, "RENDER_S", 10.0)  # its own second would end it before a stop had to
     run_and_stop(place, place.publish(template("n", LONG), ways="s > n > e"), calls=0).check()
 
 
