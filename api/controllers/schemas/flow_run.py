@@ -16,7 +16,7 @@ from api.services.workflow_runs import RunDetail, RunItem
 MAX_TEXT_CHARS = 100_000
 MAX_ITEMS = 1_000
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-COUNTS = ("running", "succeeded", "failed", "stopped", "partial-succeeded")
+COUNTS = ("running", "succeeded", "failed", "stopped", "partial-succeeded", "paused")
 
 RUN_ITEM = Model(
     "FlowRunItem",
@@ -53,6 +53,7 @@ RUN_COUNT = Model(
         "failed": fields.Integer,
         "stopped": fields.Integer,
         "partial_succeeded": fields.Integer,
+        "paused": fields.Integer,
     },
 )
 RUN = Model("FlowRun", {"id": fields.String, "graph": fields.Raw, "status": fields.String})

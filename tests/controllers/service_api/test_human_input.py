@@ -222,6 +222,15 @@ def test_blocking_run_that_waits_says_so(asking: FlowApp) -> None:
     assert (run["status"], run["finished_at"]) == ("paused", None)
 
 
+def test_test_that_waits_is_counted_as_paused(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    app = DraftApp(client, runtime, owner, ASK)
+    app.run(inputs={"what": "tea"})
+
+    counts = app.call("GET", "workflow-runs/count").json
+
+    assert (counts["total"], counts["paused"], counts["running"]) == (1, 1, 0)
+
+
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_form_is_shown_answered_and_its_run_goes_on(waiting: Waiting, mount: str) -> None:
     form = waiting.app.get(f"{mount}/form/human_input/{waiting.token()}").json
