@@ -187,7 +187,9 @@ class Settings(BaseSettings):
     workflow_max_execution_steps: int = Field(
         500, ge=1, le=100_000, description="Most nodes one run of a workflow runs, rounds of loops included."
     )
-    workflow_call_max_depth: int = Field(5, ge=1, le=50, description="How deep workflows call each other.")
+    workflow_call_max_depth: int = Field(
+        5, ge=1, le=50, description="How deep workflows may call each other as tools; so far none can."
+    )
     workflow_max_threads: int = Field(
         10, ge=1, le=100, description="How many nodes of one run may work at the same time."
     )

@@ -122,7 +122,6 @@ def to_limits(settings: Settings) -> Limits:
         flow=FlowLimits(
             max_steps=settings.workflow_max_execution_steps,
             max_total_s=settings.run_timeout_s,
-            max_depth=settings.workflow_call_max_depth,
             max_threads=settings.workflow_max_threads,
             max_variable_bytes=settings.max_variable_mb * MB,
             max_loop_rounds=settings.loop_node_max_count,

@@ -24,7 +24,6 @@ class FlowLimits:
 
     max_steps: int = 500
     max_total_s: float = 1200.0
-    max_depth: int = 5
     max_threads: int = 10
     max_variable_bytes: int = 10 * 1024 * 1024
     max_text_chars: int = 400_000
@@ -42,7 +41,7 @@ class FlowLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowFacts:
-    """Who runs what. ``user`` is the caller's name for its user, ``depth`` counts workflows in each other."""
+    """Who runs what; ``user`` is the caller's name for its user."""
 
     tenant_id: str
     app_id: str
@@ -52,7 +51,6 @@ class FlowFacts:
     invoke_from: str
     is_chat: bool
     conversation_id: str | None = None
-    depth: int = 0
 
 
 class Files(Protocol):
