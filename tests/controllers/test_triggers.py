@@ -308,6 +308,53 @@ def test_request_a_webhook_does_not_take_begins_no_run(
     assert hooked.rows() == []
 
 
+def test_body_that_is_too_large_begins_no_run(client: FlaskClient, hooked: Triggered) -> None:
+    text = "x" * hooked.runtime.limits.max_json_bytes
+
+    answer = client.post(hooked.address(), json={"text": text})
+
+    assert (answer.status_code, answer.get_json()["code"]) == (413, "request_entity_too_large")
+    assert hooked.rows() == []
+
+
+def test_form_of_two_files_begins_no_run(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    app = Triggered(client, runtime, owner, hook(content_type="multipart/form-data"))
+    app.publish()
+    files = {name: (io.BytesIO(b"x"), f"{name}.txt") for name in ("text", "other")}
+
+    answer = client.post(app.address(), data=files)
+
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "too_many_files")
+    assert app.rows() == []
+
+
+def test_webhook_over_the_app_s_limit_says_when_to_come_back(client: FlaskClient, hooked: Triggered) -> None:
+    with hooked.runtime.transaction() as session:
+        session.execute(update(App).where(App.id == hooked.id).values(api_rpm=1))
+
+    taken, refused = (client.post(hooked.address(), json={"text": "x"}) for _ in range(2))
+
+    assert (taken.status_code, refused.status_code) == (202, 429)
+    assert refused.get_json()["code"] == "rate_limit_exceeded"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert len(hooked.ended()) == 1
+
+
+def test_webhook_without_a_free_slot_is_refused(client: FlaskClient, hooked: Triggered) -> None:
+    runtime = hooked.runtime
+    with runtime.transaction() as session:
+        session.execute(update(App).where(App.id == hooked.id).values(max_active_requests=1))
+    with runtime.transaction() as session:
+        spec = app_specs.load_spec(runtime, session, hooked.owner.tenant_id, hooked.id)
+    slots = limits.take_slots(runtime, spec, None)
+
+    refused = client.post(hooked.address(), json={"text": "x"})
+    limits.free_slots(runtime, slots)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert client.post(hooked.address(), json={"text": "x"}).status_code == 202
+
+
 def test_address_stays_with_its_node_and_goes_with_it(client: FlaskClient, hooked: Triggered) -> None:
     address = hooked.address()
     hooked.publish(hook(status_code=201))
@@ -315,6 +362,9 @@ def test_address_stays_with_its_node_and_goes_with_it(client: FlaskClient, hooke
     assert hooked.address() == address
     assert client.post(address, json={"text": "x"}).status_code == 201
     hooked.publish({**clock()})
+    assert client.post(address, json={"text": "x"}).status_code == 404
+    hooked.publish(hook())
+    assert hooked.address() != address
     assert client.post(address, json={"text": "x"}).status_code == 404
 
 
@@ -372,11 +422,12 @@ def test_webhook_that_is_switched_off_is_not_there(client: FlaskClient, hooked: 
     closed = client.post(hooked.address(), json={"text": "x"})
     hooked.publish()
     still = client.post(hooked.address(), json={"text": "x"})
+    tried = client.post(hooked.address("webhook_debug_url"), json={"text": "x"})
     on = hooked.post("trigger-enable", {**body, "enable_trigger": True})
 
     assert (shown["trigger_type"], shown["node_id"], shown["status"]) == ("trigger-webhook", "w", "enabled")
     assert (off.json["status"], closed.status_code, still.status_code) == ("disabled", 404, 404)
-    assert on.json["status"] == "enabled"
+    assert (tried.status_code, on.json["status"]) == (202, "enabled")
     assert client.post(hooked.address(), json={"text": "x"}).status_code == 202
     assert client.post("/triggers/webhook/nothing").status_code == 404
 
