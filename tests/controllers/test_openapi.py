@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV30SpecValidator
 from werkzeug.test import TestResponse
 
 from tests import factories, flows
 from tests.conftest import make_house, make_settings, stop_house
 from tests.controllers.dataset_calls import call_datasets
+from tests.controllers.described import body, check_answer, documented, operations
 from tests.factories import ChatApp, make_chat_app, make_owner
 from tests.knowledge import add_document, make_dataset, make_dataset_key, put_to_sleep, set_document
 from tests.sse import read_events
@@ -46,11 +46,6 @@ def read(client: FlaskClient, path: str) -> dict[str, Any]:
     return body(client.get(path))
 
 
-def body(answer: TestResponse) -> dict[str, Any]:
-    assert isinstance(answer.json, dict)
-    return answer.json
-
-
 def routes(app: Flask, blueprint: str, mount: str) -> set[tuple[str, str]]:
     """Return (path, method) of a mount's routes, except those of the description itself."""
     return {
@@ -59,17 +54,6 @@ def routes(app: Flask, blueprint: str, mount: str) -> set[tuple[str, str]]:
         if rule.endpoint.partition(".")[0] == blueprint and rule.endpoint.partition(".")[2] not in ITS_OWN
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-
-
-def documented(spec: dict[str, Any]) -> set[tuple[str, str]]:
-    return {
-        (path, method) for path, item in spec["paths"].items() for method in item if method != "parameters"
-    }
-
-
-def operations(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, method in documented(spec):
-        yield f"{method.upper()} {path}", spec["paths"][path][method]
 
 
 # -- the documents -------------------------------------------------------------------------------
@@ -211,36 +195,6 @@ class Caller:
         return self.client.open(
             self.mount + path, method=method, headers=self.app.headers, buffered=True, **options
         )
-
-
-def strictly(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the document's schemas with every documented key demanded and no other allowed."""
-    schemas = {}
-    for name, schema in spec["components"]["schemas"].items():
-        own = {"additionalProperties": False, "required": list(schema["properties"])}
-        schemas[name] = schema if name in ("Error", "Fault") else {**schema, **own}
-    return {"schemas": schemas}
-
-
-def check_answer(spec: dict[str, Any], name: str, answer: TestResponse) -> None:
-    """Assert that an answer has the status, media type, keys and types the document says."""
-    operation = dict(operations(spec))[name]
-    status = str(answer.status_code)
-    assert status in operation["responses"], f"{name} answered {status}: {answer.get_data(as_text=True)}"
-    described = operation["responses"][status]
-    if "$ref" in described:
-        described = spec["components"]["responses"][described["$ref"].rpartition("/")[2]]
-    content = described.get("content", {})
-    if not content:
-        assert answer.get_data() == b"", name
-        return
-    assert answer.mimetype in content or "*/*" in content, name
-    if answer.mimetype == "application/json":
-        schema = {**content["application/json"]["schema"], "components": strictly(spec)}
-        faults = [
-            f"{name} {e.json_path}: {e.message}" for e in OAS30Validator(schema).iter_errors(answer.json)
-        ]
-        assert not faults
 
 
 def converse(caller: Caller, completion: Caller) -> dict[str, TestResponse]:

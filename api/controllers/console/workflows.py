@@ -1,13 +1,14 @@
 """Doors to an app's workflow: its draft, its published versions, what new nodes begin with."""
 
 from flask import Response, request
-from flask_restx import Namespace, Resource
+from flask_restx import Namespace, Resource, fields
 
 from api.controllers.http.auth import console
 from api.controllers.http.door import render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.fields import to_unix
 from api.controllers.schemas.workflow import (
+    BLOCK_DEFAULT,
     DRAFT,
     MARKS,
     PUBLISHED,
@@ -27,8 +28,9 @@ from api.runtime import Session
 from api.services import workflows
 
 ns = Namespace("workflows", path="/", description="Workflows and chatflows")
-for model in (WORKFLOW, DRAFT, SAVED, PUBLISHED, WORKFLOWS):
+for model in (WORKFLOW, DRAFT, SAVED, PUBLISHED, WORKFLOWS, BLOCK_DEFAULT):
     ns.add_model(model.name, model)
+OR_NONE = fields.Nested(WORKFLOW, nullable=True)
 
 
 @ns.route("/apps/<app_id>/workflows/draft")
@@ -60,7 +62,7 @@ class Draft(Resource):
 class Published(Resource):
     """The workflow an app's API runs."""
 
-    @ns.response(200, "The version in use; null where none was published.", WORKFLOW)
+    @ns.response(200, "The version in use; null where none was published.", OR_NONE)
     @console(Role.EDITOR)
     @transactional
     def get(self, session: Session, principal: Principal, app_id: str) -> Response:
@@ -166,7 +168,7 @@ class Restored(Resource):
 class BlockDefaults(Resource):
     """What new nodes begin with."""
 
-    @ns.response(200, "A list of types with their settings.")
+    @ns.response(200, "A list of types with their settings.", [BLOCK_DEFAULT])
     @console(Role.EDITOR)
     @transactional
     def get(self, session: Session, principal: Principal, app_id: str) -> Response:
@@ -180,7 +182,7 @@ class BlockDefault(Resource):
     """What a new node begins with."""
 
     @ns.doc(params={"q": {"in": "query", "description": 'JSON; {"code_language": …} for code nodes.'}})
-    @ns.response(200, "The settings.")
+    @ns.response(200, "The settings.", fields.Raw)
     @ns.response(404, "There is no such type, or it begins with nothing.")
     @console(Role.EDITOR)
     @transactional

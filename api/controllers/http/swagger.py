@@ -146,6 +146,14 @@ class _Description(Swagger):
                 parameters["payload"] = _payload(expected.args)
         return parameters
 
+    def serialize_schema(self, model: Any) -> Any:
+        """Let an answer be null as a whole, where a door names a nullable field for it."""
+        said = super().serialize_schema(model)
+        if isinstance(model, fields.Raw) and model.nullable:
+            self.register_field(model)
+            return _nullable(said)
+        return said
+
     def serialize_definitions(self) -> dict[str, Any]:
         definitions: dict[str, Any] = super().serialize_definitions()
         for name, model in self._registered_models.items():
@@ -199,10 +207,14 @@ def _with_nulls(model: Model, definition: dict[str, Any]) -> dict[str, Any]:
     properties = dict(definition["properties"])
     for name, said in properties.items():
         if getattr(model[name], "nullable", False):
-            # flask-restx offers a nested field the type "null", which Swagger 2 does not know.
-            plain = {"allOf": said["anyOf"][:1]} if "anyOf" in said else said
-            properties[name] = {**plain, "x-nullable": True}
+            properties[name] = _nullable(said)
     return {**definition, "properties": properties}
+
+
+def _nullable(said: dict[str, Any]) -> dict[str, Any]:
+    # flask-restx offers a nested field the type "null", which Swagger 2 does not know.
+    plain = {"allOf": said["anyOf"][:1]} if "anyOf" in said else said
+    return {**plain, "x-nullable": True}
 
 
 def _name_apart(operation: dict[str, Any], url: str) -> None:

@@ -48,8 +48,8 @@ IMPORTED = Model(
     {
         "id": fields.String,
         "status": fields.String(enum=list(STATUS_CODES)),
-        "app_id": fields.String,
-        "app_mode": fields.String,
+        "app_id": fields.String(nullable=True, description="Null where there is no app, or not yet."),
+        "app_mode": fields.String(nullable=True),
         "current_dsl_version": fields.String,
         "imported_dsl_version": fields.String,
         "error": fields.String,

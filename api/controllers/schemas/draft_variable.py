@@ -8,7 +8,7 @@ from flask import Request, request
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Text, json_body, parser
-from api.controllers.schemas.fields import page_fields
+from api.controllers.schemas.fields import AnyJSON, page_fields
 from api.controllers.schemas.flow_run import cut
 from api.core.ports import JSONObject, JSONValue
 from api.services.draft_variables import Variable
@@ -31,7 +31,7 @@ VARIABLE_ITEM = Model(
 VARIABLE = VARIABLE_ITEM.clone(
     "DraftVariable",
     {
-        "value": fields.Raw(nullable=True),
+        "value": AnyJSON(description="Of the variable's type."),
         "full_content": fields.Raw(nullable=True, description="How large it is, where value is cut."),
     },
 )
@@ -41,7 +41,7 @@ VARIABLE_PAGE = Model(
 )
 VARIABLE_CHANGE = Model(
     "DraftVariableChange",
-    {"name": fields.String, "value": fields.Raw(description="Of the variable's type; files as FileInput.")},
+    {"name": fields.String, "value": AnyJSON(description="Of the variable's type; files as FileInput.")},
 )
 PAGE = parser(*page_fields())
 NAME = Text(min_length=1, max_length=MAX_NAME_CHARS, pattern=r"[^.#\s]+", hint="a name without . and #")

@@ -13,6 +13,13 @@ from api.core.ports import JSONObject, JSONValue
 MAX_PAGE = 99_999
 MAX_LIMIT = 100
 
+
+class AnyJSON(fields.Raw):
+    """A value of any JSON type, null too; what flask-restx calls raw, it describes as an object."""
+
+    __schema_type__ = None
+
+
 RESULT = Model("Result", {"result": fields.String(example="success")})
 
 

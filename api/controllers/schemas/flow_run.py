@@ -56,7 +56,27 @@ RUN_COUNT = Model(
         "paused": fields.Integer,
     },
 )
-RUN = Model("FlowRun", {"id": fields.String, "graph": fields.Raw, "status": fields.String})
+RUN = Model(
+    "FlowRun",
+    {
+        "id": fields.String,
+        "version": fields.String,
+        "graph": fields.Raw,
+        "inputs": fields.Raw,
+        "status": fields.String,
+        "outputs": fields.Raw,
+        "error": fields.String(nullable=True),
+        "elapsed_time": fields.Float(description="Seconds."),
+        "total_tokens": fields.Integer,
+        "total_steps": fields.Integer,
+        "created_by_role": fields.String(enum=["account", "end_user"]),
+        "created_by_account": fields.Raw(nullable=True),
+        "created_by_end_user": fields.Raw(nullable=True),
+        "created_at": fields.Integer,
+        "finished_at": fields.Integer(nullable=True),
+        "exceptions_count": fields.Integer,
+    },
+)
 NODE_RUN = Model(
     "NodeRun",
     {

@@ -40,9 +40,9 @@ WORKFLOW = Model(
         "version": fields.String(example="v1.0.0"),
         "marked_name": fields.String,
         "marked_comment": fields.String,
-        "created_by": fields.Nested(ACCOUNT, allow_null=True),
+        "created_by": fields.Nested(ACCOUNT, nullable=True),
         "created_at": fields.Integer,
-        "updated_by": fields.Nested(ACCOUNT, allow_null=True),
+        "updated_by": fields.Nested(ACCOUNT, nullable=True),
         "updated_at": fields.Integer,
         "tool_published": fields.Boolean,
         "environment_variables": fields.List(fields.Raw),
@@ -72,6 +72,13 @@ PUBLISHED = Model(
         "published_at": fields.Integer,
         "created_at": fields.Integer,
         "workflow_id": fields.String,
+    },
+)
+BLOCK_DEFAULT = Model(
+    "BlockDefault",
+    {
+        "type": fields.String(example="code"),
+        "config": fields.Raw(description="What the data of a new node begins with."),
     },
 )
 WORKFLOWS = Model(
