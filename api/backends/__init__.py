@@ -121,7 +121,6 @@ def to_limits(settings: Settings) -> Limits:
         workflow_log_retention_days=settings.workflow_log_retention_days,
         flow=FlowLimits(
             max_steps=settings.workflow_max_execution_steps,
-            max_total_s=settings.run_timeout_s,
             max_threads=settings.workflow_max_threads,
             max_variable_bytes=settings.max_variable_mb * MB,
             max_loop_rounds=settings.loop_node_max_count,

@@ -23,7 +23,6 @@ class FlowLimits:
     """
 
     max_steps: int = 500
-    max_total_s: float = 1200.0
     max_threads: int = 10
     max_variable_bytes: int = 10 * 1024 * 1024
     max_text_chars: int = 400_000
