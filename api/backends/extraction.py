@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import IO, BinaryIO, Self
 
 import api
 from api.backends.places import Places, Stopped
+from api.core.parallel import give_way
 from api.core.ports import Cancel
 from api.core.rag import extract_child
 from api.core.rag.extraction import ExtractionFailed
@@ -138,7 +138,7 @@ def _copy(content: BinaryIO, document: IO[bytes]) -> None:
     """Copy a document to where the child reads it, and go to its beginning."""
     while chunk := content.read(CHUNK_BYTES):
         document.write(chunk)
-        time.sleep(0)  # lets other greenlets run: files do not
+        give_way()  # lets other greenlets run: files do not
     document.seek(0)
 
 

@@ -71,7 +71,9 @@ class UnixSeconds(FunctionElement[int]):
 
 @compiles(UnixSeconds, "sqlite")
 def _seconds_of_text(element: UnixSeconds, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"CAST(strftime('%s', {compiler.process(element.clauses, **kw)}) AS INTEGER)"
+    # Cut, because SQLite rounds to milliseconds first: a late one would be the next second's.
+    instant = compiler.process(element.clauses, **kw)
+    return f"CAST(strftime('%s', substr({instant}, 1, 19)) AS INTEGER)"
 
 
 @compiles(UnixSeconds, "postgresql")

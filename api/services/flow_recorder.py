@@ -54,6 +54,8 @@ logger = logging.getLogger(__name__)
 RUNS = Base.metadata.tables["workflow_runs"]
 EXECUTIONS = Base.metadata.tables["workflow_node_executions"]
 END_RUN = RUNS.update().where(RUNS.c.id == bindparam("run_key"))
+UNSTORABLE = (SQLAlchemyError, TypeError, ValueError, OverflowError)
+"""What is raised for a value that the database, its driver or JSON cannot hold."""
 IN_ROW_BYTES = 256 * 1024
 """What of one node's values a row holds, compressed; more lies in the storage."""
 MAX_PENDING = 100
@@ -105,7 +107,7 @@ class FlowRecorder:
         try:
             with suppress(Unavailable):
                 self._end(ending)
-        except SQLAlchemyError:
+        except UNSTORABLE:
             logger.exception("nodes not storable", extra={"workflow_run_id": self.header.workflow_run_id})
             self.pending.clear()
             self.drafts = None
@@ -166,7 +168,7 @@ class FlowRecorder:
         self.ending = ending
         try:
             self._store()
-        except SQLAlchemyError:
+        except UNSTORABLE:
             self.ending = None
             raise
 

@@ -2,7 +2,9 @@
 
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from flask import Flask
@@ -17,6 +19,8 @@ from api.core.rag.chunk import Hit, TextEntry
 from api.errors import Unavailable
 from tests.conftest import make_settings
 from tests.offloads import BusyOffload
+
+T = TypeVar("T")
 
 MB = 1024 * 1024
 WORDS = ("robot", "robots", "box", "carry", "世界", "和平", "it's")
@@ -122,7 +126,7 @@ def test_search_of_what_is_in_memory_reads_no_tokens(sessions: sessionmaker[Sess
 
     assert hits[0].id == "7"
     assert [statement for statement in statements if "keyword_tokens" in statement] == []
-    assert len(statements) == 3  # BEGIN, the marks, whose entries they are
+    assert len(statements) == 1  # what state the collection is in
 
 
 def test_collections_that_do_not_fit_together_are_read_in_turn(sessions: sessionmaker[Session]) -> None:
@@ -162,3 +166,83 @@ def test_search_that_gets_no_thread_in_time_is_unavailable(sessions: sessionmake
 
     with pytest.raises(Unavailable):
         index.search([collection], "robot", top_k=1)
+
+
+class Between:
+    """An Offload that lets others act once, while the first collection is put together."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._real = Offload()
+        self._action: Callable[[], None] | None = action
+
+    def call(self, fn: Callable[..., T], *args: object, timeout_s: float) -> T:
+        if fn.__name__ == "build" and self._action is not None:
+            action, self._action = self._action, None
+            action()
+        return self._real.call(fn, *args, timeout_s=timeout_s)
+
+
+def test_what_is_written_while_another_collection_is_read_is_found_as_its_own(
+    sessions: sessionmaker[Session],
+) -> None:
+    first, second, foreign = (f"{number}{uuid.uuid4()}"[:36] for number in range(3))
+    other = make_index(sessions)
+    other.upsert(first, [make_entry("x", "a box")])
+    other.upsert(second, [make_entry("y", "a robot")])
+    other.upsert(foreign, [make_entry("secret", "anything")])
+
+    def meanwhile() -> None:
+        other.delete(foreign, ids=["secret"])
+        other.upsert(second, [make_entry("y", "a robot"), make_entry("z", "a robot")])
+        index.search([second], "robot", top_k=5)
+
+    index = sqlite.Backend(sessions, Between(meanwhile), MB)
+    hits = index.search([first, second], "robot", top_k=5)
+
+    assert {(hit.collection, hit.id) for hit in hits} == {(second, "y"), (second, "z")}
+
+
+def test_search_holds_no_connection_while_a_collection_is_put_together(tmp_path: Path) -> None:
+    app = Flask("test")
+    made = session_factory(
+        app, create_database(app, make_settings(tmp_path, database_pool_size=2), tables.METADATA)
+    )
+    tables.METADATA.create_all(made.kw["bind"])
+    make_index(made).upsert("collection", [make_entry("a", "a robot")])
+    in_use: list[int] = []
+
+    def look() -> None:
+        pool = made.kw["bind"].pool
+        in_use.append(pool.checkedout())
+
+    assert sqlite.Backend(made, Between(look), MB).search(["collection"], "robot", top_k=1)
+    assert in_use == [0]
+    made.kw["bind"].dispose()
+
+
+def test_collection_that_does_not_fit_is_not_read_for_each_search(sessions: sessionmaker[Session]) -> None:
+    collection = str(uuid.uuid4())
+    index = make_index(sessions)
+    many = [
+        make_entry(str(number), " ".join(f"w{number}x{place}" for place in range(20)))
+        for number in range(1_000)
+    ]
+    index.upsert(collection, many)
+
+    with count_statements(sessions.kw["bind"]) as statements:
+        for _ in range(3):
+            assert [hit.id for hit in index.search([collection], "w1x1", top_k=5)] == ["1"]
+
+    assert len([statement for statement in statements if "rowid >" in statement]) <= 1
+
+
+def test_equals_come_in_the_order_of_their_ids_however_many_are_asked_for(
+    sessions: sessionmaker[Session],
+) -> None:
+    collection = str(uuid.uuid4())
+    index = make_index(sessions)
+    ids = [f"{number:03}" for number in range(60)]
+    index.upsert(collection, [make_entry(entry_id, "a robot") for entry_id in reversed(ids)])
+
+    for top_k in (0, 1, 5, 60, 100):
+        assert [hit.id for hit in index.search([collection], "robot", top_k=top_k)] == ids[:top_k]

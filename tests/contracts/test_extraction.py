@@ -34,9 +34,10 @@ def extract(extractor: Extractor, content: bytes, extension: str, cancel: Cancel
 
 
 def children() -> set[int]:
-    """The processes this one has started and that have not ended."""
+    """The processes of extractors that this one started and that have not ended."""
     lists = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for found in lists for pid in found.read_text().split()}
+    pids = {int(pid) for found in lists for pid in found.read_text().split()}
+    return {pid for pid in pids if b"extract_child" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 class Running(threading.Thread):

@@ -1,66 +1,90 @@
 """Postings read into memory, kept up to date by what changed since, bounded in bytes.
 
-What must stay true: a snapshot is exactly its state of the collection, because
-it is read in the transaction that told the state; several searches that find a
-collection stale read it once.
+What must stay true: a snapshot is exactly one state of its collection, because
+it is read in one transaction; several searches that find a collection stale
+read it once, and hold no connection while they wait or while it is put together.
 """
 
 import threading
-import time
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from itertools import takewhile
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, select
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.orm import Session
 
 from api.backends.keywords import tables
-from api.backends.keywords.memory import Builder, Part, Row, Snapshot, size_bytes
+from api.backends.keywords.memory import PART_POSTINGS, Builder, Part, Snapshot, size_bytes
 from api.backends.keywords.tables import Mark
+from api.core.parallel import give_way
 from api.core.ports import Offload
 from api.errors import Unavailable
 
 BLOCK_ROWS = 500
-TURNS = 16
+NUMBERS_AT_ONCE = 10_000
 READ_WAIT_S = 30.0
 BUILD_TIMEOUT_S = 60.0
 GROWTH = 2
 
 NEWER = """
-SELECT keyword_entries.number, keyword_entries.words, {table}.tokens
+SELECT keyword_entries.number, keyword_entries.id, keyword_entries.segment_id, keyword_entries.document_id,
+    keyword_entries.words, {table}.tokens
 FROM {table} JOIN keyword_entries ON keyword_entries.number = {table}.rowid
-WHERE {table}.rowid > ? ORDER BY {table}.rowid
+WHERE {table}.rowid > :after ORDER BY {table}.rowid
 """
+# By the key: what is newer is little, and an index of the collection has all of it.
+COUNT_NEWER = text("SELECT count(*) FROM keyword_entries WHERE +scope = :scope AND number > :after")
 NUMBERS = select(tables.ENTRIES.c.number).where(tables.ENTRIES.c.scope == bindparam("scope"))
+
+Reading = Callable[[], AbstractContextManager[Session]]
+
+
+class TooLarge(Exception):
+    """A collection takes more memory than all may have together."""
 
 
 class Cache:
-    """Snapshots by scope, together at most ``max_bytes``: the least recently used goes first."""
+    """Snapshots by scope, together at most ``max_bytes``: the least recently used goes first.
 
-    def __init__(self, offload: Offload, max_bytes: int) -> None:
+    ``reading`` gives a session in which all statements see one state of the database.
+    """
+
+    def __init__(self, reading: Reading, offload: Offload, max_bytes: int) -> None:
+        self._reading = reading
         self._offload = offload
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._snapshots: OrderedDict[int, Snapshot] = OrderedDict()
-        self._turns = [threading.Lock() for _ in range(TURNS)]
+        self._turns: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+        self._too_large: dict[int, int] = {}
 
-    def read(self, connection: Connection, mark: Mark) -> Snapshot | None:
-        """Return the collection as it is at the mark, or later; None where it is too large to keep.
+    def read(self, mark: Mark) -> Snapshot:
+        """Return the collection as it is at the mark, or later.
 
-        ``connection`` is in the transaction that the mark was read in. Raises
-        Unavailable when others take too long to read it.
+        Raises TooLarge, and Unavailable when others take too long to read it.
         """
-        if size_bytes(mark.size.entries, mark.size.words, 0) > self._max_bytes:
-            return None
+        self._check_size(mark)
         found = self._get(mark)
         if found is not None:
             return found
-        turn = self._turns[mark.scope % TURNS]
+        turn = self._turns[mark.scope]
         if not turn.acquire(timeout=READ_WAIT_S):
             raise Unavailable("The words of this knowledge are still being read; try again shortly.")
         try:
-            return self._get(mark) or self._refresh(connection, mark)
+            return self._get(mark) or self._refresh(mark)
         finally:
             turn.release()
+
+    def _check_size(self, mark: Mark) -> None:
+        """Raise TooLarge for what cannot fit, or did not when it was no larger."""
+        least = size_bytes(mark.size.entries, mark.size.words // 2, 0)
+        if least > self._max_bytes or mark.size.entries >= self._too_large.get(
+            mark.scope, mark.size.entries + 1
+        ):
+            raise TooLarge
 
     def _get(self, mark: Mark) -> Snapshot | None:
         with self._lock:
@@ -70,56 +94,83 @@ class Cache:
             self._snapshots.move_to_end(mark.scope)
             return found
 
-    def _refresh(self, connection: Connection, mark: Mark) -> Snapshot | None:
-        before = self._snapshots.get(mark.scope)
-        parts = [] if before is None else _fresh(connection, before, mark)
-        added = mark.size.entries - sum(_alive(part) for part in parts)
-        # Small parts are read again with what is new: so there are never many.
-        while parts and len(parts[-1].numbers) <= GROWTH * added:
-            added += len(parts.pop().numbers)
-        if added:
-            parts.append(self._read_newer(connection, mark, int(parts[-1].numbers[-1]) if parts else 0))
+    def _refresh(self, mark: Mark) -> Snapshot:
+        with self._reading() as session:
+            marks = tables.load_marks(session, [mark.collection])
+            now = marks[0] if marks else mark
+            parts = self._still_good(session, now)
+            try:
+                builders = list(self._read_newer(session, now, parts))
+            except TooLarge:
+                self._too_large[now.scope] = now.size.entries
+                raise
+        built = [self._offload.call(builder.build, timeout_s=BUILD_TIMEOUT_S) for builder in builders]
         snapshot = Snapshot(
-            scope=mark.scope, last_number=mark.last_number, removals=mark.removals, parts=tuple(parts)
+            collection=now.collection,
+            size=now.size,
+            last_number=now.last_number,
+            removals=now.removals,
+            parts=(*parts, *built),
         )
-        if snapshot.size_bytes > self._max_bytes:
-            return None
-        self._keep(snapshot)
+        self._keep(now.scope, snapshot)
         return snapshot
 
-    def _read_newer(self, connection: Connection, mark: Mark, after: int) -> Part:
-        builder = Builder()
-        for rows in _blocks(connection, NEWER.format(table=tables.token_table(mark.scope)), after):
-            builder.add(rows)
-            time.sleep(0)
-        return self._offload.call(builder.build, timeout_s=BUILD_TIMEOUT_S)
+    def _still_good(self, session: Session, now: Mark) -> list[Part]:
+        """Return the parts that need not be read again, without what was removed since.
 
-    def _keep(self, snapshot: Snapshot) -> None:
+        Small parts are read again with what is new, so that there are never many.
+        """
+        before = self._snapshots.get(now.scope)
+        if before is None:
+            return []
+        parts = list(before.parts)
+        if before.removals != now.removals:
+            alive = _numbers(session, now.scope)
+            parts = list(takewhile(lambda part: not part.is_worn, (part.keeping(alive) for part in parts)))
+        asked = {"scope": now.scope, "after": _last(parts)}
+        added: int = session.execute(COUNT_NEWER, asked).scalar_one()
+        while parts and len(parts[-1].rows) < PART_POSTINGS and len(parts[-1].numbers) <= GROWTH * added:
+            added += len(parts.pop().numbers)
+        return parts
+
+    def _read_newer(self, session: Session, now: Mark, parts: list[Part]) -> Iterator[Builder]:
+        """Yield what the parts lack, ready to be built."""
+        taken = sum(part.size_bytes for part in parts)
+        newer = text(NEWER.format(table=tables.token_table(now.scope)))
+        found = session.execute(newer, {"after": _last(parts)})
+        builder = Builder()
+        while rows := found.fetchmany(BLOCK_ROWS):
+            builder.add(tuple(row) for row in rows)
+            if taken + builder.size_bytes > self._max_bytes:
+                raise TooLarge
+            if builder.is_full:
+                taken += builder.size_bytes
+                yield builder
+                builder = Builder()
+            give_way()
+        if builder.size_bytes:
+            yield builder
+
+    def _keep(self, scope: int, snapshot: Snapshot) -> None:
         with self._lock:
-            self._snapshots[snapshot.scope] = snapshot
-            self._snapshots.move_to_end(snapshot.scope)
+            self._too_large.pop(scope, None)
+            self._snapshots[scope] = snapshot
+            self._snapshots.move_to_end(scope)
             total = sum(kept.size_bytes for kept in self._snapshots.values())
             while total > self._max_bytes:
                 _, oldest = self._snapshots.popitem(last=False)
                 total -= oldest.size_bytes
 
 
-def _fresh(connection: Connection, before: Snapshot, mark: Mark) -> list[Part]:
-    """Return the parts of a snapshot that need not be read again, without what was removed since."""
-    parts = list(before.parts)
-    if before.removals == mark.removals:
-        return parts
-    alive = np.fromiter(connection.scalars(NUMBERS, {"scope": mark.scope}), np.int64)
-    kept = [part.keeping(alive) for part in parts]
-    worn = next((place for place, part in enumerate(kept) if part.is_worn), len(kept))
-    return kept[:worn]
+def _numbers(session: Session, scope: int) -> NDArray[np.int64]:
+    """Return the numbers of all entries of a collection, letting others run meanwhile."""
+    found = session.scalars(NUMBERS, {"scope": scope})
+    blocks = [np.empty(0, np.int64)]
+    while numbers := found.fetchmany(NUMBERS_AT_ONCE):
+        blocks.append(np.array(numbers, np.int64))
+        give_way()
+    return np.concatenate(blocks)
 
 
-def _alive(part: Part) -> int:
-    return len(part.numbers) - (0 if part.dead is None else int(part.dead.sum()))
-
-
-def _blocks(connection: Connection, statement: str, after: int) -> Iterator[Sequence[Row]]:
-    result = connection.exec_driver_sql(statement, (after,))
-    while rows := result.fetchmany(BLOCK_ROWS):
-        yield rows
+def _last(parts: list[Part]) -> int:
+    return int(parts[-1].numbers[-1]) if parts else 0

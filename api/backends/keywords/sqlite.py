@@ -10,6 +10,7 @@ Debian 12.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +27,7 @@ from api.core.rag.keyword_search import Passage, Probe, Size
 from api.settings import Settings
 
 if TYPE_CHECKING:
-    from api.backends.keywords.memory import Ranked, Snapshot
+    from api.backends.keywords.memory import Snapshot
     from api.backends.keywords.memory_cache import Cache
 
 MB = 1024 * 1024
@@ -67,13 +68,6 @@ NUMBERS = text("""
 SELECT scope, number FROM keyword_entries
 WHERE scope IN (SELECT value FROM json_each(:scopes))
     AND document_id IN (SELECT value FROM json_each(:documents)) LIMIT :limit
-""")
-ALL = -1
-"""A LIMIT that is none."""
-
-OWNERS = text("""
-SELECT number, id, segment_id, document_id FROM keyword_entries
-WHERE number IN (SELECT value FROM json_each(:numbers))
 """)
 LAST_NUMBER = text("""
 SELECT max((SELECT coalesce(max(number), 0) FROM keyword_entries), last_number)
@@ -136,52 +130,64 @@ class Backend:
     ) -> list[Hit]:
         """Return the entries that match best; see KeywordIndex."""
         words = keyword_search.words_of(query)
-        if not words or (documents is not None and not documents):
+        if top_k < 1 or not words or (documents is not None and not documents):
             return []
         with tables.reading(self._sessions) as session:
-            connection = session.connection()
-            connection.exec_driver_sql("BEGIN")  # one state of the database for all statements
             marks = tables.load_marks(session, collections)
-            index = _Postings(connection, marks)
-            snapshots = self._snapshots(connection, marks)
-            if snapshots is None:
+        snapshots = self._snapshots(marks)
+        if snapshots is None:
+            with self._reading() as session:
+                index = _Postings(session.connection(), tables.load_marks(session, collections))
                 return keyword_search.search(index, query, top_k=top_k, documents=documents)
-            wanted = None if documents is None else [number for _, number in index.numbers(documents, ALL)]
-            return index.hits(self._rank(snapshots, index.sizes, words, top_k, wanted))
+        return self._rank(snapshots, words, top_k, documents)
 
-    def _snapshots(self, connection: Connection, marks: Sequence[Mark]) -> "list[Snapshot] | None":
-        """Return the collections as they are at their marks; None where one is too large to keep."""
+    def _snapshots(self, marks: Sequence[Mark]) -> "list[Snapshot] | None":
+        """Return the collections as they are at their marks; None where they are too large for memory."""
         cache = self._loaded()
-        snapshots = []
-        for mark in marks:
-            snapshot = cache.read(connection, mark)
-            if snapshot is None:
-                return None
-            snapshots.append(snapshot)
-        return snapshots
+        from api.backends.keywords.memory_cache import TooLarge  # brings numpy, see below
+
+        try:
+            with tables.faults_told():
+                snapshots = [cache.read(mark) for mark in marks]
+        except TooLarge:
+            return None
+        is_small = sum(snapshot.size_bytes for snapshot in snapshots) <= self._cache_bytes
+        return snapshots if is_small else None
 
     def _loaded(self) -> "Cache":
         """Return the one cache, made by the first search."""
         with self._lock:
             if self._cache is None:
-                self._offload.call(import_module, "numpy", timeout_s=IMPORT_TIMEOUT_S)
+                with tables.faults_told():
+                    self._offload.call(import_module, "numpy", timeout_s=IMPORT_TIMEOUT_S)
                 from api.backends.keywords.memory_cache import Cache  # numpy, of no use before a search
 
-                self._cache = Cache(self._offload, self._cache_bytes)
+                self._cache = Cache(self._reading, self._offload, self._cache_bytes)
             return self._cache
 
     def _rank(
         self,
         snapshots: "Sequence[Snapshot]",
-        sizes: Sequence[Size],
         words: Sequence[str],
         top_k: int,
-        wanted: Sequence[int] | None,
-    ) -> "list[Ranked]":
+        documents: Collection[str] | None,
+    ) -> list[Hit]:
         from api.backends.keywords.memory import rank  # brings numpy, see above
 
-        asked = (snapshots, sizes, words, _stored, top_k, wanted)
-        return self._offload.call(rank, *asked, timeout_s=SEARCH_TIMEOUT_S)
+        found = [snapshot for snapshot in snapshots if snapshot.parts]
+        if not found:
+            return []
+        with tables.faults_told():
+            return self._offload.call(
+                rank, found, words, _stored, top_k, documents, timeout_s=SEARCH_TIMEOUT_S
+            )
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        """Yield a session in which all statements see one state of the database."""
+        with tables.reading(self._sessions) as session:
+            session.execute(text("BEGIN"))
+            yield session
 
     def delete(
         self,
@@ -331,22 +337,6 @@ class _Postings:
         for start in range(0, len(selects), UNITED):
             end = start + UNITED
             yield from map(Passage._make, self._united(selects[start:end], tuple(given[start:end])))
-
-    def hits(self, ranked: "Iterable[Ranked]") -> list[Hit]:
-        """Return entries as they are found, best first, with whose they are."""
-        ranks = {number: (place, score) for place, number, score in ranked}
-        found = self._connection.execute(OWNERS, {"numbers": tables.to_json(ranks)})
-        hits = [
-            Hit(
-                collection=self.collections[ranks[number][0]],
-                id=entry_id,
-                segment_id=segment_id,
-                document_id=document_id,
-                score=ranks[number][1],
-            )
-            for number, entry_id, segment_id, document_id in found
-        ]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
     def _united(self, selects: Sequence[str], given: tuple[str, ...]) -> Sequence[Row[*tuple[Any, ...]]]:
         return self._connection.exec_driver_sql(" UNION ALL ".join(selects), given).all()

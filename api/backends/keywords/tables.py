@@ -78,14 +78,14 @@ SIZES = Table(
 @contextmanager
 def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
     """Yield a session for reading; raises Unavailable where the database does not answer."""
-    with _faults_told(), sessions() as session:
+    with faults_told(), sessions() as session:
         yield session
 
 
 @contextmanager
 def writing(sessions: sessionmaker[Session], unit: object) -> Iterator[Session]:
     """Yield the caller's session, or one of our own that commits; raises Unavailable."""
-    with _faults_told():
+    with faults_told():
         if unit is None:
             with sessions.begin() as session:
                 yield session
@@ -95,7 +95,8 @@ def writing(sessions: sessionmaker[Session], unit: object) -> Iterator[Session]:
 
 
 @contextmanager
-def _faults_told() -> Iterator[None]:
+def faults_told() -> Iterator[None]:
+    """Tell what keeps an index from answering as Unavailable."""
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, TimeoutError) as error:

@@ -8,13 +8,13 @@ import errno
 import os
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from api.backends.offload import Backend as Offload
+from api.core.parallel import give_way
 from api.errors import NotFound, Unavailable
 from api.settings import Settings
 
@@ -92,7 +92,7 @@ def _copy(source: BinaryIO, target: BinaryIO) -> int:
     size_bytes = 0
     while chunk := source.read(CHUNK_BYTES):
         size_bytes += target.write(chunk)
-        time.sleep(0)  # a large file would keep the event loop from everything else
+        give_way()  # a large file would keep the event loop from everything else
     target.flush()
     return size_bytes
 

@@ -8,7 +8,6 @@ vectors a collection; beyond that choose pgvector or weaviate.
 
 import struct
 import threading
-import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.backends.vectors.local_tables import COLLECTIONS, ENTRIES, read_marks
+from api.core.parallel import give_way
 from api.core.ports import Offload
 from api.core.rag.chunk import Hit, VectorEntry
 from api.core.rag.unit_vector import check_dimension, to_unit, to_units
@@ -99,7 +99,7 @@ class Backend:
             }
             for some in _slices(list(rows.values()), ROWS_AT_ONCE):
                 _replace(session, list(some))
-                time.sleep(0)
+                give_way()
 
     def search(
         self,
@@ -274,7 +274,7 @@ def _remove(session: Session, collection: str, *where: ColumnElement[bool]) -> N
     doomed = select(ENTRIES.c.id).where(ENTRIES.c.collection_id == collection, *where).limit(IDS_AT_ONCE)
     statement = delete(ENTRIES).where(ENTRIES.c.collection_id == collection, ENTRIES.c.id.in_(doomed))
     while _rows_changed(session, statement) == IDS_AT_ONCE:
-        time.sleep(0)
+        give_way()
 
 
 def _rows_changed(session: Session, statement: Delete | Update) -> int:

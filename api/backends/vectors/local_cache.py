@@ -5,7 +5,6 @@ one transaction; several searches that find a collection stale read it once.
 """
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 from api.backends.vectors import local_matrix
 from api.backends.vectors.local_matrix import Snapshot
 from api.backends.vectors.local_tables import ENTRIES, Mark, read_marks
+from api.core.parallel import give_way
 from api.core.ports import Offload
 from api.errors import Unavailable
 
@@ -123,4 +123,4 @@ def _blocks(session: Session, statement: Select[*Columns]) -> Iterator[Sequence[
     result = session.execute(statement, execution_options={"yield_per": BLOCK_ROWS})
     for block in result.partitions():
         yield block
-        time.sleep(0)
+        give_way()

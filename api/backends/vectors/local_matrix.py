@@ -21,6 +21,7 @@ Row: TypeAlias = tuple[str, str, str, bytes]
 """Id, segment's id, document's id, and the vector as little-endian floats of 32 bits."""
 
 GROWTH = 1.25
+MAX_TIES = 1_000
 BYTES_BESIDE_VECTOR = 300
 """What a row's ids and their places take, about."""
 
@@ -137,7 +138,10 @@ def nearest(
     min_score: float,
     documents: Collection[str] | None,
 ) -> list[Hit]:
-    """Return the ``top_k`` nearest of all snapshots, in no order; see VectorStore.search."""
+    """Return the ``top_k`` nearest of all snapshots, and those as near as the last, in no order.
+
+    See VectorStore.search.
+    """
     query = np.asarray(vector, np.float32)
     searched = [snapshot for snapshot in snapshots if snapshot.count]
     if not searched:
@@ -145,8 +149,10 @@ def nearest(
     # One choice among the rows of all: each costs as much as a thousand comparisons.
     scores = np.concatenate([_scores(snapshot, query, documents) for snapshot in searched])
     ends = list(accumulate(snapshot.count for snapshot in searched))
-    size = min(top_k, len(scores))
-    rows = np.argpartition(scores, len(scores) - size)[len(scores) - size :]
+    place = max(0, len(scores) - top_k)
+    least = np.partition(scores, place)[place]
+    # Those as near as the last are told from each other by their ids, unless they are very many.
+    rows = np.concatenate([np.flatnonzero(scores > least), np.flatnonzero(scores == least)[:MAX_TIES]])
     hits = []
     for row, score in zip(rows.tolist(), scores[rows].tolist(), strict=True):
         # What is not wanted is -inf; of the others, rounding aside, a score is -1..1.

@@ -7,7 +7,6 @@ takes less than a megabyte of memory.
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import wraps
@@ -28,6 +27,7 @@ from werkzeug.wsgi import LimitedStream, get_input_stream
 
 from api.controllers.http.door import runtime
 from api.controllers.http.errors import MediaTypeUnsupported, Refused
+from api.core.parallel import give_way
 from api.errors import BadRequest, TooLarge, Unavailable, Unsupported
 from api.services import file_kinds
 from api.services.uploads import IncomingFile
@@ -149,7 +149,7 @@ class FormReader(FormDataParser):
         )
         while not isinstance(event := decoder.next_event(), Epilogue):
             if isinstance(event, NeedData):
-                time.sleep(0)  # a fast client would never let other requests of this process run
+                give_way()  # a fast client would never let other requests of this process run
                 decoder.receive_data(stream.read(READ_BYTES) or None)
             else:
                 yield event

@@ -15,7 +15,7 @@ from api.core.ports import JSONObject
 from api.services.apps import ALL_MODES, AppFilter, AppRow, AppView
 
 MODES = ("chat", "agent-chat", "advanced-chat", "workflow", "completion")
-MAX_REMEMBERED_CHARS = 20_000
+MAX_REMEMBERED_CHARS = 6_000
 NAME = Text(min_length=1, max_length=40, is_trimmed=True)
 ICON_TYPE = Choice(("emoji", "image", "link"))
 ICON = Text(min_length=1, max_length=2008)
@@ -219,7 +219,7 @@ def _render_row(row: AppRow) -> bytes:
 
 
 # A console asks for the same apps again and again, and the same row always reads the same.
-_remembered_row = lru_cache(maxsize=1024)(_render_row)
+_remembered_row = lru_cache(maxsize=512)(_render_row)
 
 
 def _render_workflow(row: AppRow) -> JSONObject | None:

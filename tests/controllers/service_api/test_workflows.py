@@ -11,6 +11,7 @@ from api.backends.database import count_statements
 from api.errors import Unavailable
 from api.runtime import Runtime
 from api.services import providers
+from api.services.flow_recorder import FlowRecorder
 from tests.factories import Owner, make_app, make_key, make_owner
 from tests.flows import drawn, edges, end, template
 from tests.sse import parse_events, read_events
@@ -419,6 +420,20 @@ def test_files_that_no_rule_can_take_are_refused(
 
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_param")
     assert answer.json["message"].startswith(message)
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**65])
+def test_run_whose_nodes_cannot_be_stored_ends_as_failed(
+    echo: FlowApp, monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    column = "error" if isinstance(value, str) else "index"
+    row_of = FlowRecorder._row  # no real node brings such a value so far
+    monkeypatch.setattr(FlowRecorder, "_row", lambda self, event: {**row_of(self, event), column: value})
+
+    echo.post("/v1/workflows/run", inputs={"name": "Ada"}, response_mode="blocking")
+
+    [log] = echo.get("/v1/workflows/logs").json["data"]
+    assert log["workflow_run"]["status"] == "failed"
 
 
 @pytest.mark.parametrize(
