@@ -18,7 +18,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.core.dsl.yaml_text import load_yaml
+from api.core.text.yaml_text import load_yaml
 from tests.factories import Owner
 from tests.servers import Reply, Seen
 from tests.vendors import OpenAIWire

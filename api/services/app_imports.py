@@ -20,9 +20,9 @@ from api.core.dsl.names import MAX_NAME_CHARS, free_name
 from api.core.dsl.needs import Need, missing, needs_of
 from api.core.dsl.secrets import bare_config, bare_graph
 from api.core.dsl.versions import verdict
-from api.core.dsl.yaml_text import MAX_BYTES
 from api.core.http import HTTPFailure
 from api.core.ports import Cancel, JSONObject, JSONValue
+from api.core.text.yaml_text import MAX_BYTES
 from api.core.workflow.declared import SHOWN_SECRET, Declared, show_conversation
 from api.core.workflow.variables import ENVIRONMENT, ValueType
 from api.errors import Duplicate, InvalidRequest, NotFound

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from api.core.apps.features import read_features
 from api.core.apps.spec import CONFIGURED_MODES, AppMode
 from api.core.dsl.versions import CURRENT_VERSION, FIRST_VERSION
-from api.core.dsl.yaml_text import BadYAML, dump_yaml, load_yaml
 from api.core.ports import JSONObject, JSONValue
+from api.core.text.yaml_text import BadYAML, dump_yaml, load_yaml
 from api.core.workflow.declared import (
     Declared,
     export_environment,

@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.core.dsl.yaml_text import dump_yaml, load_yaml
 from api.core.ports import JSONObject, JSONValue
+from api.core.text.yaml_text import dump_yaml, load_yaml
 from api.core.workflow.declared import SHOWN_SECRET
 from api.principal import Role
 from api.runtime import Runtime

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.core.dsl.yaml_text import dump_yaml
 from api.core.ports import JSONObject
+from api.core.text.yaml_text import dump_yaml
 from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.controllers.service_api.test_workflows import FlowApp

@@ -12,8 +12,8 @@ from api.core.dsl.names import free_name
 from api.core.dsl.needs import Inventory, Need, missing, needs_of
 from api.core.dsl.secrets import bare_config, bare_graph
 from api.core.dsl.versions import CURRENT_VERSION, verdict
-from api.core.dsl.yaml_text import dump_yaml, load_yaml
 from api.core.ports import JSONObject, JSONValue
+from api.core.text.yaml_text import dump_yaml, load_yaml
 from api.core.workflow.declared import read_environment, secrets_of
 from api.core.workflow.validation import FlowMode, find_problems
 from tests.flows import drawn, edges, end

@@ -9,22 +9,11 @@ from urllib.parse import quote, urlencode, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from api.core.http import Cancelled, HTTPFailure, HTTPResponse, Timeouts
+from api.core.http_parts import OCTETS, Part, charset, holds_file, mime_type, multipart, name_of_file
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.charsets import decode
 from api.core.workflow.deps import FlowLimits
-from api.core.workflow.http_message import (
-    OCTETS,
-    Pair,
-    Part,
-    charset,
-    holds_file,
-    json_text,
-    mime_type,
-    multipart,
-    name_of_file,
-    pairs,
-    without_secrets,
-)
+from api.core.workflow.http_message import Pair, json_text, pairs, without_secrets
 from api.core.workflow.node import Demand, NodeConfig, NodeContext, Types, node
 from api.core.workflow.templates import references, render
 from api.core.workflow.variables import ANY_FILE, MASK, Selector, ValueType, is_file

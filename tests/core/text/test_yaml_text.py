@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.core.dsl.yaml_text import MAX_BYTES, BadYAML, dump_yaml, load_yaml
 from api.core.ports import JSONValue
+from api.core.text.yaml_text import MAX_BYTES, BadYAML, dump_yaml, load_yaml
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 VALUES = st.recursive(
