@@ -76,10 +76,12 @@ def _boolean(parameter: ToolParameter, value: JSONValue) -> bool:
 
 def _chosen(parameter: ToolParameter, value: JSONValue) -> str:
     words = [word for word, _ in parameter.options]
-    text = _text(parameter, value)
-    if text not in words:
+    text = _text(parameter, value).strip()
+    chosen = next((word for word in words if word == text), None)
+    chosen = chosen or next((word for word in words if word.lower() == text.lower()), None)
+    if chosen is None:
         raise _refused(parameter, f"must be one of: {', '.join(words)}")
-    return text
+    return chosen
 
 
 def _list(parameter: ToolParameter, value: JSONValue) -> JSONValue:
