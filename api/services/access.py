@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from api.errors import Forbidden, NotFound
+from api.models.annotation import Annotation
 from api.models.app import App
 from api.models.conversation import Conversation, Message
 from api.models.dataset import (
@@ -95,6 +96,37 @@ def access_message(session: Session, principal: Principal, app_id: str, message_
         row = session.scalars(query).one_or_none()
     if row is None:
         raise NotFound("Message Not Exists.")
+    return row
+
+
+def access_message_of_app(session: Session, principal: Principal, app_id: str, message_id: str) -> Message:
+    """Return a message of an app the caller was let into, whoever it answered; raises NotFound."""
+    row = None
+    if is_id(message_id):
+        query = select(Message).where(
+            Message.tenant_id == principal.tenant_id,
+            Message.app_id == app_id,
+            Message.id == message_id.lower(),
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("Message Not Exists.")
+    return row
+
+
+def access_annotation(session: Session, principal: Principal, app_id: str, annotation_id: str) -> Annotation:
+    """Return an annotation of an app of the caller's workspace; raises AppNotFound, NotFound."""
+    app = access_app(session, principal, app_id)
+    row = None
+    if is_id(annotation_id):
+        query = select(Annotation).where(
+            Annotation.tenant_id == principal.tenant_id,
+            Annotation.app_id == app.id,
+            Annotation.id == annotation_id.lower(),
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("Annotation not found")
     return row
 
 

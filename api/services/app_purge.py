@@ -8,6 +8,7 @@ was still going when its app was deleted may write rows after the purge;
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
+from api.models.annotation import Annotation, AnnotationHit, AnnotationJob, AnnotationSetting
 from api.models.app import App, EndUser
 from api.models.conversation import Conversation, Message, MessageFeedback
 from api.models.file import UploadFile
@@ -29,6 +30,10 @@ APPS_PER_SWEEP = 100
 
 Purged = type[
     MessageFeedback
+    | Annotation
+    | AnnotationHit
+    | AnnotationJob
+    | AnnotationSetting
     | Message
     | Conversation
     | EndUser
@@ -43,6 +48,10 @@ Purged = type[
 
 TABLES: tuple[Purged, ...] = (
     MessageFeedback,
+    Annotation,
+    AnnotationHit,
+    AnnotationJob,
+    AnnotationSetting,
     Message,
     ConversationVariable,
     HumanInputForm,
@@ -55,7 +64,8 @@ TABLES: tuple[Purged, ...] = (
 
 
 def purge_app(runtime: Runtime, tenant_id: str, app_id: str) -> None:
-    """Remove the conversations, messages, runs, feedback, end users and files of a deleted app."""
+    """Remove the conversations, messages, annotations, runs, end users and files of a deleted app."""
+    _drop_annotations(runtime, tenant_id, app_id)
     while _purge_files(runtime, tenant_id, app_id):
         pass
     of_app = (NodeExecution.tenant_id == tenant_id, NodeExecution.app_id == app_id)
@@ -83,6 +93,22 @@ def _purge_rows(runtime: Runtime, table: Purged, tenant_id: str, app_id: str) ->
         if ids:
             session.execute(delete(table).where(table.id.in_(ids)))
     return bool(ids)
+
+
+def _drop_annotations(runtime: Runtime, tenant_id: str, app_id: str) -> None:
+    """Drop the collections of the app's questions, before the rows that name them go."""
+    columns = (AnnotationSetting.collection_id, AnnotationJob.collection_id, AnnotationJob.stale_id)
+    with runtime.reading() as session:
+        named = {
+            name
+            for column in columns
+            for name in session.scalars(
+                select(column).where(column.class_.tenant_id == tenant_id, column.class_.app_id == app_id)
+            )
+            if name is not None
+        }
+    for name in named:
+        runtime.vectors.drop(name)
 
 
 def _purge_files(runtime: Runtime, tenant_id: str, app_id: str) -> bool:

@@ -31,7 +31,9 @@ class Job(StrEnum):
 
     CRAWL_WEBSITE = "crawl_website"
     FORGET_ENTRIES = "forget_entries"
+    IMPORT_ANNOTATIONS = "import_annotations"
     IMPORT_SEGMENTS = "import_segments"
+    INDEX_ANNOTATIONS = "index_annotations"
     INDEX_DOCUMENT = "index_document"
     NAME_CONVERSATION = "name_conversation"
     PURGE_APP = "purge_app"
@@ -42,6 +44,7 @@ class Job(StrEnum):
     RESUME_RUN = "resume_run"
     RUN_TRIGGER = "run_trigger"
     SUMMARIZE_DOCUMENT = "summarize_document"
+    SWITCH_ANNOTATIONS = "switch_annotations"
     SYNC_DOCUMENT = "sync_document"
 
 

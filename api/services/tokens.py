@@ -53,6 +53,13 @@ class KeyCaller:
         """Return the end user the caller names, as a principal of the app."""
         return end_users.to_principal(self.app.tenant_id, self.app.id, user)
 
+    @property
+    def principal(self) -> Principal:
+        """The key itself, for what is the app's own and no end user's."""
+        return Principal(
+            tenant_id=self.app.tenant_id, kind=ActorKind.SERVICE, id=self.key_id, app_id=self.app.id
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnowledgeCaller:

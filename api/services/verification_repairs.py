@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.core.indexing_runner import Embedded, embed_texts
 from api.core.ports import Cancel
+from api.models.annotation import AnnotationJob, AnnotationSetting
 from api.models.dataset import Dataset
 from api.models.document import Document
 from api.models.job import JobRow
@@ -17,6 +18,14 @@ from api.services.jobs import Job
 from api.services.verification_rows import Gap, Store, Target
 
 NOTHING = Embedded((), {}, {})
+COLUMNS = (
+    Dataset.collection_id,
+    Dataset.next_collection_id,
+    AnnotationSetting.collection_id,
+    AnnotationJob.collection_id,
+    AnnotationJob.stale_id,
+)
+"""What names a collection that is in use, is being filled or is to be dropped."""
 
 
 def remove(runtime: Runtime, target: Target, store: Store, ids: Collection[str]) -> set[str]:
@@ -68,9 +77,9 @@ def drop(runtime: Runtime, store: Store, names: Collection[str]) -> set[str]:
 
 
 def find_unknown(session: Session, names: Collection[str]) -> set[str]:
-    """Return those collections that no dataset has, is to have, or leaves to a job that drops them."""
+    """Return those collections that neither a dataset nor annotations have, nor is to have or to drop."""
     unknown = set(names)
-    for column in (Dataset.collection_id, Dataset.next_collection_id):
+    for column in COLUMNS:
         unknown -= set(session.scalars(select(column).where(column.in_(unknown))))
     jobs = (Job.REBUILD_DATASET, Job.PURGE_DATASET)
     for payload in session.scalars(

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -235,11 +235,30 @@ def converse(caller: Caller, completion: Caller) -> dict[str, TestResponse]:
         "POST /conversations/{conversation_id}/name": call(
             "POST", f"/conversations/{talk}/name", json={**user, "name": "Greeting"}
         ),
+        **annotate(call),
         "GET /info": call("GET", "/info"),
         "GET /parameters": call("GET", "/parameters"),
         "GET /meta": call("GET", "/meta"),
         "GET /site": call("GET", "/site"),
         "DELETE /conversations/{conversation_id}": call("DELETE", f"/conversations/{talk}", json=user),
+    }
+
+
+def annotate(call: Callable[..., TestResponse]) -> dict[str, TestResponse]:
+    """Call every route of annotations once."""
+    pair = {"question": "When?", "answer": "At noon."}
+    create = call("POST", "/apps/annotations", json=pair)
+    path = f"/apps/annotations/{body(create)['id']}"
+    model = {"embedding_provider_name": "builtin", "embedding_model_name": "multilingual-e5-small"}
+    switch = call("POST", "/apps/annotation-reply/disable", json={"score_threshold": 0.9, **model})
+    status = f"/apps/annotation-reply/disable/status/{body(switch)['job_id']}"
+    return {
+        "POST /apps/annotations": create,
+        "GET /apps/annotations": call("GET", "/apps/annotations"),
+        "PUT /apps/annotations/{annotation_id}": call("PUT", path, json=pair),
+        "DELETE /apps/annotations/{annotation_id}": call("DELETE", path),
+        "POST /apps/annotation-reply/{action}": switch,
+        "GET /apps/annotation-reply/{action}/status/{job_id}": call("GET", status),
     }
 
 

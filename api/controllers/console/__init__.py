@@ -5,6 +5,7 @@ from flask import Blueprint
 from api import __version__
 from api.controllers.console import (
     account,
+    annotations,
     api_keys,
     app_config,
     app_files,
@@ -53,6 +54,7 @@ NAMESPACES = (
     workspaces.ns,
     apps.ns,
     app_config.ns,
+    annotations.ns,
     app_files.ns,
     debug_chats.ns,
     draft_variables.ns,

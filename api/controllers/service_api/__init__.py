@@ -9,6 +9,7 @@ from flask import Blueprint
 from api import __version__
 from api.controllers.http.swagger import AUTHORIZATIONS
 from api.controllers.service_api import (
+    annotations,
     chat,
     completion,
     conversations,
@@ -34,6 +35,7 @@ NAMESPACES = (
     messages.ns,
     files.ns,
     info.ns,
+    annotations.ns,
     datasets.ns,
     documents.ns,
     retrieval.ns,

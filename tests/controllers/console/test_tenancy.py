@@ -17,6 +17,12 @@ UNKNOWN_ID = "c0ffee00-0000-4000-8000-000000000000"
 BAD_IDS = ("1", "not-a-uuid", "x" * 5000, "c0ffee0000004000800000000000000", "%00", "..")
 P = f"/workspaces/current/model-providers/{COMPATIBLE}"
 W, R = "/apps/{app}/workflows", "/apps/{app}/workflow-runs"
+A = "/apps/{app}/annotations"
+ANNOTATION_REPLY = {
+    "score_threshold": 0.9,
+    "embedding_provider_name": "builtin",
+    "embedding_model_name": "x",
+}
 CREDENTIAL = {"credential_id": UNKNOWN_ID}
 MODEL = {"model": "m", "model_type": "llm"}
 NORMAL, EDITOR, ADMIN = Role.NORMAL, Role.EDITOR, Role.ADMIN
@@ -122,6 +128,20 @@ ROUTES = (
     Route("POST", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/stop", EDITOR),
     Route("POST", "/apps/{app}/completion-messages", EDITOR, {"inputs": {}, "model_config": {}}),
     Route("POST", f"/apps/{{app}}/completion-messages/{UNKNOWN_ID}/stop", EDITOR),
+    Route("GET", A, EDITOR),
+    Route("POST", A, EDITOR, {"question": "q", "answer": "a"}),
+    Route("DELETE", A, EDITOR),
+    Route("POST", f"{A}/{UNKNOWN_ID}", EDITOR, {"question": "q", "answer": "a"}),
+    Route("DELETE", f"{A}/{UNKNOWN_ID}", EDITOR),
+    Route("GET", f"{A}/{UNKNOWN_ID}/hit-histories", EDITOR),
+    Route("GET", f"{A}/count", EDITOR),
+    Route("GET", f"{A}/export", EDITOR),
+    Route("POST", f"{A}/batch-import", EDITOR),
+    Route("GET", f"{A}/batch-import-status/{UNKNOWN_ID}", EDITOR),
+    Route("POST", "/apps/{app}/annotation-reply/enable", EDITOR, ANNOTATION_REPLY),
+    Route("GET", f"/apps/{{app}}/annotation-reply/enable/status/{UNKNOWN_ID}", EDITOR),
+    Route("GET", "/apps/{app}/annotation-setting", EDITOR),
+    Route("POST", f"/apps/{{app}}/annotation-settings/{UNKNOWN_ID}", EDITOR, {"score_threshold": 0.5}),
 )
 ONE_APP = tuple(route for route in ROUTES if "{app}" in route.path)
 ids = [f"{route.method} {route.path.partition('?')[0]}" for route in ROUTES]
@@ -277,6 +297,7 @@ def test_routes_of_these_doors_are_all_in_the_table(house: Flask) -> None:
             method,
             path.replace(UNKNOWN_ID, "<>")
             .replace("configs/code", "configs/<>")
+            .replace("annotation-reply/enable", "annotation-reply/<>")
             .replace("nodes/s/", "nodes/<>/"),
         )
         for method, path in named
