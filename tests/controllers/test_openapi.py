@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from tests import factories, flows
 from tests.conftest import make_house, make_settings, stop_house
+from tests.controllers.app_calls import call_message
 from tests.controllers.dataset_calls import call_datasets
 from tests.controllers.described import body, check_answer, documented, operations
 from tests.factories import ChatApp, make_chat_app, make_owner
@@ -224,9 +225,7 @@ def converse(caller: Caller, completion: Caller) -> dict[str, TestResponse]:
         "POST /completion-messages/{task_id}/stop": completion.call(
             "POST", f"/completion-messages/{complete_task}/stop", json=user
         ),
-        "POST /messages/{message_id}/feedbacks": call(
-            "POST", f"/messages/{message}/feedbacks", json={**user, "rating": "like"}
-        ),
+        **call_message(call, message, user["user"]),
         "GET /messages": call("GET", "/messages", query_string={**user, "conversation_id": talk}),
         "GET /conversations": call("GET", "/conversations", query_string=user),
         "GET /conversations/{conversation_id}/messages": call(
@@ -404,7 +403,13 @@ def callers(request: pytest.FixtureRequest, embedded: Flask) -> tuple[Caller, Ca
     runtime = embedded.extensions["runtime"]
     owner = make_owner(runtime)
     switch = {"enabled": True}
-    chat = make_chat_app(runtime, owner, user_input_form=FORM, retriever_resource=switch)
+    chat = make_chat_app(
+        runtime,
+        owner,
+        user_input_form=FORM,
+        retriever_resource=switch,
+        suggested_questions_after_answer=switch,
+    )
     completion = make_chat_app(runtime, owner, mode="completion")
     client = embedded.test_client()
     return Caller(client, chat, request.param), Caller(client, completion, request.param)

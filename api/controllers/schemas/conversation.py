@@ -87,6 +87,7 @@ _LIMIT = query_field("limit", PAGE_LIMIT, help="Items a page, 20 when absent.")
 _FIRST_ID = query_field("first_id", UUID(may_be_blank=True), help="Oldest message the caller holds.")
 
 USER_QUERY = parser(_USER)
+USER_NEEDED = parser(query_field("user", user_name, required=True, help="End user, as the caller names it."))
 CONVERSATIONS = parser(
     _USER,
     query_field("last_id", UUID(may_be_blank=True), help="Last conversation the caller holds."),
@@ -148,6 +149,7 @@ MESSAGE_FILE = Model(
         "upload_file_id": fields.String(nullable=True),
     },
 )
+QUESTIONS = Model("SuggestedQuestions", {"result": fields.String, "data": fields.List(fields.String)})
 FEEDBACK_GIVEN = Model("Feedback", {"rating": fields.String(enum=["like", "dislike"])})
 MESSAGE = Model(
     "Message",

@@ -1,16 +1,16 @@
-"""Doors of single messages: what end users think of them."""
+"""Doors of single messages: what end users think of them, and what they may ask next."""
 
 from flask import Response
 from flask_restx import Namespace, Resource
 
 from api.controllers.http import swagger
 from api.controllers.http.auth import app_key
-from api.controllers.http.door import render, transactional
+from api.controllers.http.door import render, runtime, transactional
 from api.controllers.http.parsing import parse
-from api.controllers.schemas.conversation import FEEDBACK, FeedbackIn
+from api.controllers.schemas.conversation import FEEDBACK, QUESTIONS, USER_NEEDED, FeedbackIn, UserQuery
 from api.controllers.schemas.fields import RESULT
 from api.runtime import Session
-from api.services import messages
+from api.services import generation, messages, suggestions
 from api.services.tokens import KeyCaller
 
 ns = Namespace("messages", path="/", description="Single messages")
@@ -37,3 +37,19 @@ class MessageFeedbacks(Resource):
             content=asked.content,
         )
         return render({"result": "success"})
+
+
+@ns.route("/messages/<string:message_id>/suggested")
+class MessageSuggestions(Resource):
+    """Questions that may follow a message."""
+
+    @ns.expect(USER_NEEDED)
+    @ns.response(200, "Three questions as a rule; none where the model has none.", QUESTIONS)
+    @ns.response(400, "The app does not suggest questions, or its model does not answer.")
+    @app_key("chat")
+    def get(self, caller: KeyCaller, message_id: str) -> Response:
+        """Have a model write what the end user may want to ask next."""
+        generation.check_chat_mode(caller.app)
+        principal = caller.end_user(parse(USER_NEEDED, UserQuery).user)
+        questions = suggestions.suggest_questions(runtime(), caller.app, principal, message_id)
+        return render({"result": "success", "data": questions})

@@ -1,0 +1,95 @@
+"""Questions an end user may want to ask after an answer, written by a model when they are asked for.
+
+Wire: docs/wire/messages.md#get-messagesmessage_idsuggested.
+"""
+
+from sqlalchemy import select, tuple_
+
+from api.core.apps.spec import AppMode, AppSpec
+from api.core.model_runtime.provider import PROVIDERS
+from api.core.model_runtime.types import ChatRequest, ModelRef, Role
+from api.core.model_runtime.types import Message as PromptMessage
+from api.core.ports import Cancel
+from api.core.text.found_json import find_json
+from api.errors import BadRequest
+from api.models.conversation import Message
+from api.models.types import position_of
+from api.principal import Principal
+from api.runtime import Runtime, Session
+from api.services import flows, providers
+from api.services.access import access_message
+
+TURNS = 3
+TEXT_CHARS = 2000
+MAX_QUESTIONS = 3
+QUESTION_CHARS = 200
+TIMEOUT_S = 30.0
+INSTRUCTIONS = (
+    "You are given the end of a conversation between a user and an assistant. Write the three questions the "
+    "user is most likely to ask next, each at most twenty words, in the language of the user, as the user "
+    'would put them. Answer with a JSON array of three strings alone, such as ["…", "…", "…"].'
+)
+
+
+def suggest_questions(runtime: Runtime, app: AppSpec, principal: Principal, message_id: str) -> list[str]:
+    """Return at most three questions that may follow a message of the caller.
+
+    None where nothing was answered, or where the model cannot write any. A
+    chat app asks its own model, a chatflow the workspace's default one. Raises
+    BadRequest where the app does not want them, NotFound, or a ProviderFailure.
+    """
+    if not _is_wanted(runtime, app):
+        raise BadRequest("Suggested Questions Is Disabled.")
+    with runtime.reading() as session:
+        talk = _end_of_talk(session, principal, app.id, message_id)
+        ref = app.config.model.ref if app.config else _default_model(runtime, session, app)
+    provider = PROVIDERS.get(ref.provider)
+    if not talk or (provider is not None and not provider.schema.is_generative):
+        return []
+    request = ChatRequest(
+        model=ref.model,
+        messages=(PromptMessage.of(Role.SYSTEM, INSTRUCTIONS), PromptMessage.of(Role.USER, talk)),
+        parameters={"max_tokens": 512, "temperature": 0.3},
+    )
+    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
+    chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
+    return read_questions("".join(chunk.text for chunk in chunks))
+
+
+def read_questions(text: str) -> list[str]:
+    """Return the questions a model wrote; none where it wrote no list of them."""
+    found = find_json(text)
+    if isinstance(found, dict):
+        found = next((value for value in found.values() if isinstance(value, list)), [])
+    texts = (" ".join(item.split())[:QUESTION_CHARS] for item in found or () if isinstance(item, str))
+    return [question for question in texts if question][:MAX_QUESTIONS]
+
+
+def _is_wanted(runtime: Runtime, app: AppSpec) -> bool:
+    if app.mode is AppMode.ADVANCED_CHAT:
+        return flows.published_flow(runtime, app).features.suggested_questions_after_answer.enabled
+    return app.configured().suggested_questions_after_answer.enabled
+
+
+def _default_model(runtime: Runtime, session: Session, app: AppSpec) -> ModelRef:
+    return providers.default_chat_model(runtime, session, app.tenant_id)
+
+
+def _end_of_talk(session: Session, principal: Principal, app_id: str, message_id: str) -> str:
+    """Return the turns that end with a message, as text; empty where it has no answer. Raises NotFound."""
+    last = access_message(session, principal, app_id, message_id)
+    if not last.answer:
+        return ""
+    rows = session.execute(
+        select(Message.query, Message.answer)
+        .where(
+            Message.tenant_id == principal.tenant_id,
+            Message.conversation_id == last.conversation_id,
+            tuple_(Message.created_at, Message.id) <= position_of(last.created_at, last.id),
+        )
+        .order_by(Message.created_at.desc(), Message.id.desc())
+        .limit(TURNS)
+    ).all()
+    return "\n\n".join(
+        f"User: {row.query[:TEXT_CHARS]}\nAssistant: {row.answer[:TEXT_CHARS]}" for row in reversed(rows)
+    )
