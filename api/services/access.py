@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.errors import Forbidden, NotFound
 from api.models.annotation import Annotation
-from api.models.app import App
+from api.models.app import App, EndUser
 from api.models.conversation import Conversation, Message
 from api.models.dataset import (
     Dataset,
@@ -41,6 +41,12 @@ class FileNotFound(NotFound):
     """There is no such file among the caller's own."""
 
     code = "file_not_found"
+
+
+class EndUserNotFound(NotFound):
+    """The app has no such end user."""
+
+    code = "end_user_not_found"
 
 
 def is_id(text: str) -> bool:
@@ -127,6 +133,19 @@ def access_annotation(session: Session, principal: Principal, app_id: str, annot
         row = session.scalars(query).one_or_none()
     if row is None:
         raise NotFound("Annotation not found")
+    return row
+
+
+def access_end_user(session: Session, tenant_id: str, app_id: str, end_user_id: str) -> EndUser:
+    """Return an end user of the app a key opens; raises EndUserNotFound."""
+    row = None
+    if is_id(end_user_id):
+        query = select(EndUser).where(
+            EndUser.tenant_id == tenant_id, EndUser.app_id == app_id, EndUser.id == end_user_id.lower()
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise EndUserNotFound("End user not found.")
     return row
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -10,10 +11,33 @@ from api.models.base import utc_now
 from api.models.types import insert_for
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime, on_commit
+from api.services.access import access_end_user
 
 DEFAULT_USER = "DEFAULT-USER"
 SERVICE_API = "service-api"
 TRIGGER = "trigger"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndUserItem:
+    """An end user as the owner of a key sees it."""
+
+    id: str
+    tenant_id: str
+    app_id: str
+    type: str
+    external_user_id: str | None
+    name: str | None
+    is_anonymous: bool
+    session_id: str
+    created_at: datetime
+    updated_at: datetime
+
+
+def get_end_user(session: Session, tenant_id: str, app_id: str, user_id: str) -> EndUserItem:
+    """Return an end user of an app; raises EndUserNotFound."""
+    row = access_end_user(session, tenant_id, app_id, user_id)
+    return EndUserItem(**{name: getattr(row, name) for name in EndUserItem.__dataclass_fields__})
 
 
 def end_user_id(app_id: str, kind: str, session_id: str) -> str:

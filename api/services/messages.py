@@ -38,6 +38,20 @@ ITEM_COLUMNS = (
 )
 
 
+FEEDBACK_COLUMNS = (
+    MessageFeedback.id,
+    MessageFeedback.app_id,
+    MessageFeedback.conversation_id,
+    MessageFeedback.message_id,
+    MessageFeedback.rating,
+    MessageFeedback.content,
+    MessageFeedback.from_source,
+    MessageFeedback.from_end_user_id,
+    MessageFeedback.from_account_id,
+    MessageFeedback.created_at,
+    MessageFeedback.updated_at,
+)
+
 _IN_CONVERSATION = (
     Message.tenant_id == bindparam("tenant_id"),
     Message.conversation_id == bindparam("conversation_id"),
@@ -99,6 +113,23 @@ class MessageItem:
     latency_s: float
     created_at: datetime
     rating: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackItem:
+    """A judgement of a message; ``from_source`` is ``user`` or ``admin``."""
+
+    id: str
+    app_id: str
+    conversation_id: str
+    message_id: str
+    rating: str
+    content: str | None
+    from_source: str
+    from_end_user_id: str | None
+    from_account_id: str | None
+    created_at: datetime
+    updated_at: datetime
 
 
 def load_messages(
@@ -169,6 +200,20 @@ def rate_message(
         )
         .on_conflict_do_update(index_elements=["message_id", "from_source"], set_=judgement)
     )
+
+
+def load_feedbacks(
+    session: Session, tenant_id: str, app_id: str, *, page: int, limit: int
+) -> list[FeedbackItem]:
+    """Return a page of all that was thought of an app's messages, latest first."""
+    rows = session.execute(
+        select(*FEEDBACK_COLUMNS)
+        .where(MessageFeedback.tenant_id == tenant_id, MessageFeedback.app_id == app_id)
+        .order_by(MessageFeedback.created_at.desc(), MessageFeedback.id.desc())
+        .limit(limit)
+        .offset((page - 1) * limit)
+    ).all()
+    return [FeedbackItem(**row._mapping) for row in rows]  # noqa: SLF001  # documented
 
 
 def first_run(runtime: Runtime, principal: Principal, app_id: str, message_id: str) -> EventLog:

@@ -14,5 +14,6 @@ def call_message(call: Call, message_id: str, user: str) -> dict[str, TestRespon
         "POST /messages/{message_id}/feedbacks": call(
             "POST", f"{path}/feedbacks", json={**named, "rating": "like"}
         ),
+        "GET /app/feedbacks": call("GET", "/app/feedbacks"),
         "GET /messages/{message_id}/suggested": call("GET", f"{path}/suggested", query_string=named),
     }

@@ -239,6 +239,7 @@ def converse(caller: Caller, completion: Caller) -> dict[str, TestResponse]:
         "GET /parameters": call("GET", "/parameters"),
         "GET /meta": call("GET", "/meta"),
         "GET /site": call("GET", "/site"),
+        "GET /end-users/{end_user_id}": call("GET", f"/end-users/{body(upload)['created_by']}"),
         "DELETE /conversations/{conversation_id}": call("DELETE", f"/conversations/{talk}", json=user),
     }
 

@@ -73,15 +73,6 @@ class RenameIn:
     user: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackIn:
-    """What an end user thinks of a message; a null rating takes it back."""
-
-    user: str
-    rating: str | None = None
-    content: str | None = None
-
-
 _USER = query_field("user", user_name, help="End user, as the caller names it.")
 _LIMIT = query_field("limit", PAGE_LIMIT, help="Items a page, 20 when absent.")
 _FIRST_ID = query_field("first_id", UUID(may_be_blank=True), help="Oldest message the caller holds.")
@@ -108,11 +99,6 @@ RENAME = parser(
     ),
     json_field("auto_generate", Boolean(), help="Let the app's model find a name."),
     json_field("user", user_name, nullable=True, help="End user, as the caller names it."),
-)
-FEEDBACK = parser(
-    json_field("rating", Choice(("like", "dislike")), nullable=True, help="null takes the rating back."),
-    json_field("content", Text(max_length=10_000), nullable=True, help="In the end user's words."),
-    json_field("user", user_name, required=True, help="End user, as the caller names it."),
 )
 
 CONVERSATION = Model(

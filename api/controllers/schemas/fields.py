@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flask_restx import Model, fields
 
@@ -69,6 +69,11 @@ def render_page(data: Sequence[JSONValue], total: int, page: PageIn) -> JSONObje
 def to_unix(instant: datetime | None) -> int | None:
     """Return an aware instant in whole Unix seconds; None stays None."""
     return None if instant is None else int(instant.timestamp())
+
+
+def to_iso(instant: datetime) -> str:
+    """Return an aware instant in UTC as RFC 3339 writes it."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def render_success() -> JSONObject:

@@ -1,6 +1,12 @@
 """What an app tells of itself, as the public API shows it."""
 
+from dataclasses import asdict
+
 from flask_restx import Model, fields
+
+from api.controllers.schemas.fields import to_iso
+from api.core.ports import JSONObject
+from api.services.end_users import EndUserItem
 
 SWITCH = Model("Switch", {"enabled": fields.Boolean})
 IMAGE_UPLOAD = Model(
@@ -88,7 +94,27 @@ SITE = Model(
         "use_icon_as_answer_icon": fields.Boolean,
     },
 )
+END_USER = Model(
+    "EndUser",
+    {
+        "id": fields.String,
+        "tenant_id": fields.String,
+        "app_id": fields.String,
+        "type": fields.String(example="service-api"),
+        "external_user_id": fields.String(nullable=True),
+        "name": fields.String(nullable=True),
+        "is_anonymous": fields.Boolean,
+        "session_id": fields.String(description="The caller's own name for the end user."),
+        "created_at": fields.DateTime,
+        "updated_at": fields.DateTime,
+    },
+)
 WELCOME = Model(
     "Welcome",
     {"welcome": fields.String, "api_version": fields.String, "server_version": fields.String},
 )
+
+
+def render_end_user(item: EndUserItem) -> JSONObject:
+    """Return an end user as JSON."""
+    return {**asdict(item), "created_at": to_iso(item.created_at), "updated_at": to_iso(item.updated_at)}

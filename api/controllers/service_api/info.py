@@ -1,4 +1,4 @@
-"""Doors of an app's own description: information, parameters, tool icons, page."""
+"""Doors of an app's own description: information, parameters, tool icons, page; and its end users."""
 
 from dataclasses import asdict
 
@@ -7,9 +7,9 @@ from flask_restx import Namespace, Resource
 
 from api.controllers.http.auth import app_key
 from api.controllers.http.door import render, runtime, transactional
-from api.controllers.schemas.info import INFO, META, PARAMETERS, SITE
+from api.controllers.schemas.info import END_USER, INFO, META, PARAMETERS, SITE, render_end_user
 from api.runtime import Session
-from api.services import app_info
+from api.services import app_info, end_users
 from api.services.tokens import KeyCaller
 
 ns = Namespace("info", path="/", description="What an app tells of itself")
@@ -61,3 +61,16 @@ class Site(Resource):
     def get(self, session: Session, caller: KeyCaller) -> Response:
         """Return the app's page settings."""
         return render({**asdict(app_info.get_site(session, caller.app)), "icon_url": None})
+
+
+@ns.route("/end-users/<string:end_user_id>")
+class EndUser(Resource):
+    """Someone who uses the app."""
+
+    @ns.response(200, "The end user.", END_USER)
+    @app_key()
+    @transactional
+    def get(self, session: Session, caller: KeyCaller, end_user_id: str) -> Response:
+        """Return an end user of the app, by the id that messages, uploads and feedback give."""
+        item = end_users.get_end_user(session, caller.app.tenant_id, caller.app.id, end_user_id)
+        return render(render_end_user(item))

@@ -1,4 +1,4 @@
-"""Doors of single messages: what end users think of them, and what they may ask next."""
+"""Doors of single messages: what people think of them, and what end users may ask next."""
 
 from flask import Response
 from flask_restx import Namespace, Resource
@@ -7,7 +7,15 @@ from api.controllers.http import swagger
 from api.controllers.http.auth import app_key
 from api.controllers.http.door import render, runtime, transactional
 from api.controllers.http.parsing import parse
-from api.controllers.schemas.conversation import FEEDBACK, QUESTIONS, USER_NEEDED, FeedbackIn, UserQuery
+from api.controllers.schemas.conversation import QUESTIONS, USER_NEEDED, UserQuery
+from api.controllers.schemas.feedback import (
+    FEEDBACK,
+    FEEDBACK_LIST,
+    FEEDBACKS,
+    FeedbackIn,
+    FeedbacksIn,
+    render_feedback,
+)
 from api.controllers.schemas.fields import RESULT
 from api.runtime import Session
 from api.services import generation, messages, suggestions
@@ -37,6 +45,23 @@ class MessageFeedbacks(Resource):
             content=asked.content,
         )
         return render({"result": "success"})
+
+
+@ns.route("/app/feedbacks")
+class Feedbacks(Resource):
+    """All that was thought of the app's messages."""
+
+    @ns.expect(FEEDBACKS)
+    @ns.response(200, "One page of feedback.", FEEDBACK_LIST)
+    @app_key()
+    @transactional
+    def get(self, session: Session, caller: KeyCaller) -> Response:
+        """List the feedback of end users and of the console, latest first."""
+        asked = parse(FEEDBACKS, FeedbacksIn)
+        page = messages.load_feedbacks(
+            session, caller.app.tenant_id, caller.app.id, page=asked.page, limit=asked.limit
+        )
+        return render({"data": [render_feedback(item) for item in page]})
 
 
 @ns.route("/messages/<string:message_id>/suggested")
