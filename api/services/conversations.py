@@ -14,6 +14,7 @@ from api.errors import NotFound
 from api.models.base import utc_now
 from api.models.conversation import Conversation, Message, MessageFeedback
 from api.models.types import position_of
+from api.models.workflow import ConversationVariable
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import jobs
@@ -189,6 +190,12 @@ def purge_conversation(runtime: Runtime, lease: Lease) -> None:
     while _purge_batch(runtime, tenant_id, conversation_id):
         pass
     with runtime.transaction() as session:
+        session.execute(
+            delete(ConversationVariable).where(
+                ConversationVariable.tenant_id == tenant_id,
+                ConversationVariable.conversation_id == conversation_id,
+            )
+        )
         session.execute(
             delete(Conversation).where(
                 Conversation.tenant_id == tenant_id,

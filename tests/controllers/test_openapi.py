@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from tests import factories, flows
 from tests.conftest import make_house, make_settings, stop_house
-from tests.controllers.app_calls import call_message
+from tests.controllers.app_calls import call_message, call_variables
 from tests.controllers.dataset_calls import call_datasets
 from tests.controllers.described import body, check_answer, documented, operations
 from tests.factories import ChatApp, make_chat_app, make_owner
@@ -347,12 +347,19 @@ ECHO = {
 }
 
 
-def publish_flow(chat: Caller, graph: object = ECHO) -> str:
+CHATFLOW = {
+    "nodes": [flows.drawn("s", "start"), flows.drawn("a", "answer", answer="Hello")],
+    "edges": flows.edges("s > a"),
+}
+MOOD = {"name": "mood", "value_type": "string", "value": "calm"}
+
+
+def publish_flow(chat: Caller, graph: object = ECHO, mode: str = "workflow", **draft: object) -> str:
     """Publish a workflow in the workspace of a chat app, and return a key to it."""
     runtime, owner = chat.client.application.extensions["runtime"], chat.app.owner
-    app_id = factories.make_app(runtime, owner, mode="workflow")
+    app_id = factories.make_app(runtime, owner, mode=mode)
     path = f"/console/api/apps/{app_id}/workflows"
-    for step, sent in (("draft", {"graph": graph}), ("publish", {})):
+    for step, sent in (("draft", {"graph": graph, **draft}), ("publish", {})):
         answer = chat.client.post(f"{path}/{step}", json=sent, headers=owner.headers)
         assert answer.status_code == 200, answer.text
     return factories.make_key(runtime, owner, app_id)
@@ -419,6 +426,8 @@ def callers(request: pytest.FixtureRequest, embedded: Flask) -> tuple[Caller, Ca
 def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller]) -> None:
     chat, _ = callers
     flow = replace(chat.app, key=publish_flow(chat))
+    talk = publish_flow(chat, CHATFLOW, "advanced-chat", conversation_variables=[MOOD])
+    chatflow = Caller(chat.client, replace(chat.app, key=talk), chat.mount)
     key = factories.make_dataset_key(chat.client.application.extensions["runtime"], chat.app.owner)
     knowledge = Caller(chat.client, replace(chat.app, key=key), chat.mount)
     answers = {
@@ -428,6 +437,7 @@ def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller])
         **use_segments(chat),
         **run_flows(Caller(chat.client, flow, chat.mount)),
         **answer_forms(chat),
+        **call_variables(chatflow.call),
     }
     spec = callers[0].spec
     assert set(answers) == set(dict(operations(spec)))
