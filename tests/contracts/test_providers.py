@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from xml.etree import ElementTree as ET
@@ -31,10 +31,13 @@ from api.core.model_runtime.provider import (
     ProviderContext,
     RerankModel,
     RetryableFailure,
+    SpeechToText,
+    TextToSpeech,
 )
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel, fold
 from api.core.model_runtime.types import (
     SILENCE,
+    Audio,
     CallPiece,
     ChatChunk,
     ChatRequest,
@@ -71,6 +74,10 @@ REMOTE = sorted(set(HARNESSES) - set(LOCAL))
 CHATTERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], ChatModel)]
 EMBEDDERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], EmbeddingModel)]
 RERANKERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], RerankModel)]
+HEARERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], SpeechToText)]
+SPEAKERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], TextToSpeech)]
+SPEECH_TYPES = {ModelType.SPEECH2TEXT, ModelType.TTS}
+RECORDING = Audio(extension="wav", mime_type="audio/wav", content=b"RIFF\r\n--\x00WAVE")
 
 
 @dataclass
@@ -117,6 +124,16 @@ class Bench:
         assert isinstance(self.provider, RerankModel)
         self.server.then(*replies)
         return self.provider.rerank("a-rerank-model", "which?", texts, top_n, cancel or Cancel(30))
+
+    def transcribe(self, *replies: Reply, cancel: Cancel | None = None) -> str:
+        assert isinstance(self.provider, SpeechToText)
+        self.server.then(*replies)
+        return self.provider.transcribe("whisper-1", RECORDING, cancel or Cancel(30))
+
+    def speak(self, *replies: Reply, voice: str = "nova", cancel: Cancel | None = None) -> Iterator[bytes]:
+        assert isinstance(self.provider, TextToSpeech)
+        self.server.then(*replies)
+        return self.provider.speak("tts-1", "Hello there.", voice, cancel or Cancel(30))
 
     def act(self, *replies: Reply, cancel: Cancel | None = None) -> object:
         """Call the provider for whatever it can do."""
@@ -170,6 +187,18 @@ def rerank_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         yield made
 
 
+@pytest.fixture(params=HEARERS)
+def hearing_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with make_bench(request.param) as made:
+        yield made
+
+
+@pytest.fixture(params=SPEAKERS)
+def speaking_bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with make_bench(request.param) as made:
+        yield made
+
+
 @pytest.fixture(params=sorted(HARNESSES))
 def provider_id(request: pytest.FixtureRequest) -> str:
     found: str = request.param
@@ -211,8 +240,9 @@ def test_schema_models_make_sense(provider_id: str) -> None:
     assert schema.models or schema.custom_model_types
     assert len({model.model for model in schema.models}) == len(schema.models)
     for model in schema.models:
-        assert model.context_tokens >= 512
-        assert 0 <= model.max_output_tokens < model.context_tokens
+        assert model.context_tokens >= 512 or model.type in SPEECH_TYPES
+        assert 0 <= model.max_output_tokens < (model.context_tokens or 1)
+        assert bool(model.voices) == (model.type is ModelType.TTS)
         assert (model.max_chunks > 0) == (model.type is ModelType.TEXT_EMBEDDING)
         assert Decimal(0) <= model.price.input < 100
         assert Decimal(0) <= model.price.output < 1000
@@ -603,3 +633,87 @@ def test_single_call_cancelled_hangs_up(single: tuple[Bench, Call]) -> None:
         call(Reply(steps=[Step.HANG]), cancel=cancel)
     assert time.monotonic() - started < 0.4
     assert bench.server.wait_for_hangup(0.3)
+
+
+# Speech
+
+
+def test_types_a_provider_offers_are_those_it_can_do(provider_id: str) -> None:
+    made = PROVIDERS[provider_id]
+    offered = set(made.schema.model_types)
+    assert (ModelType.SPEECH2TEXT in offered) == issubclass(made, SpeechToText)
+    assert (ModelType.TTS in offered) == issubclass(made, TextToSpeech)
+
+
+def test_transcribe_sends_the_recording_whole_and_returns_the_text(hearing_bench: Bench) -> None:
+    assert hearing_bench.transcribe(Reply.of_json({"text": " Grüezi. "})) == "Grüezi."
+    (seen,) = hearing_bench.server.seen
+    assert (seen.method, seen.target.rpartition("/audio/")[2]) == ("POST", "transcriptions")
+    assert seen.headers["authorization"] == f"Bearer {SECRET}"
+    boundary = seen.headers["content-type"].partition("boundary=")[2].encode()
+    parts = seen.body.split(b"--" + boundary)
+    recording = next(part for part in parts if b'filename="audio.wav"' in part)
+    assert b"Content-Type: audio/wav" in recording
+    assert recording.endswith(b"\r\n\r\n" + RECORDING.content + b"\r\n")
+    assert any(b'name="model"' in part and b"whisper-1" in part for part in parts)
+    assert parts[-1] == b"--\r\n"
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply.of_json({}), Reply.of_json({"text": 7}), Reply.of_json(7), Reply(body=b"{")]
+)
+def test_transcribe_malformed_answer_is_a_failure(hearing_bench: Bench, reply: Reply) -> None:
+    with pytest.raises(CompletionFailed):
+        hearing_bench.transcribe(reply)
+
+
+def test_speak_pieces_are_yielded_before_the_sound_ends(speaking_bench: Bench) -> None:
+    pieces = speaking_bench.speak(Reply(steps=[b"ID3-one", Step.HANG]))
+    started = time.monotonic()
+    assert next(pieces) == b"ID3-one"
+    assert time.monotonic() - started < 1.5
+    assert isinstance(pieces, Generator)
+    pieces.close()
+    (seen,) = speaking_bench.server.seen
+    assert seen.target.endswith("/audio/speech")
+    assert seen.json == {
+        "model": "tts-1",
+        "input": "Hello there.",
+        "voice": "nova",
+        "response_format": "mp3",
+    }
+    assert speaking_bench.server.wait_for_hangup(5)
+
+
+def test_speak_without_a_voice_has_one(speaking_bench: Bench) -> None:
+    assert b"".join(speaking_bench.speak(Reply(body=b"x" * 40_000), voice="")) == b"x" * 40_000
+    assert speaking_bench.server.seen[0].json["voice"] == "alloy"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_speech_passing_fault_is_retryable_and_tells_no_secret(
+    hearing_bench: Bench, speaking_bench: Bench, status: int
+) -> None:
+    fault = Reply.of_json({"error": {"message": f"slow down {SECRET}"}}, status)
+    for call in (lambda: hearing_bench.transcribe(fault), lambda: list(speaking_bench.speak(fault))):
+        with pytest.raises(RetryableFailure) as failed:
+            call()
+        assert SECRET not in str(failed.value.cause)
+
+
+def test_speech_unknown_model_and_used_up_quota_are_named(speaking_bench: Bench) -> None:
+    for reply, error in (
+        (Reply.of_json({"error": {"message": "no such model"}}, 404), ModelUnavailable),
+        (speaking_bench.wire.quota(), QuotaExceeded),
+    ):
+        with pytest.raises(error):
+            list(speaking_bench.speak(reply))
+
+
+def test_speech_stop_ends_a_call_at_once(hearing_bench: Bench) -> None:
+    cancel = Cancel(30)
+    threading.Timer(0.2, cancel.set).start()
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        hearing_bench.transcribe(Reply(steps=[Step.HANG]), cancel=cancel)
+    assert time.monotonic() - started < 1.5

@@ -6,8 +6,13 @@ from dataclasses import dataclass, field
 
 from api.core.http import Cancelled, HTTPClient
 from api.core.model_runtime.openai_protocol import MAX_EMBEDDINGS_BYTES, read_chat, read_embeddings
+from api.core.model_runtime.openai_speech import (
+    MAX_TRANSCRIPTION_BYTES,
+    read_transcription,
+    transcription_form,
+)
 from api.core.model_runtime.rerank_protocol import read_rerank
-from api.core.model_runtime.types import ChatChunk, Embeddings, Score
+from api.core.model_runtime.types import Audio, ChatChunk, Embeddings, Score
 from api.core.model_runtime.upstream import (
     CHECK_TOTAL_S,
     MAX_ERROR_BYTES,
@@ -45,6 +50,34 @@ class OpenAIEndpoint:
     def rerank(self, url: str, body: JSONObject, count: int, cancel: Cancel) -> list[Score]:
         """Return how the ``count`` texts of a rerank body answer its query, best first."""
         return read_rerank(self.post(url, body, cancel), count)
+
+    def transcribe(self, url: str, model: str, audio: Audio, cancel: Cancel) -> str:
+        """Return what is said in a recording."""
+        content, kind = transcription_form(model, audio)
+        headers = {**self.headers, "content-type": kind}
+        with upstream(self.secrets):
+            reply = self.http.request(
+                "POST",
+                url,
+                headers=headers,
+                content=content,
+                cancel=cancel,
+                max_bytes=MAX_TRANSCRIPTION_BYTES,
+            )
+            if reply.status != 200:
+                raise to_refused(reply.status, reply.headers, reply.content)
+        return read_transcription(reply.content)
+
+    def speak(self, url: str, body: JSONObject, cancel: Cancel) -> Iterator[bytes]:
+        """Yield the sound a speech body asks for, as it comes."""
+        with (
+            upstream(self.secrets),
+            self.http.stream("POST", url, headers=self.headers, json=body, cancel=cancel) as response,
+        ):
+            if response.status != 200:
+                content = response.read_start(MAX_ERROR_BYTES)
+                raise to_refused(response.status, response.headers, content)
+            yield from response.iter_bytes()
 
     def post(self, url: str, body: JSONObject, cancel: Cancel) -> bytes:
         """Return what a body is answered with, of the size of embeddings at most."""

@@ -36,11 +36,13 @@ def adapt_to_model(body: JSONObject, model: str) -> JSONObject:
 
 def describe_model(model: str, *, like: str | None = None) -> ModelSchema:
     """Return what is known of ``model``, or of the model it is ``like``; a guess for unknown ones."""
-    for known in OPENAI_MODELS:
+    for known in (*OPENAI_MODELS, *OPENAI_SPEECH_MODELS):
         if known.model == (like or model):
             return replace(known, model=model, label=known.label if like is None else model)
     if "embedding" in (like or model):
         return _embedding(model, Decimal(0))
+    if kind := speech_type(like or model):
+        return _speech(model, kind)
     return ModelSchema(
         model=model,
         type=ModelType.LLM,
@@ -48,6 +50,14 @@ def describe_model(model: str, *, like: str | None = None) -> ModelSchema:
         context_tokens=DEFAULT_CONTEXT_TOKENS,
         features=FEATURES,
     )
+
+
+def speech_type(model: str) -> ModelType | None:
+    """Return what a model of a name has to do with speech most likely: it writes, it speaks, or nothing."""
+    name = model.lower()
+    if "whisper" in name or "transcribe" in name:
+        return ModelType.SPEECH2TEXT
+    return ModelType.TTS if "tts" in name else None
 
 
 def _chat(
@@ -76,6 +86,13 @@ def _embedding(model: str, price_usd: Decimal) -> ModelSchema:
     )
 
 
+def _speech(model: str, kind: ModelType, *, label: str = "", voices: str = "") -> ModelSchema:
+    """Return the schema of a model that hears or speaks; they are paid by the minute or character."""
+    return ModelSchema(
+        model=model, type=kind, label=label or model, context_tokens=0, voices=tuple(voices.split())
+    )
+
+
 OPENAI_MODELS = (
     _chat("gpt-6.2-astra", "GPT-6.2 Astra", 1_050_000, 128_000, ("8", "40")),
     _chat("gpt-6.2-sol", "GPT-6.2 Sol", 1_050_000, 128_000, ("2", "10")),
@@ -90,6 +107,22 @@ OPENAI_MODELS = (
     _embedding("text-embedding-3-large", Decimal("0.13")),
     _embedding("text-embedding-ada-002", Decimal("0.10")),
 )
+
+_VOICES = "alloy ash coral echo fable nova onyx sage shimmer"
+OPENAI_SPEECH_MODELS = (
+    _speech("gpt-4o-mini-transcribe", ModelType.SPEECH2TEXT, label="GPT-4o mini Transcribe"),
+    _speech("gpt-4o-transcribe", ModelType.SPEECH2TEXT, label="GPT-4o Transcribe"),
+    _speech("whisper-1", ModelType.SPEECH2TEXT, label="Whisper"),
+    _speech(
+        "gpt-4o-mini-tts",
+        ModelType.TTS,
+        label="GPT-4o mini TTS",
+        voices=f"{_VOICES} ballad cedar marin verse",
+    ),
+    _speech("tts-1", ModelType.TTS, label="TTS-1", voices=_VOICES),
+    _speech("tts-1-hd", ModelType.TTS, label="TTS-1 HD", voices=_VOICES),
+)
+"""Of OpenAI itself; the vendors that serve its other models have them under other addresses."""
 
 CHAT_PARAMETERS = (
     ParameterRule(

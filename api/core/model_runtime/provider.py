@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from api.core.http import HTTPClient
 from api.core.model_runtime.types import (
+    Audio,
     ChatChunk,
     ChatRequest,
     Embeddings,
@@ -92,6 +93,32 @@ class RerankModel(Protocol):
 
         Raises a ProviderFailure, RetryableFailure where a fresh attempt may
         work, or Cancelled.
+        """
+        ...
+
+
+@runtime_checkable
+class SpeechToText(Protocol):
+    """A provider of models that write down what is said."""
+
+    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> str:
+        """Return what is said in a recording, in its own language; empty where nothing is.
+
+        Raises a ProviderFailure, RetryableFailure where a fresh attempt may
+        work, or Cancelled.
+        """
+        ...
+
+
+@runtime_checkable
+class TextToSpeech(Protocol):
+    """A provider of models that read texts aloud."""
+
+    def speak(self, model: str, text: str, voice: str, cancel: Cancel) -> Iterator[bytes]:
+        """Yield the spoken text as MP3, piece by piece as it comes; a blank ``voice`` is the model's own.
+
+        Raises a ProviderFailure or Cancelled, RetryableFailure only before the
+        first piece. Closing the iterator ends the call.
         """
         ...
 

@@ -23,8 +23,11 @@ from api.core.model_runtime.provider import (
     ProviderContext,
     RerankModel,
     RetryableFailure,
+    SpeechToText,
+    TextToSpeech,
 )
 from api.core.model_runtime.types import (
+    Audio,
     CallPiece,
     ChatChunk,
     ChatRequest,
@@ -38,6 +41,7 @@ from api.core.model_runtime.types import (
 )
 from api.core.parallel import run_all
 from api.core.ports import Cancel, Offload
+from api.core.text.sentences import sentence_spans
 from api.errors import CompletionFailed, ModelUnavailable, ProviderNotConfigured, QuotaExceeded
 
 MAX_ATTEMPTS = 3
@@ -47,6 +51,9 @@ MAX_DELAY_S = 60.0
 # Several times what any model writes. A chunk takes memory whatever it says.
 MAX_ANSWER_CHARS = 4 * 1024 * 1024
 CHUNK_CHARS = 8
+
+# OpenAI's models take 4,096 characters.
+MAX_SPOKEN_CHARS = 4_000
 
 T = TypeVar("T")
 
@@ -187,6 +194,42 @@ class ModelRuntime:
         with _quota_told(resolved, cancel):
             return self._attempt(call, cancel)
 
+    def transcribe(self, tenant_id: str, ref: ModelRef, audio: Audio, cancel: Cancel) -> str:
+        """Return what is said in a recording; tried up to three times.
+
+        Raises a ProviderFailure, or Cancelled.
+        """
+        resolved, provider = self._open(tenant_id, ref)
+        if not isinstance(provider, SpeechToText):
+            raise ModelUnavailable(f"{ref.provider} has no models that hear.")
+        call = functools.partial(provider.transcribe, ref.model, audio, cancel)
+        with _quota_told(resolved, cancel):
+            return self._attempt(call, cancel)
+
+    def speak(
+        self, tenant_id: str, ref: ModelRef, text: str, *, voice: str, cancel: Cancel
+    ) -> Iterator[bytes]:
+        """Yield a text of any length as spoken MP3, as it comes.
+
+        A ``voice`` the model does not have is its default one. Long texts are
+        spoken in parts, one after the other; a part is tried up to three times
+        before its first piece. Raises a ProviderFailure, or Cancelled.
+        """
+        resolved, provider = self._open(tenant_id, ref)
+        if not isinstance(provider, TextToSpeech):
+            raise ModelUnavailable(f"{ref.provider} has no models that speak.")
+        voices = _schema_of(provider, ref).voices
+        chosen = voices[0] if voices and voice not in voices else voice
+        for part in spoken_parts(text):
+            start = functools.partial(_begun, provider, ref.model, part, chosen, cancel)
+            with _quota_told(resolved, cancel):
+                first, rest = self._attempt(start, cancel)
+                yield first
+                try:
+                    yield from rest
+                except RetryableFailure as failure:
+                    raise failure.cause from failure
+
     def schema(self, tenant_id: str, ref: ModelRef) -> ModelSchema:
         """Return what is known of a model; raises ModelUnavailable when its provider does not have it."""
         _, provider = self._open(tenant_id, ref)
@@ -225,6 +268,35 @@ class ModelRuntime:
         backoff_s = self._backoff_s * (1 << (attempt - 1))
         spread_s = random.uniform(0.5, 1.0) * backoff_s  # noqa: S311  # no secret hangs on it
         return spread_s + (retry_after_s or 0.0)
+
+
+def spoken_parts(text: str) -> Iterator[str]:
+    """Yield a text in parts a model speaks at once, none blank, cut between sentences where that can be."""
+    start = end = 0
+    for begin, stop in sentence_spans(text, 0, len(text)):
+        if end > start and stop - start > MAX_SPOKEN_CHARS:
+            yield text[start:end]
+            start = begin
+        elif end == start:
+            start = begin
+        while stop - start > MAX_SPOKEN_CHARS:
+            if part := text[start : start + MAX_SPOKEN_CHARS].strip():
+                yield part
+            start += MAX_SPOKEN_CHARS
+        end = stop
+    if end > start:
+        yield text[start:end]
+
+
+def _begun(
+    provider: TextToSpeech, model: str, part: str, voice: str, cancel: Cancel
+) -> tuple[bytes, Iterator[bytes]]:
+    """Return a spoken part's first piece and the rest. Raises CompletionFailed where there is none."""
+    pieces = provider.speak(model, part, voice, cancel)
+    first = next(pieces, b"")
+    if not first:
+        raise CompletionFailed("The provider sent no sound.")
+    return first, pieces
 
 
 def _telling(chunks: Iterator[ChatChunk], where: str, timeouts: Timeouts) -> Iterator[ChatChunk]:

@@ -291,6 +291,15 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audio:
+    """A recording; providers know its format by ``extension`` (no dot) and ``mime_type``."""
+
+    extension: str
+    mime_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSchema:
     """What one model can do, as data.
 
@@ -300,7 +309,8 @@ class ModelSchema:
     ``agent-thought``, ``structured-output`` …). ``max_chunks`` is how many texts
     one embedding call takes, ``parallel_calls`` how many of them may run at once.
     ``score_floor`` and ``score_ceiling`` are the cosines at which texts have
-    nothing, and everything, to do with each other.
+    nothing, and everything, to do with each other. ``voices`` are those of a
+    model that speaks, its default first; none where they are not known.
     """
 
     model: str
@@ -314,6 +324,7 @@ class ModelSchema:
     parallel_calls: int = 4
     score_floor: float = 0.0
     score_ceiling: float = 1.0
+    voices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

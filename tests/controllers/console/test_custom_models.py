@@ -95,7 +95,7 @@ def test_model_added_without_any_credentials_is_refused(client: FlaskClient, own
         (COMPATIBLE, {**QWEN, "model": 5}, "model"),
         (COMPATIBLE, {"model": "x"}, "model_type"),
         (COMPATIBLE, {**QWEN, "model_type": "chatty"}, "model_type"),
-        (COMPATIBLE, {**QWEN, "model_type": "tts"}, "model_type"),
+        (COMPATIBLE, {**QWEN, "model_type": "moderation"}, "model_type"),
         ("builtin", QWEN, "model_type"),
     ],
 )

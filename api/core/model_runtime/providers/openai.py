@@ -8,6 +8,7 @@ from api.core.http import Cancelled, HTTPResponse
 from api.core.model_runtime.openai_models import (
     CHAT_PARAMETERS,
     OPENAI_MODELS,
+    OPENAI_SPEECH_MODELS,
     adapt_to_model,
     describe_model,
 )
@@ -19,8 +20,10 @@ from api.core.model_runtime.openai_protocol import (
     read_chat,
     read_embeddings,
 )
+from api.core.model_runtime.openai_speech import MAX_TRANSCRIPTION_BYTES, read_transcription, speech_body
 from api.core.model_runtime.provider import ProviderContext, provider
 from api.core.model_runtime.types import (
+    Audio,
     ChatChunk,
     ChatRequest,
     CredentialField,
@@ -52,7 +55,7 @@ _ICON = (
 
 @provider
 class OpenAIProvider:
-    """OpenAI's chat and embedding models, also by names newer than the list."""
+    """OpenAI's chat, embedding and speech models, also by names newer than the list."""
 
     schema: ClassVar[ProviderSchema] = ProviderSchema(
         id="openai",
@@ -64,7 +67,7 @@ class OpenAIProvider:
         description_zh="OpenAI 提供的模型，例如 GPT-6.2 Sol 和 text-embedding-3-small。",
         background="#E5E7EB",
         icon_svg=_ICON,
-        models=OPENAI_MODELS,
+        models=(*OPENAI_MODELS, *OPENAI_SPEECH_MODELS),
         credential_fields=(
             CredentialField(
                 variable="openai_api_key",
@@ -89,7 +92,9 @@ class OpenAIProvider:
             ),
         ),
         parameter_rules=CHAT_PARAMETERS,
-        custom_model_types=frozenset({ModelType.LLM, ModelType.TEXT_EMBEDDING}),
+        custom_model_types=frozenset(
+            {ModelType.LLM, ModelType.TEXT_EMBEDDING, ModelType.SPEECH2TEXT, ModelType.TTS}
+        ),
         help_url="https://platform.openai.com/account/api-keys",
     )
 
@@ -128,6 +133,22 @@ class OpenAIProvider:
             with create(**body, encoding_format="base64") as response:
                 content = HTTPResponse(response.http_response).read(MAX_EMBEDDINGS_BYTES)
         return read_embeddings(content, len(texts))
+
+    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> str:
+        """Return what is said in a recording."""
+        file = (f"audio.{audio.extension}", audio.content, audio.mime_type)
+        with self._calling(cancel) as client:
+            create = client.audio.transcriptions.with_streaming_response.create
+            with create(model=model, file=file, response_format="json") as response:
+                content = HTTPResponse(response.http_response).read(MAX_TRANSCRIPTION_BYTES)
+        return read_transcription(content)
+
+    def speak(self, model: str, text: str, voice: str, cancel: Cancel) -> Iterator[bytes]:
+        """Yield the spoken text as it comes."""
+        with self._calling(cancel) as client:
+            create = client.audio.speech.with_streaming_response.create
+            with create(**speech_body(model, text, voice)) as response:
+                yield from HTTPResponse(response.http_response).iter_bytes()
 
     @contextlib.contextmanager
     def _calling(self, cancel: Cancel) -> Iterator[Any]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from api.core.model_runtime.openai_endpoint import OpenAIEndpoint
-from api.core.model_runtime.openai_models import CHAT_PARAMETERS
+from api.core.model_runtime.openai_models import CHAT_PARAMETERS, speech_type
 from api.core.model_runtime.openai_protocol import api_root, chat_body, embeddings_body
+from api.core.model_runtime.openai_speech import speech_body
 from api.core.model_runtime.provider import ProviderContext, provider
 from api.core.model_runtime.rerank_protocol import rerank_body, tei_rerank_body
 from api.core.model_runtime.types import (
+    Audio,
     ChatChunk,
     ChatRequest,
     CredentialField,
@@ -38,7 +40,7 @@ _ICON = (
 
 @provider
 class OpenAICompatibleProvider:
-    """Chat, embedding and rerank models of any name behind one address."""
+    """Chat, embedding, rerank and speech models of any name behind one address."""
 
     schema: ClassVar[ProviderSchema] = ProviderSchema(
         id="openai_api_compatible",
@@ -107,9 +109,23 @@ class OpenAICompatibleProvider:
                 default="cohere",
                 options=("cohere", "tei"),
             ),
+            CredentialField(
+                variable="voices",
+                label="Voices, the default first (comma-separated)",
+                label_zh="可用声音，默认在前（用英文逗号分隔）",
+                placeholder="alloy,nova",
+            ),
         ),
         parameter_rules=CHAT_PARAMETERS,
-        custom_model_types=frozenset({ModelType.LLM, ModelType.TEXT_EMBEDDING, ModelType.RERANK}),
+        custom_model_types=frozenset(
+            {
+                ModelType.LLM,
+                ModelType.TEXT_EMBEDDING,
+                ModelType.RERANK,
+                ModelType.SPEECH2TEXT,
+                ModelType.TTS,
+            }
+        ),
     )
 
     def __init__(self, context: ProviderContext) -> None:
@@ -144,6 +160,7 @@ class OpenAICompatibleProvider:
             max_output_tokens=self._whole("max_tokens_to_sample", 0),
             features=frozenset(features),
             max_chunks=self._whole("max_chunks", DEFAULT_MAX_CHUNKS),
+            voices=self._voices(),
         )
 
     def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
@@ -167,6 +184,18 @@ class OpenAICompatibleProvider:
             url, body = self._url("rerank"), rerank_body(model, query, texts, top_n)
         return self._endpoint.rerank(url, body, len(texts), cancel)[:top_n]
 
+    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> str:
+        """Return what is said in a recording."""
+        return self._endpoint.transcribe(self._url("audio/transcriptions"), model, audio, cancel)
+
+    def speak(self, model: str, text: str, voice: str, cancel: Cancel) -> Iterator[bytes]:
+        """Yield the spoken text as it comes."""
+        return self._endpoint.speak(self._url("audio/speech"), speech_body(model, text, voice), cancel)
+
+    def _voices(self) -> tuple[str, ...]:
+        named = (voice.strip() for voice in self._credentials.get("voices", "").split(","))
+        return tuple(voice for voice in named if voice)
+
     def _url(self, path: str) -> str:
         return f"{api_root(self._credentials['endpoint_url'])}/{path}"
 
@@ -179,4 +208,6 @@ def _type_of(model: str) -> ModelType:
     """Return what a model of a name most likely does."""
     if "rerank" in model.lower():
         return ModelType.RERANK
-    return ModelType.TEXT_EMBEDDING if "embed" in model.lower() else ModelType.LLM
+    if "embed" in model.lower():
+        return ModelType.TEXT_EMBEDDING
+    return speech_type(model) or ModelType.LLM

@@ -1,0 +1,48 @@
+"""The OpenAI wire of speech: a form with a recording to send, a text to read, a text to be spoken.
+
+Boundary: bytes and values only; calls nobody. Wire: OpenAI's API reference,
+"Create transcription" and "Create speech".
+"""
+
+import secrets
+
+import orjson
+
+from api.core.model_runtime.types import Audio
+from api.core.ports import JSONObject
+from api.errors import CompletionFailed
+
+MAX_TRANSCRIPTION_BYTES = 4 * 1024 * 1024
+DEFAULT_VOICE = "alloy"
+
+
+def transcription_form(model: str, audio: Audio) -> tuple[bytes, str]:
+    """Return the multipart body of a transcription call, and its media type with the boundary."""
+    boundary = secrets.token_hex(16)
+    fields = {"model": model, "response_format": "json"}
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    )
+    head += (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="audio.{audio.extension}"\r\n'
+        f"Content-Type: {audio.mime_type}\r\n\r\n"
+    )
+    body = b"".join((head.encode(), audio.content, f"\r\n--{boundary}--\r\n".encode()))
+    return body, f"multipart/form-data; boundary={boundary}"
+
+
+def read_transcription(content: bytes) -> str:
+    """Return the text of a transcription. Raises CompletionFailed where there is none."""
+    try:
+        text = orjson.loads(content)["text"]
+    except (ValueError, TypeError, KeyError) as exc:
+        raise CompletionFailed("The provider's transcription is malformed.") from exc
+    if not isinstance(text, str):
+        raise CompletionFailed("The provider's transcription is malformed.")
+    return text.strip()
+
+
+def speech_body(model: str, text: str, voice: str) -> JSONObject:
+    """Return the body of a call that has a text spoken, as MP3."""
+    return {"model": model, "input": text, "voice": voice or DEFAULT_VOICE, "response_format": "mp3"}
