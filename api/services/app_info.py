@@ -7,6 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.core.apps.config import FormItem, ModelConfig
+from api.core.apps.features import Features
+from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import FLOW_MODES, AppSpec
 from api.core.ports import JSONObject
 from api.errors import AppUnavailable, Forbidden
@@ -101,14 +103,26 @@ def get_parameters(runtime: Runtime, app: AppSpec) -> JSONObject:
     }
 
 
+def features_of(runtime: Runtime, app: AppSpec) -> ModelConfig | Features:
+    """Return where an app's features are switched: its configuration, or its published workflow's.
+
+    Raises AppUnavailable without either.
+    """
+    return _published(runtime, app).features if app.mode in FLOW_MODES else app.configured()
+
+
+def _published(runtime: Runtime, app: AppSpec) -> FlowSpec:
+    if app.workflow_id is None:
+        raise AppUnavailable("The app has no published workflow.")
+    return flows.published_flow(runtime, app)
+
+
 def _of_config(config: ModelConfig) -> tuple[dict[str, Any], tuple[FormItem, ...]]:
     return config.model_dump(mode="json"), config.user_input_form
 
 
 def _of_flow(runtime: Runtime, app: AppSpec) -> tuple[dict[str, Any], tuple[FormItem, ...]]:
-    if app.workflow_id is None:
-        raise AppUnavailable("The app has no published workflow.")
-    flow = flows.published_flow(runtime, app)
+    flow = _published(runtime, app)
     features = flow.features.model_dump(mode="json", exclude_none=True)
     file_upload = flow.features.file_upload.model_dump(mode="json")
     return {**UNKNOWN_TO_FLOWS, **features, "file_upload": file_upload}, flow.form

@@ -182,6 +182,21 @@ def default_chat_model(runtime: Runtime, session: Session, tenant_id: str) -> Mo
     return ref
 
 
+def default_speech_model(
+    runtime: Runtime, session: Session, tenant_id: str, kind: ModelType
+) -> ModelRef | None:
+    """Return a workspace's model that hears or speaks; None where no provider it has offers one.
+
+    The default one, else one it added. Raises ProviderNotConfigured where it has no provider at all.
+    """
+    known = load_snapshot(runtime, session, tenant_id)
+    added = (model.ref for model in known.models if model.type is kind)
+    ref = _default(known, kind) or next(added, None)
+    if ref is None and not known.credentials and not known.models:
+        raise ProviderNotConfigured("The workspace has not configured a model provider.")
+    return ref
+
+
 def update_defaults(
     runtime: Runtime, session: Session, principal: Principal, chosen: Mapping[ModelType, ModelRef]
 ) -> None:

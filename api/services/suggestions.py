@@ -5,9 +5,9 @@ Wire: docs/wire/messages.md#get-messagesmessage_idsuggested.
 
 from sqlalchemy import select, tuple_
 
-from api.core.apps.spec import AppMode, AppSpec
+from api.core.apps.spec import AppSpec
 from api.core.model_runtime.provider import PROVIDERS
-from api.core.model_runtime.types import ChatRequest, ModelRef, Role
+from api.core.model_runtime.types import ChatRequest, Role
 from api.core.model_runtime.types import Message as PromptMessage
 from api.core.ports import Cancel
 from api.core.text.found_json import find_json
@@ -16,7 +16,7 @@ from api.models.conversation import Message
 from api.models.types import position_of
 from api.principal import Principal
 from api.runtime import Runtime, Session
-from api.services import flows, providers
+from api.services import app_info, providers
 from api.services.access import access_message
 
 TURNS = 3
@@ -38,11 +38,12 @@ def suggest_questions(runtime: Runtime, app: AppSpec, principal: Principal, mess
     chat app asks its own model, a chatflow the workspace's default one. Raises
     BadRequest where the app does not want them, NotFound, or a ProviderFailure.
     """
-    if not _is_wanted(runtime, app):
+    if not app_info.features_of(runtime, app).suggested_questions_after_answer.enabled:
         raise BadRequest("Suggested Questions Is Disabled.")
     with runtime.reading() as session:
         talk = _end_of_talk(session, principal, app.id, message_id)
-        ref = app.config.model.ref if app.config else _default_model(runtime, session, app)
+        default = providers.default_chat_model(runtime, session, app.tenant_id)
+    ref = app.config.model.ref if app.config else default
     provider = PROVIDERS.get(ref.provider)
     if not talk or (provider is not None and not provider.schema.is_generative):
         return []
@@ -63,16 +64,6 @@ def read_questions(text: str) -> list[str]:
         found = next((value for value in found.values() if isinstance(value, list)), [])
     texts = (" ".join(item.split())[:QUESTION_CHARS] for item in found or () if isinstance(item, str))
     return [question for question in texts if question][:MAX_QUESTIONS]
-
-
-def _is_wanted(runtime: Runtime, app: AppSpec) -> bool:
-    if app.mode is AppMode.ADVANCED_CHAT:
-        return flows.published_flow(runtime, app).features.suggested_questions_after_answer.enabled
-    return app.configured().suggested_questions_after_answer.enabled
-
-
-def _default_model(runtime: Runtime, session: Session, app: AppSpec) -> ModelRef:
-    return providers.default_chat_model(runtime, session, app.tenant_id)
 
 
 def _end_of_talk(session: Session, principal: Principal, app_id: str, message_id: str) -> str:

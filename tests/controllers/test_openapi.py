@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from tests import factories, flows
 from tests.conftest import make_house, make_settings, stop_house
-from tests.controllers.app_calls import call_message, call_variables
+from tests.controllers.app_calls import call_message, call_speech, call_variables
 from tests.controllers.dataset_calls import call_datasets
 from tests.controllers.described import body, check_answer, documented, operations
 from tests.factories import ChatApp, make_chat_app, make_owner
@@ -26,6 +26,7 @@ MOUNTS = {"/api": "seed", "/v1": "dify"}
 PAGES = ("/api/docs", "/v1/docs", "/console/api/spec")
 ITS_OWN = {"specs", "doc", "root", "spec_open_api_document", "spec_docs", "swagger_document", "swagger_page"}
 FORM_TYPE = "multipart/form-data"
+FEATURES = ("retriever_resource", "suggested_questions_after_answer", "speech_to_text", "text_to_speech")
 FORM = [{"text-input": {"label": "Name", "variable": "name", "default": "Ann"}}]
 
 
@@ -410,14 +411,8 @@ def callers(request: pytest.FixtureRequest, embedded: Flask) -> tuple[Caller, Ca
     """Callers of a chat app and of a completion app, on each mount."""
     runtime = embedded.extensions["runtime"]
     owner = make_owner(runtime)
-    switch = {"enabled": True}
-    chat = make_chat_app(
-        runtime,
-        owner,
-        user_input_form=FORM,
-        retriever_resource=switch,
-        suggested_questions_after_answer=switch,
-    )
+    features: dict[str, object] = {name: {"enabled": True} for name in FEATURES}
+    chat = make_chat_app(runtime, owner, mode="chat", user_input_form=FORM, **features)
     completion = make_chat_app(runtime, owner, mode="completion")
     client = embedded.test_client()
     return Caller(client, chat, request.param), Caller(client, completion, request.param)
@@ -438,6 +433,7 @@ def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller])
         **run_flows(Caller(chat.client, flow, chat.mount)),
         **answer_forms(chat),
         **call_variables(chatflow.call),
+        **call_speech(chat.call, chat.client, chat.app.owner),
     }
     spec = callers[0].spec
     assert set(answers) == set(dict(operations(spec)))

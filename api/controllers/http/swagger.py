@@ -59,6 +59,8 @@ ANSWER_OR_STREAM = [JSON, EVENT_STREAM]
 STREAM_ONLY = [EVENT_STREAM]
 FILE_ONLY = ["*/*"]
 ZIP_ONLY = ["application/zip"]
+MP3 = "audio/mpeg"
+SOUND_ONLY = [MP3]
 IDEMPOTENCY_HEADER = {
     "Idempotency-Key": {
         "in": "header",

@@ -29,7 +29,7 @@ from api.controllers.http.door import runtime
 from api.controllers.http.errors import MediaTypeUnsupported, Refused
 from api.core.parallel import give_way
 from api.errors import BadRequest, TooLarge, Unavailable, Unsupported
-from api.services import file_kinds
+from api.services import file_kinds, speech
 from api.services.uploads import IncomingFile
 
 MULTIPART = "multipart/form-data"
@@ -54,20 +54,33 @@ class TooManyFiles(BadRequest):
     code = "too_many_files"
 
 
+class NoAudioUploaded(BadRequest):
+    """The form holds no recording under the name ``file``."""
+
+    code = "no_audio_uploaded"
+
+
+class AudioTooLarge(TooLarge):
+    """The recording is over the limit of what is written down."""
+
+    code = "audio_too_large"
+
+
 class Spool(SpooledTemporaryFile[bytes]):
     """A file on its way in: counted and hashed as it is written, small in memory, else on disk."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, fault: type[TooLarge] = TooLarge) -> None:
         super().__init__(max_size=SPOOL_MEMORY_BYTES)
         self.size_bytes = 0
         self.sha256 = hashlib.sha256()
         self._max_bytes = max_bytes
+        self._fault = fault
 
     def write(self, data: bytes) -> int:  # type: ignore[override]  # only bytes are written here
-        """Keep a piece; raises TooLarge above the limit, Unavailable where there is no room for it."""
+        """Keep a piece; raises the fault above the limit, Unavailable where there is no room for it."""
         self.size_bytes += len(data)
         if self.size_bytes > self._max_bytes:
-            raise TooLarge(f"File size exceeds the limit of {self._max_bytes / MB:g} MB.")
+            raise self._fault(f"File size exceeds the limit of {self._max_bytes / MB:g} MB.")
         self.sha256.update(data)
         try:
             return super().write(data)
@@ -211,6 +224,8 @@ class HouseRequest(Request):
     """A request whose body is bounded by its route: as a JSON body is, unless the route takes files."""
 
     form_data_parser_class = FormReader
+    is_audio_form = False
+    """Whether the file of the form is a recording to be written down, which has a limit of its own."""
 
     @property
     def max_content_length(self) -> int | None:
@@ -239,6 +254,8 @@ class HouseRequest(Request):
     ) -> IO[bytes]:
         """Return where a file of the form goes; its name says how large it may be."""
         del total_content_length, content_type, content_length
+        if self.is_audio_form:
+            return Spool(speech.MAX_AUDIO_BYTES, AudioTooLarge)
         return Spool(file_kinds.max_bytes(runtime().limits.max_file_bytes, filename or ""))
 
 
@@ -257,21 +274,51 @@ def takes_files(method: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def takes_audio(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a door method read a form with a recording, which :func:`sent_audio` returns."""
+
+    @wraps(method)
+    def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
+        cast("HouseRequest", request).is_audio_form = True
+        return method(self, *args, **kwargs)
+
+    return takes_files(wrapper)
+
+
 def sent_file() -> IncomingFile:
     """Return the one file of the form; it is gone when the request ends.
 
     Raises NoFileUploaded, TooManyFiles, Unsupported for a part that names no
     type, MediaTypeUnsupported for a body that is no multipart form.
     """
+    part = _sent_part(NoFileUploaded("Please upload your file."))
+    if not part.content_type:
+        raise Unsupported("File type not allowed.")
+    return _to_incoming(part)
+
+
+def sent_audio() -> tuple[IncomingFile, str]:
+    """Return the one recording of the form, and the media type its client gives it (may be empty).
+
+    Raises NoAudioUploaded, AudioTooLarge, TooManyFiles, MediaTypeUnsupported.
+    """
+    part = _sent_part(NoAudioUploaded("Please upload your audio."))
+    return _to_incoming(part), part.mimetype
+
+
+def _sent_part(missing: BadRequest) -> FileStorage:
+    """Return the form's one file; raises ``missing`` where there is none."""
     if request.mimetype not in ("", MULTIPART):
         raise MediaTypeUnsupported(f"The request's Content-Type must be {MULTIPART}.")
     part = request.files.get("file")
     if part is None:
-        raise NoFileUploaded("Please upload your file.")
+        raise missing
     if sum(map(len, request.files.listvalues())) > 1:
         raise TooManyFiles("Only one file is allowed.")
-    if not part.content_type:
-        raise Unsupported("File type not allowed.")
+    return part
+
+
+def _to_incoming(part: FileStorage) -> IncomingFile:
     spool = cast("Spool", part.stream)
     return IncomingFile(
         name=part.filename or "",

@@ -10,6 +10,7 @@ from api import __version__
 from api.controllers.http.swagger import AUTHORIZATIONS
 from api.controllers.service_api import (
     annotations,
+    audio,
     chat,
     completion,
     conversation_variables,
@@ -36,6 +37,7 @@ NAMESPACES = (
     conversation_variables.ns,
     messages.ns,
     files.ns,
+    audio.ns,
     info.ns,
     annotations.ns,
     datasets.ns,
