@@ -57,7 +57,7 @@ def export_app(
     if has_secrets and principal.role < Role.OWNER:
         raise Forbidden("Only an owner may export secrets.")
     with runtime.reading() as session:
-        document = _to_document(
+        document = to_document(
             runtime, session, access_app(session, principal, app_id), workflow_id, has_secrets=has_secrets
         )
     if has_secrets:
@@ -69,7 +69,7 @@ def missing_of(runtime: Runtime, session: Session, principal: Principal, app_id:
     """Return what an app uses that its workspace does not have; nothing of an app that was not drawn yet."""
     app = access_app(session, principal, app_id)
     try:
-        document = _to_document(runtime, session, app, None, has_secrets=False, is_sealed=False)
+        document = to_document(runtime, session, app, None, has_secrets=False, is_sealed=False)
     except DraftMissing:
         return []
     return missing(document, inventory(runtime, session, principal))
@@ -117,7 +117,7 @@ def dataset_opener(runtime: Runtime, session: Session, tenant_id: str) -> Callab
     return opened
 
 
-def _to_document(
+def to_document(
     runtime: Runtime,
     session: Session,
     app: App,
@@ -126,6 +126,11 @@ def _to_document(
     has_secrets: bool,
     is_sealed: bool = True,
 ) -> AppDocument:
+    """Return an app as a file holds it: its draft, or the version asked for.
+
+    With ``is_sealed`` ids of datasets are readable in their workspace only.
+    Raises NotFound for an unknown version, DraftMissing.
+    """
     rename: Callable[[str], str | None] = str
     if is_sealed:
         rename = _dataset_sealer(runtime, session, app.tenant_id)

@@ -96,7 +96,7 @@ def import_app(
     if status == "pending":
         runtime.cache.set(_key(principal, import_id), orjson.dumps(asdict(file)), WAIT_S)
         return replace(begun, status=status)
-    return _made(runtime, principal, replace(begun, status=status), file, document, claim=claim)
+    return make_app(runtime, principal, replace(begun, status=status), file, document, claim=claim)
 
 
 def confirm_import(runtime: Runtime, principal: Principal, import_id: str) -> Import:
@@ -110,7 +110,7 @@ def confirm_import(runtime: Runtime, principal: Principal, import_id: str) -> Im
     try:
         document = _read(runtime, file)
         begun = replace(done, status="completed", app_mode=document.mode.value, version=document.version)
-        done = _made(runtime, principal, begun, file, document)
+        done = make_app(runtime, principal, begun, file, document)
     except BadDocument as exc:
         done = replace(done, error=str(exc))
     finally:
@@ -157,7 +157,7 @@ def _raw_address(url: str) -> str:
     return url
 
 
-def _made(
+def make_app(
     runtime: Runtime,
     principal: Principal,
     begun: Import,
@@ -166,7 +166,10 @@ def _made(
     *,
     claim: idempotency.Claim | None = None,
 ) -> Import:
-    """Make the app; a name that another import took meanwhile is numbered anew."""
+    """Make the app of a document; a name that another import took meanwhile is numbered anew.
+
+    Says why in ``error`` where it cannot be made, and then names no app.
+    """
     for _ in range(TRIES):
         try:
             with runtime.transaction() as session:

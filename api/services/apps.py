@@ -236,7 +236,7 @@ def create_app(
     Raises Duplicate for a name that is taken, InvalidRequest for a bad value.
     """
     _check_description(description, is_wide=icon_type is not None)
-    kind, shown = _check_icon(session, principal, icon_type, icon or DEFAULT_ICON)
+    kind, shown = check_icon(session, principal, icon_type, icon or DEFAULT_ICON)
     app = App(
         tenant_id=principal.tenant_id,
         name=name,
@@ -340,11 +340,11 @@ def _icon_changes(session: Session, principal: Principal, app: App, changes: App
     icon, icon_type = changes.get("icon"), changes.get("icon_type")
     if (icon or app.icon, icon_type or app.icon_type) == (app.icon, app.icon_type):
         return values
-    kind, shown = _check_icon(session, principal, icon_type, icon or app.icon or DEFAULT_ICON)
+    kind, shown = check_icon(session, principal, icon_type, icon or app.icon or DEFAULT_ICON)
     return values | {"icon_type": kind, "icon": shown}
 
 
-def _check_icon(session: Session, principal: Principal, icon_type: str | None, icon: str) -> tuple[str, str]:
+def check_icon(session: Session, principal: Principal, icon_type: str | None, icon: str) -> tuple[str, str]:
     """Return kind and value of an icon; raises InvalidRequest where they do not fit together.
 
     Without a kind, an address is a link and anything else an emoji.

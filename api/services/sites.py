@@ -10,11 +10,11 @@ CODE_LENGTH = 16
 
 
 def make_site(app: App, *, language: str) -> Site:
-    """Return the site of a new app, not yet added to a session; its public code is random."""
+    """Return the site of a new app, not yet added to a session."""
     return Site(
         tenant_id=app.tenant_id,
         app_id=app.id,
-        code="".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH)),
+        code=new_code(),
         title=app.name,
         icon_type=app.icon_type,
         icon=app.icon,
@@ -23,3 +23,8 @@ def make_site(app: App, *, language: str) -> Site:
         created_by=app.created_by,
         updated_by=app.created_by,
     )
+
+
+def new_code() -> str:
+    """Return a random public code of a site."""
+    return "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))

@@ -164,7 +164,7 @@ def render_app(view: AppView, base_url: str) -> JSONObject:
 def render_app_detail(view: AppView, base_url: str) -> JSONObject:
     """Return an app as its own page shows it."""
     more: JSONObject = {
-        "site": _render_site(view, base_url),
+        "site": render_site(view, base_url),
         "api_base_url": f"{base_url}/v1",
         "deleted_tools": [],
     }
@@ -250,7 +250,8 @@ def _render_config(row: AppRow) -> JSONObject | None:
     return cast("JSONObject", orjson.Fragment(text))
 
 
-def _render_site(view: AppView, base_url: str) -> JSONObject | None:
+def render_site(view: AppView, base_url: str) -> JSONObject | None:
+    """Return how an app presents itself; None where its site was not read."""
     site = view.site
     if site is None:
         return None
@@ -270,6 +271,7 @@ def _render_site(view: AppView, base_url: str) -> JSONObject | None:
         "copyright": site.copyright,
         "privacy_policy": site.privacy_policy,
         "custom_disclaimer": site.custom_disclaimer,
+        "input_placeholder": site.input_placeholder,
         "customize_token_strategy": site.customize_token_strategy,
         "prompt_public": site.prompt_public,
         "app_base_url": base_url,

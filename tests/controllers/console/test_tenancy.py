@@ -46,6 +46,11 @@ ROUTES = (
     Route("DELETE", "/apps/{app}", EDITOR),
     Route("POST", "/apps/{app}/site-enable", EDITOR, {"enable_site": False}),
     Route("POST", "/apps/{app}/api-enable", ADMIN, {"enable_api": False}),
+    Route("POST", "/apps/{app}/copy", EDITOR, {}),
+    Route("POST", "/apps/{app}/name", EDITOR, {"name": "Changed"}),
+    Route("POST", "/apps/{app}/icon", EDITOR, {"icon": "🦊"}),
+    Route("POST", "/apps/{app}/site", EDITOR, {"title": "Changed"}),
+    Route("POST", "/apps/{app}/site/access-token-reset", ADMIN),
     Route(
         "POST",
         "/apps/{app}/model-config",
