@@ -105,13 +105,29 @@ def access_message(session: Session, principal: Principal, app_id: str, message_
     return row
 
 
-def access_message_of_app(session: Session, principal: Principal, app_id: str, message_id: str) -> Message:
-    """Return a message of an app the caller was let into, whoever it answered; raises NotFound."""
+def access_conversation_of_app(session: Session, app: App, conversation_id: str) -> Conversation:
+    """Return a conversation anyone holds with an app the caller was let into; raises NotFound."""
+    row = None
+    if is_id(conversation_id):
+        query = select(Conversation).where(
+            Conversation.tenant_id == app.tenant_id,
+            Conversation.app_id == app.id,
+            Conversation.id == conversation_id.lower(),
+            Conversation.deleted_at.is_(None),
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("Conversation Not Exists.")
+    return row
+
+
+def access_message_of_app(session: Session, app: App, message_id: str) -> Message:
+    """Return a message anyone got from an app the caller was let into; raises NotFound."""
     row = None
     if is_id(message_id):
         query = select(Message).where(
-            Message.tenant_id == principal.tenant_id,
-            Message.app_id == app_id,
+            Message.tenant_id == app.tenant_id,
+            Message.app_id == app.id,
             Message.id == message_id.lower(),
         )
         row = session.scalars(query).one_or_none()

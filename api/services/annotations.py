@@ -115,7 +115,7 @@ def annotate(
         return AnnotationView(
             _create(runtime, session, principal, app, question=question or "", answer=answer)
         )
-    message = access_message_of_app(session, principal, app.id, message_id)
+    message = access_message_of_app(session, app, message_id)
     made = session.scalars(
         select(Annotation).where(_of_app(app.tenant_id, app.id), Annotation.message_id == message.id)
     ).one_or_none()

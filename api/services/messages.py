@@ -175,6 +175,17 @@ def rate_message(
 ) -> None:
     """Store the caller's judgement of its message; None takes it back. Raises NotFound, InvalidRequest."""
     message = access_message(session, principal, app_id, message_id)
+    keep_rating(session, principal, message, rating=rating, content=content)
+
+
+def keep_rating(
+    session: Session, principal: Principal, message: Message, *, rating: str | None, content: str | None
+) -> None:
+    """Store what the caller thinks of a message it was let into; None takes it back.
+
+    The app's team has one judgement of a message, its end user another. Raises
+    InvalidRequest where there is none to take back.
+    """
     source = _source(principal)
     mine = (MessageFeedback.message_id == message.id, MessageFeedback.from_source == source)
     if rating is None:
@@ -190,7 +201,7 @@ def rate_message(
             id=new_id(),
             created_at=utc_now(),
             tenant_id=message.tenant_id,
-            app_id=app_id,
+            app_id=message.app_id,
             conversation_id=message.conversation_id,
             message_id=message.id,
             from_source=source,

@@ -201,7 +201,7 @@ def render_message(item: MessageItem, link: Link) -> JSONObject:
         "status": "error" if item.status == "error" else "normal",
         "error": item.error,
         "feedback": {"rating": item.rating} if item.rating else None,
-        "message_files": [_render_file(file, link) for file in item.files or []],
+        "message_files": [render_message_file(file, link) for file in item.files or []],
         "retriever_resources": resources,
         "agent_thoughts": [],
         "created_at": to_unix(item.created_at),
@@ -215,7 +215,8 @@ def render_message(item: MessageItem, link: Link) -> JSONObject:
     }
 
 
-def _render_file(file: JSONObject, link: Link) -> JSONObject:
+def render_message_file(file: JSONObject, link: Link) -> JSONObject:
+    """Return a file a message came with; ``link`` gives the address of an upload."""
     upload_file_id = file.get("upload_file_id")
     return {
         "id": upload_file_id or file.get("url"),

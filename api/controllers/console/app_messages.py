@@ -1,0 +1,57 @@
+"""Doors to the messages of an app: read and judged by its team."""
+
+from functools import partial
+
+from flask import Response
+from flask_restx import Namespace, Resource
+
+from api.controllers.http import swagger
+from api.controllers.http.auth import console
+from api.controllers.http.door import base_url, render, runtime, transactional
+from api.controllers.http.parsing import parse
+from api.controllers.schemas.app_message import (
+    MESSAGE_DETAIL,
+    TEAM_FEEDBACK,
+    TeamFeedbackIn,
+    render_detail,
+)
+from api.controllers.schemas.fields import RESULT, render_success
+from api.principal import Principal, Role
+from api.runtime import Session
+from api.services import app_messages, files
+
+ns = Namespace("app_messages", path="/", description="Messages of apps")
+NO_MESSAGE = "There is no such app, or it has no such message."
+
+
+@ns.route("/apps/<app_id>/messages/<string:message_id>")
+class AppMessage(Resource):
+    """One message of an app."""
+
+    @ns.response(200, "The message.", MESSAGE_DETAIL)
+    @ns.response(404, NO_MESSAGE)
+    @console(Role.EDITOR)
+    @transactional
+    def get(self, session: Session, principal: Principal, app_id: str, message_id: str) -> Response:
+        """Show a message of any user of the app."""
+        detail = app_messages.get_detail(session, principal, app_id, message_id)
+        return render(render_detail(detail, partial(files.sign_url, runtime(), base_url=base_url())))
+
+
+@ns.route("/apps/<app_id>/feedbacks")
+class AppFeedbacks(Resource):
+    """What an app's team thinks of its messages."""
+
+    @ns.expect(TEAM_FEEDBACK)
+    @ns.doc(params=swagger.IDEMPOTENCY_HEADER)
+    @ns.response(200, "Kept, or taken back.", RESULT)
+    @ns.response(404, NO_MESSAGE)
+    @console(Role.EDITOR)
+    @transactional
+    def post(self, session: Session, principal: Principal, app_id: str) -> Response:
+        """Rate a message for the app's team, change the rating, or take it back."""
+        asked = parse(TEAM_FEEDBACK, TeamFeedbackIn)
+        app_messages.rate(
+            session, principal, app_id, asked.message_id, rating=asked.rating, content=asked.content
+        )
+        return render(render_success())

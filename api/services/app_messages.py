@@ -1,0 +1,103 @@
+"""Messages of an app as its team sees them: of every end user and account, with all that is known of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from api.errors import NotFound
+from api.models.account import Account
+from api.models.conversation import Message, MessageFeedback
+from api.models.types import position_of
+from api.principal import Principal
+from api.services import messages
+from api.services.access import access_app, access_conversation_of_app, access_message_of_app
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackDetail:
+    """A judgement of a message; ``account`` is who gave it, None for an end user or one who is gone."""
+
+    feedback: MessageFeedback
+    account: Account | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDetail:
+    """A message with the judgements of it."""
+
+    message: Message
+    feedbacks: Sequence[FeedbackDetail]
+
+
+def load_details(
+    session: Session,
+    principal: Principal,
+    app_id: str,
+    conversation_id: str,
+    *,
+    first_id: str | None,
+    limit: int,
+) -> tuple[list[MessageDetail], bool]:
+    """Return a page of a conversation's messages, oldest first, and whether older ones exist.
+
+    The page ends before ``first_id``. Raises AppNotFound, and NotFound for an
+    unknown conversation or ``first_id``.
+    """
+    app = access_app(session, principal, app_id)
+    conversation = access_conversation_of_app(session, app, conversation_id)
+    here = (Message.tenant_id == app.tenant_id, Message.conversation_id == conversation.id)
+    query = select(Message).where(*here)
+    if first_id is not None:
+        position = session.execute(
+            select(Message.created_at, Message.id).where(*here, Message.id == first_id)
+        ).one_or_none()
+        if position is None:
+            raise NotFound("First Message Not Exists.")
+        query = query.where(tuple_(Message.created_at, Message.id) < position_of(*position))
+    latest = query.order_by(Message.created_at.desc(), Message.id.desc()).limit(limit + 1)
+    rows = session.scalars(latest).all()
+    return _details(session, list(reversed(rows[:limit]))), len(rows) > limit
+
+
+def get_detail(session: Session, principal: Principal, app_id: str, message_id: str) -> MessageDetail:
+    """Return a message of an app; raises AppNotFound, NotFound."""
+    app = access_app(session, principal, app_id)
+    return _details(session, [access_message_of_app(session, app, message_id)])[0]
+
+
+def rate(
+    session: Session,
+    principal: Principal,
+    app_id: str,
+    message_id: str,
+    *,
+    rating: str | None,
+    content: str | None,
+) -> None:
+    """Keep what the app's team thinks of a message; None takes it back.
+
+    Raises AppNotFound, NotFound, and InvalidRequest where there is none to take back.
+    """
+    app = access_app(session, principal, app_id)
+    message = access_message_of_app(session, app, message_id)
+    messages.keep_rating(session, principal, message, rating=rating, content=content)
+
+
+def _details(session: Session, rows: Sequence[Message]) -> list[MessageDetail]:
+    feedbacks = _feedbacks(session, [row.id for row in rows])
+    return [MessageDetail(message=row, feedbacks=feedbacks.get(row.id, ())) for row in rows]
+
+
+def _feedbacks(session: Session, message_ids: Sequence[str]) -> Mapping[str, list[FeedbackDetail]]:
+    found: dict[str, list[FeedbackDetail]] = {}
+    query = (
+        select(MessageFeedback, Account)
+        .outerjoin(Account, Account.id == MessageFeedback.from_account_id)
+        .where(MessageFeedback.message_id.in_(message_ids))
+        .order_by(MessageFeedback.created_at, MessageFeedback.id)
+    )
+    for feedback, account in session.execute(query) if message_ids else ():
+        found.setdefault(feedback.message_id, []).append(FeedbackDetail(feedback=feedback, account=account))
+    return found
