@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Index, Numeric, Text, UniqueConstraint
+from sqlalchemy import Index, Numeric, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.models.base import Base, TenantScoped, utc_now
@@ -14,7 +14,8 @@ from api.models.types import Id, Json, UTCDateTime
 class Conversation(TenantScoped, Base):
     """A thread of messages of one end user (or account) with one app.
 
-    ``deleted_at`` hides it at once; the purge job removes its rows.
+    ``deleted_at`` hides it at once; the purge job removes its rows. ``is_pinned``
+    says that its guest keeps it above the others.
     """
 
     __tablename__ = "conversations"
@@ -33,6 +34,7 @@ class Conversation(TenantScoped, Base):
     invoke_from: Mapped[str]
     from_end_user_id: Mapped[str | None] = mapped_column(Id)
     from_account_id: Mapped[str | None] = mapped_column(Id)
+    is_pinned: Mapped[bool] = mapped_column(server_default=false())
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now)
 

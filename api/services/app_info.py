@@ -15,7 +15,7 @@ from api.errors import AppUnavailable, Forbidden
 from api.models.account import Account
 from api.models.app import App, Site
 from api.runtime import Limits, Runtime
-from api.services import flow_runs, flows
+from api.services import files, flow_runs, flows
 
 MB = 1024 * 1024
 OFF: JSONObject = {"enabled": False}
@@ -63,6 +63,7 @@ class SiteInfo:
     default_language: str
     show_workflow_steps: bool
     use_icon_as_answer_icon: bool
+    icon_url: str | None
 
 
 def get_info(session: Session, app: AppSpec) -> AppInfo:
@@ -77,15 +78,20 @@ def get_info(session: Session, app: AppSpec) -> AppInfo:
     )
 
 
-def get_site(session: Session, app: AppSpec) -> SiteInfo:
-    """Return the page of the caller's app; raises Forbidden where it has none."""
-    columns = (getattr(Site, name) for name in SiteInfo.__dataclass_fields__)
+def get_site(runtime: Runtime, session: Session, app: AppSpec) -> SiteInfo:
+    """Return the page of the caller's app, with a signed address of an uploaded icon.
+
+    Raises Forbidden where it has none.
+    """
+    columns = (getattr(Site, name) for name in SiteInfo.__dataclass_fields__ if name != "icon_url")
     row = session.execute(
         select(*columns).where(Site.tenant_id == app.tenant_id, Site.app_id == app.id)
     ).one_or_none()
     if row is None:
         raise Forbidden("The app has no site.")
-    return SiteInfo(**row._mapping)  # noqa: SLF001  # documented
+    is_upload = row.icon_type == "image" and bool(row.icon)
+    icon_url = files.sign_icon(runtime, row.icon) if is_upload else None
+    return SiteInfo(**row._mapping, icon_url=icon_url)  # noqa: SLF001  # documented
 
 
 def get_parameters(runtime: Runtime, app: AppSpec) -> JSONObject:

@@ -119,9 +119,11 @@ def load_conversations(
     last_id: str | None,
     limit: int,
     sort_by: SortBy,
+    is_pinned: bool | None = None,
 ) -> tuple[list[ConversationItem], bool]:
     """Return a page of the caller's conversations after ``last_id``, and whether more follow.
 
+    ``is_pinned`` asks for those that are pinned, or for those that are not.
     Raises NotFound for an unknown ``last_id``.
     """
     is_descending = sort_by.startswith("-")
@@ -133,6 +135,8 @@ def load_conversations(
         owned_by(Conversation, principal),
     )
     query = select(*ITEM_COLUMNS).where(*mine)
+    if is_pinned is not None:
+        query = query.where(Conversation.is_pinned.is_(is_pinned))
     if last_id is not None:
         position = session.execute(
             select(column, Conversation.id).where(*mine, Conversation.id == last_id)
@@ -154,6 +158,13 @@ def rename_conversation(
     conversation.name = name
     conversation.updated_at = utc_now()
     return to_item(conversation)
+
+
+def pin_conversation(
+    session: Session, principal: Principal, app_id: str, conversation_id: str, *, is_pinned: bool
+) -> None:
+    """Put a conversation of the caller above the others, or back among them; raises NotFound."""
+    access_conversation(session, principal, app_id, conversation_id).is_pinned = is_pinned
 
 
 def to_item(row: Conversation) -> ConversationItem:

@@ -16,6 +16,9 @@ from api.services.access import access_end_user
 DEFAULT_USER = "DEFAULT-USER"
 SERVICE_API = "service-api"
 TRIGGER = "trigger"
+BROWSER = "browser"
+GUEST = "guest-"
+"""How the sessions begin that we name ourselves, for guests who say no name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,17 @@ def trigger_principal(tenant_id: str, app_id: str) -> Principal:
     )
 
 
+def browser_principal(tenant_id: str, app_id: str, session_id: str) -> Principal:
+    """Return the end user of an app's page whose browser has a session, as a principal."""
+    return Principal(
+        tenant_id=tenant_id,
+        kind=ActorKind.END_USER,
+        id=end_user_id(app_id, BROWSER, session_id),
+        app_id=app_id,
+        user=session_id,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Key under which a process remembers that an end user's row exists."""
@@ -89,20 +103,28 @@ def remember_end_user(runtime: Runtime, session: Session, principal: Principal) 
     if is_known(runtime, principal):
         return
     now = utc_now()
-    is_trigger = principal.id == end_user_id(str(principal.app_id), TRIGGER, str(principal.user))
+    name = str(principal.user)
     session.execute(
         insert_for(session)(EndUser)
         .values(
             id=principal.id,
             tenant_id=principal.tenant_id,
             app_id=principal.app_id,
-            type=TRIGGER if is_trigger else SERVICE_API,
-            session_id=principal.user,
-            external_user_id=principal.user,
-            is_anonymous=principal.user == DEFAULT_USER,
+            type=_kind_of(principal),
+            session_id=name,
+            external_user_id=name,
+            is_anonymous=name == DEFAULT_USER or name.startswith(GUEST),
             created_at=now,
             updated_at=now,
         )
         .on_conflict_do_nothing()
     )
     on_commit(session, lambda: runtime.memory.put(Seen(principal.id), True))
+
+
+def _kind_of(principal: Principal) -> str:
+    """Return the type of an end user, which its id follows from."""
+    app_id, name = str(principal.app_id), str(principal.user)
+    return next(
+        kind for kind in (SERVICE_API, BROWSER, TRIGGER) if end_user_id(app_id, kind, name) == principal.id
+    )

@@ -44,13 +44,25 @@ class TooManyKeys(InvalidRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyCaller:
-    """A caller with an app key: the app it opens, and which key it is."""
+    """A caller with an app key, or a guest of the app's page with a passport.
+
+    ``app`` is what it opens, ``key_id`` which key it is; ``guest`` is the guest,
+    whose id then stands for the key's.
+    """
 
     key_id: str
     app: AppSpec
+    guest: Principal | None = None
+
+    @property
+    def invoke_from(self) -> str:
+        """Where its runs are said to come from."""
+        return "service-api" if self.guest is None else "web-app"
 
     def end_user(self, user: str | None) -> Principal:
-        """Return the end user the caller names, as a principal of the app."""
+        """Return the end user the caller names, as a principal of the app; a guest is always itself."""
+        if self.guest is not None:
+            return self.guest
         return end_users.to_principal(self.app.tenant_id, self.app.id, user)
 
     @property

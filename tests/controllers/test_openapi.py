@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from tests import factories, flows
 from tests.conftest import make_house, make_settings, stop_house
+from tests.controllers import guest_calls
 from tests.controllers.app_calls import call_message, call_speech, call_variables
 from tests.controllers.dataset_calls import call_datasets
 from tests.controllers.described import body, check_answer, documented, operations
@@ -106,7 +107,8 @@ def test_every_guarded_operation_asks_for_a_key_and_tells_of_its_limits(visitor:
     spec = read(visitor, "/api/openapi.json")
     assert spec["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     guarded = {name: found for name, found in operations(spec) if found["security"]}
-    assert set(dict(operations(spec))) - set(guarded) == {"GET /"}
+    open_to_all = set(dict(operations(spec))) - set(guarded)
+    assert open_to_all == {"GET /", *guest_calls.PUBLIC}
     for name, operation in guarded.items():
         assert {"401", "403", "429", "default"} <= set(operation["responses"]), name
         success = next(response for status, response in operation["responses"].items() if status < "3")
@@ -434,6 +436,7 @@ def test_every_success_is_answered_as_documented(callers: tuple[Caller, Caller])
         **answer_forms(chat),
         **call_variables(chatflow.call),
         **call_speech(chat.call, chat.client, chat.app.owner),
+        **(guest_calls.call_all(chat.client, chat.app) if chat.mount == "/api" else {}),
     }
     spec = callers[0].spec
     assert set(answers) == set(dict(operations(spec)))

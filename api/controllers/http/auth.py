@@ -18,12 +18,15 @@ from api.controllers.http.door import Guard, guarded, runtime
 from api.controllers.http.parsing import json_body
 from api.errors import Forbidden, Unauthorized
 from api.principal import Principal, Role
-from api.services import sessions, tokens
+from api.services import passports, sessions, tokens
+from api.services.tokens import KeyCaller
 
 EDITOR_NEEDED = "需要编辑权限"
 ACCESS_COOKIE = "access_token"
 REFRESH_COOKIE = "refresh_token"
 CSRF_COOKIE = "csrf_token"
+GUESTS_MOUNT = "seed"
+KEY_STARTS = ("app-", "dataset-")
 
 
 class SignedIn(UserMixin):
@@ -126,20 +129,60 @@ def signed_in() -> sessions.Identity:
     raise g.get("refusal") or Unauthorized("Invalid Authorization token.")
 
 
-def app_key(scope: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Guard a method for API keys that may do ``scope`` (None: any app key); it gets a KeyCaller."""
+def app_key(
+    scope: str | None = None, *, has_guests: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Guard a method for API keys that may do ``scope`` (None: any app key); it gets a KeyCaller.
+
+    ``has_guests`` opens it to guests of the app's page too, at /api.
+    """
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
-            token = _key_of(request)
-            caller = tokens.authenticate(runtime(), token, scope=scope, app_hint=_app_hint)
+            caller = passport_of(request) if has_guests else None
+            if caller is None:
+                token = _key_of(request)
+                caller = tokens.authenticate(runtime(), token, scope=scope, app_hint=_app_hint)
             limits.count_app(caller.app)
             return method(self, caller, *args, **kwargs)
 
         return guarded(Guard("key", scope or "app"), wrapper)
 
     return decorate
+
+
+def guest() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Guard a method for guests of an app's page, who have a passport; it gets a KeyCaller."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
+            caller = passport_of(request)
+            if caller is None:
+                raise Unauthorized("A passport must be provided in X-App-Passport.")
+            limits.count_app(caller.app)
+            return method(self, caller, *args, **kwargs)
+
+        return guarded(Guard("key", "passport"), wrapper)
+
+    return decorate
+
+
+def passport_of(req: Request) -> KeyCaller | None:
+    """Return the guest whose passport the request carries; None where it carries none, or a key.
+
+    Passports are for the mount at /api alone, where browsers look for the page's
+    API. Raises Unauthorized for a bad one, Forbidden where the page is closed.
+    """
+    scheme, _, token = req.headers.get("Authorization", "").strip().partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    passport = req.headers.get("X-App-Passport") or (bearer if bearer.count(".") == 2 else "")
+    if req.blueprint != GUESTS_MOUNT or not passport or bearer.startswith(KEY_STARTS):
+        return None
+    caller = passports.authenticate_guest(runtime(), passport, req.headers.get("X-App-Code"))
+    g.guest = caller.guest
+    return caller
 
 
 def dataset_key() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -29,6 +29,19 @@ FLAT: dict[str, tuple[str, ...]] = {
     "node_finished": ("node_id", "node_type", "status", "outputs", "error"),
 }
 """What the seed's dialect shows beside ``data`` as well."""
+NODE_EVENTS = frozenset(
+    {"node_started", "node_finished", "node_retry"}
+    | {f"{kind}_{step}" for kind in CONTAINERS for step in ("started", "next", "completed")}
+)
+HIDDEN = (
+    "inputs",
+    "outputs",
+    "process_data",
+    "execution_metadata",
+    "pre_iteration_output",
+    "pre_loop_output",
+)
+"""What guests of an app's page do not see of its nodes."""
 
 
 def flow_payload(
@@ -41,6 +54,15 @@ def flow_payload(
     name, data = write(event, header)
     flat: JSONObject = {key: data[key] for key in FLAT.get(name, ())} if is_flat else {}
     return {"event": name, **envelope, "workflow_run_id": header.workflow_run_id, "data": data, **flat}
+
+
+def hide_details(payload: JSONObject) -> JSONObject:
+    """Return an event of a workflow as guests see it: without what goes into its nodes and comes out."""
+    data = payload.get("data")
+    if payload["event"] not in NODE_EVENTS or not isinstance(data, dict):
+        return payload
+    hidden: JSONObject = {key: None for key in HIDDEN if key in data}
+    return {**payload, "data": {**data, **hidden}, **{key: None for key in HIDDEN if key in payload}}
 
 
 def text_payload(event: TextChunk | TextReplaced, envelope: JSONObject, *, is_flat: bool) -> JSONObject:

@@ -13,11 +13,11 @@ from functools import partial
 from itertools import chain
 
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 
 from api.controllers.http.door import render, runtime
 from api.controllers.http.errors import dialect_code
-from api.controllers.http.flow_frames import flow_payload, run_result, text_payload
+from api.controllers.http.flow_frames import flow_payload, hide_details, run_result, text_payload
 from api.core.events import (
     ErrorOccurred,
     Event,
@@ -45,6 +45,8 @@ HEADERS = {
     "X-Accel-Buffering": "no",
     "Connection": "keep-alive",
 }
+SHOWN_OF_RESOURCE = ("segment_id", "position", "document_name", "score", "content", "summary")
+"""What guests of an app's page see of a citation."""
 NO_USAGE = Usage(prompt_tokens=0, completion_tokens=0, price=FREE, latency_s=0.0, first_token_s=None)
 
 
@@ -63,11 +65,13 @@ class Audience:
 
     dialect: str | None
     wants_ids: bool = False
+    is_guest: bool = False
 
     @classmethod
     def of_request(cls) -> "Audience":
         """Return the audience of the present request."""
-        return cls(request.blueprint, request.headers.get("X-Stream-Ids", "").lower() == "true")
+        wants_ids = request.headers.get("X-Stream-Ids", "").lower() == "true"
+        return cls(request.blueprint, wants_ids, is_guest="guest" in g)
 
 
 class Frames:
@@ -76,6 +80,7 @@ class Frames:
     def __init__(self, header: RunHeader, audience: Audience) -> None:
         self._dialect = audience.dialect
         self._is_flat = audience.dialect == "seed"
+        self._is_guest = audience.is_guest
         self._header = header
         self._is_message = header.mode != "workflow"
         self._envelope = envelope(header)
@@ -93,7 +98,9 @@ class Frames:
     def payload(self, event: Event) -> JSONObject:
         """Return the JSON of one event."""
         told = flow_payload(event, self._header, self._envelope, is_flat=self._is_flat)
-        return told if told is not None else self._message_payload(event)
+        if told is None:
+            return self._message_payload(event)
+        return hide_details(told) if self._is_guest else told
 
     def _message_payload(self, event: Event) -> JSONObject:
         """Return the JSON of an event that apps of every kind tell."""
@@ -119,7 +126,7 @@ class Frames:
             case MessageEnd():
                 named: JSONObject = {
                     "id": self._envelope["message_id"],
-                    "metadata": metadata(event),
+                    "metadata": metadata(event, is_guest=self._is_guest),
                     "files": list(event.files) if self._header.mode == "advanced-chat" else None,
                 }
                 return {"event": "message_end", **self._envelope, **named}
@@ -157,7 +164,8 @@ def resume(log: EventLog) -> Response:
     last = request.headers.get("Last-Event-ID", "").strip() or "0"
     if not last.isascii() or not last.isdigit() or len(last) > 12:
         raise InvalidRequest("Last-Event-ID must be the number of an event", field="Last-Event-ID")
-    return stream(log, Audience(request.blueprint, wants_ids=True), after=int(last))
+    audience = Audience(request.blueprint, wants_ids=True, is_guest="guest" in g)
+    return stream(log, audience, after=int(last))
 
 
 def _frames(
@@ -257,7 +265,7 @@ def answer(header: RunHeader, text: str, end: MessageEnd) -> JSONObject:
         "id": header.message_id,
         "mode": header.mode,
         "answer": text,
-        "metadata": metadata(end),
+        "metadata": metadata(end, is_guest="guest" in g),
     }
 
 
@@ -273,10 +281,17 @@ def envelope(header: RunHeader) -> JSONObject:
     return ids if header.mode == "completion" else {"conversation_id": header.conversation_id, **ids}
 
 
-def metadata(end: MessageEnd) -> JSONObject:
-    """Return the metadata of a finished answer. Prices are decimal strings."""
+def metadata(end: MessageEnd, *, is_guest: bool) -> JSONObject:
+    """Return the metadata of a finished answer. Prices are decimal strings; guests are told none."""
+    if is_guest:
+        return {"retriever_resources": [cut_resource(asdict(item)) for item in end.retriever_resources]}
     return {
         "annotation_reply": None,
         "retriever_resources": [dict(asdict(item)) for item in end.retriever_resources],
         "usage": (end.usage or NO_USAGE).to_json(),
     }
+
+
+def cut_resource(resource: JSONObject) -> JSONObject:
+    """Return what a guest is shown of a citation."""
+    return {key: resource.get(key) for key in SHOWN_OF_RESOURCE}

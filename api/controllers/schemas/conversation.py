@@ -45,6 +45,7 @@ class ConversationsIn:
     last_id: str | None = None
     limit: int = 20
     sort_by: SortBy = "-updated_at"
+    pinned: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ CONVERSATIONS = parser(
     query_field("last_id", UUID(may_be_blank=True), help="Last conversation the caller holds."),
     _LIMIT,
     query_field("sort_by", SORTS, help="-updated_at when absent."),
+    query_field("pinned", Boolean(is_text=True), help="Only those a guest has pinned, or has not."),
 )
 HISTORY = parser(_USER, _FIRST_ID, _LIMIT)
 MESSAGES = parser(

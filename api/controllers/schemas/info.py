@@ -1,12 +1,16 @@
 """What an app tells of itself, as the public API shows it."""
 
 from dataclasses import asdict
+from urllib.parse import urljoin
 
 from flask_restx import Model, fields
 
 from api.controllers.schemas.fields import to_iso
+from api.controllers.schemas.guest import render_guest_site
 from api.core.ports import JSONObject
+from api.services.app_info import SiteInfo
 from api.services.end_users import EndUserItem
+from api.services.tokens import KeyCaller
 
 SWITCH = Model("Switch", {"enabled": fields.Boolean})
 IMAGE_UPLOAD = Model(
@@ -118,3 +122,9 @@ WELCOME = Model(
 def render_end_user(item: EndUserItem) -> JSONObject:
     """Return an end user as JSON."""
     return {**asdict(item), "created_at": to_iso(item.created_at), "updated_at": to_iso(item.updated_at)}
+
+
+def render_site(site: SiteInfo, caller: KeyCaller, base_url: str) -> JSONObject:
+    """Return how an app presents itself; ``base_url`` is where clients reach this server."""
+    told = asdict(site) | {"icon_url": urljoin(base_url, site.icon_url) if site.icon_url else None}
+    return told if caller.guest is None else render_guest_site(told, caller)

@@ -18,6 +18,7 @@ from api.controllers.service_api import (
     datasets,
     documents,
     files,
+    guests,
     human_input,
     info,
     messages,
@@ -53,6 +54,10 @@ NAMESPACES = (
 )
 
 
+GUESTS_MOUNT = "seed"
+"""Where browsers look for the API of apps' pages."""
+
+
 def create_blueprint(dialect: str, mount: str) -> Blueprint:
     """Return the public API under ``mount``, speaking ``dialect`` (``seed`` or ``dify``)."""
     blueprint = Blueprint(dialect, __name__, url_prefix=mount)
@@ -65,6 +70,6 @@ def create_blueprint(dialect: str, mount: str) -> Blueprint:
         authorizations=AUTHORIZATIONS,
         security="bearer",
     )
-    for namespace in NAMESPACES:
+    for namespace in (*NAMESPACES, *((guests.ns,) if dialect == GUESTS_MOUNT else ())):
         api.add_namespace(namespace)
     return blueprint

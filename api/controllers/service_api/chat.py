@@ -26,7 +26,7 @@ class ChatMessages(Resource):
     @ns.response(200, "The answer, or its events as they come.", CHAT_ANSWER)
     @ns.response(400, "A bad parameter, an app of another mode, or a model that does not answer.")
     @ns.response(404, "The caller has no such conversation.")
-    @app_key("chat")
+    @app_key("chat", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Send a message and get the answer, streamed or whole."""
         generation.check_chat_mode(caller.app)
@@ -39,6 +39,7 @@ class ChatMessages(Resource):
             conversation_id=turn.conversation_id,
             auto_generate_name=turn.auto_generate_name,
             key_id=caller.key_id,
+            invoke_from=caller.invoke_from,
             claim=claim(principal.tenant_id, principal.id),
         )
         log = generation.generate(runtime(), caller.app, principal, ask)
@@ -52,7 +53,7 @@ class ChatMessageEvents(Resource):
     @ns.expect(USER_QUERY)
     @ns.doc(produces=swagger.STREAM_ONLY, params=swagger.RESUME_HEADERS)
     @ns.response(200, "The events, each with its number.")
-    @app_key("chat")
+    @app_key("chat", has_guests=True)
     def get(self, caller: KeyCaller, task_id: str) -> Response:
         """Stream a run's events from the start, or after Last-Event-ID, until ten minutes past its end."""
         principal = caller.end_user(parse(USER_QUERY, UserQuery).user)
@@ -65,7 +66,7 @@ class ChatMessageStop(Resource):
 
     @ns.expect(USER)
     @ns.response(200, "Stopped; also where there was nothing to stop.", RESULT)
-    @app_key("chat")
+    @app_key("chat", has_guests=True)
     def post(self, caller: KeyCaller, task_id: str) -> Response:
         """Stop the run; what was answered so far is kept. Always succeeds."""
         generation.check_chat_mode(caller.app)

@@ -25,7 +25,7 @@ class CompletionMessages(Resource):
     @ns.doc(produces=swagger.ANSWER_OR_STREAM, params=swagger.RUN_HEADERS)
     @ns.response(200, "The completion, or its events as they come.", COMPLETION_ANSWER)
     @ns.response(400, "A bad parameter, an app of another mode, or a model that does not answer.")
-    @app_key("completion")
+    @app_key("completion", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Fill the app's template and get the completion, streamed or whole."""
         generation.check_completion_mode(caller.app)
@@ -37,6 +37,7 @@ class CompletionMessages(Resource):
             files=turn.files or (),
             auto_generate_name=False,
             key_id=caller.key_id,
+            invoke_from=caller.invoke_from,
             claim=claim(principal.tenant_id, principal.id),
         )
         log = generation.generate(runtime(), caller.app, principal, ask)
@@ -50,7 +51,7 @@ class CompletionMessageEvents(Resource):
     @ns.expect(USER_QUERY)
     @ns.doc(produces=swagger.STREAM_ONLY, params=swagger.RESUME_HEADERS)
     @ns.response(200, "The events, each with its number.")
-    @app_key("completion")
+    @app_key("completion", has_guests=True)
     def get(self, caller: KeyCaller, task_id: str) -> Response:
         """Stream a run's events from the start, or after Last-Event-ID, until ten minutes past its end."""
         principal = caller.end_user(parse(USER_QUERY, UserQuery).user)
@@ -63,7 +64,7 @@ class CompletionMessageStop(Resource):
 
     @ns.expect(USER)
     @ns.response(200, "Stopped; also where there was nothing to stop.", RESULT)
-    @app_key("completion")
+    @app_key("completion", has_guests=True)
     def post(self, caller: KeyCaller, task_id: str) -> Response:
         """Stop the run; what was answered so far is kept. Always succeeds."""
         generation.check_completion_mode(caller.app)

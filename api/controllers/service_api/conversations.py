@@ -22,8 +22,8 @@ from api.controllers.schemas.conversation import (
     RenameIn,
     UserBody,
     render_conversation,
-    render_message,
 )
+from api.controllers.schemas.guest import render_message_for
 from api.errors import InvalidRequest
 from api.runtime import Session
 from api.services import conversations, files, generation, messages, titles
@@ -39,7 +39,7 @@ class Conversations(Resource):
     @ns.expect(CONVERSATIONS)
     @ns.response(200, "One page of conversations.", CONVERSATION_PAGE)
     @ns.response(404, "The caller has no conversation last_id.")
-    @app_key("chat")
+    @app_key("chat", has_guests=True)
     @transactional
     def get(self, session: Session, caller: KeyCaller) -> Response:
         """List conversations, latest change first unless said otherwise."""
@@ -52,6 +52,7 @@ class Conversations(Resource):
             last_id=asked.last_id,
             limit=asked.limit,
             sort_by=asked.sort_by,
+            is_pinned=asked.pinned,
         )
         data = [render_conversation(item) for item in page]
         return render({"limit": asked.limit, "has_more": has_more, "data": data})
@@ -63,7 +64,7 @@ class Conversation(Resource):
 
     @ns.expect(USER_BODY)
     @ns.response(204, "Deleted.")
-    @app_key("chat")
+    @app_key("chat", has_guests=True)
     @transactional
     def delete(self, session: Session, caller: KeyCaller, conversation_id: str) -> Response:
         """Delete a conversation with all its messages."""
@@ -80,7 +81,7 @@ class ConversationName(Resource):
 
     @ns.expect(RENAME)
     @ns.response(200, "The conversation with its new name.", CONVERSATION)
-    @app_key("chat")
+    @app_key("chat", has_guests=True)
     def post(self, caller: KeyCaller, conversation_id: str) -> Response:
         """Rename a conversation, or let the app's model find a name."""
         generation.check_chat_mode(caller.app)
@@ -109,7 +110,7 @@ def _history(session: Session, caller: KeyCaller, conversation_id: str, asked: M
         limit=asked.limit,
     )
     link = partial(files.sign_url, runtime(), base_url=base_url())
-    data = [render_message(item, link) for item in page]
+    data = [render_message_for(caller, item, link) for item in page]
     return render({"limit": asked.limit, "has_more": has_more, "data": data})
 
 
@@ -119,7 +120,7 @@ class ConversationMessages(Resource):
 
     @ns.expect(HISTORY)
     @ns.response(200, "One page of messages.", MESSAGE_PAGE)
-    @app_key("chat")
+    @app_key("chat", has_guests=True)
     @transactional
     def get(self, session: Session, caller: KeyCaller, conversation_id: str) -> Response:
         """List messages, the latest page first, oldest message first inside it."""
@@ -136,7 +137,7 @@ class Messages(Resource):
     @ns.expect(MESSAGES)
     @ns.response(200, "One page of messages.", MESSAGE_PAGE)
     @ns.response(404, "The caller has no such conversation, or no message first_id.")
-    @app_key("chat")
+    @app_key("chat", has_guests=True)
     @transactional
     def get(self, session: Session, caller: KeyCaller) -> Response:
         """List messages, the latest page first, oldest message first inside it."""

@@ -27,7 +27,7 @@ class FileUpload(Resource):
     @ns.response(413, "The file is over the limit of its kind: file_too_large.")
     @ns.response(415, "Files of this kind are not taken: unsupported_file_type.")
     @takes_files
-    @app_key()
+    @app_key(has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Upload a file, to be attached to messages of the same end user."""
         sent = sent_file()
@@ -49,7 +49,7 @@ class FilePreview(Resource):
     @ns.response(200, "The file.")
     @ns.response(206, "The range of it that was asked for.")
     @ns.response(416, "The file has no such range.")
-    @app_key()
+    @app_key(has_guests=True)
     def get(self, caller: KeyCaller, file_id: str) -> Response:
         """Fetch a file the same end user uploaded, whole or in ranges."""
         asked = parse(PREVIEW, PreviewIn)

@@ -6,8 +6,8 @@ from flask import Response
 from flask_restx import Namespace, Resource
 
 from api.controllers.http.auth import app_key
-from api.controllers.http.door import render, runtime, transactional
-from api.controllers.schemas.info import END_USER, INFO, META, PARAMETERS, SITE, render_end_user
+from api.controllers.http.door import base_url, render, runtime, transactional
+from api.controllers.schemas.info import END_USER, INFO, META, PARAMETERS, SITE, render_end_user, render_site
 from api.runtime import Session
 from api.services import app_info, end_users
 from api.services.tokens import KeyCaller
@@ -33,7 +33,7 @@ class Parameters(Resource):
 
     @ns.response(200, "Form, features and limits of the app.", PARAMETERS)
     @ns.response(400, "No usable configuration, or nothing published: app_unavailable.")
-    @app_key()
+    @app_key(has_guests=True)
     def get(self, caller: KeyCaller) -> Response:
         """Return the app's form, features and limits."""
         return render(app_info.get_parameters(runtime(), caller.app))
@@ -44,7 +44,7 @@ class Meta(Resource):
     """Icons of the app's tools."""
 
     @ns.response(200, "The icons.", META)
-    @app_key()
+    @app_key(has_guests=True)
     def get(self, caller: KeyCaller) -> Response:
         """Return an icon for each tool of the app; no app has any yet."""
         del caller
@@ -56,11 +56,11 @@ class Site(Resource):
     """How the app presents itself."""
 
     @ns.response(200, "The app's page.", SITE)
-    @app_key()
+    @app_key(has_guests=True)
     @transactional
     def get(self, session: Session, caller: KeyCaller) -> Response:
-        """Return the app's page settings."""
-        return render({**asdict(app_info.get_site(session, caller.app)), "icon_url": None})
+        """Return the app's page settings; a guest is told more, under ``site``."""
+        return render(render_site(app_info.get_site(runtime(), session, caller.app), caller, base_url()))
 
 
 @ns.route("/end-users/<string:end_user_id>")

@@ -31,7 +31,7 @@ class MessageFeedbacks(Resource):
     @ns.expect(FEEDBACK)
     @ns.doc(params=swagger.IDEMPOTENCY_HEADER)
     @ns.response(200, "Kept, or taken back.", RESULT)
-    @app_key()
+    @app_key(has_guests=True)
     @transactional
     def post(self, session: Session, caller: KeyCaller, message_id: str) -> Response:
         """Rate a message, change the rating, or take it back."""

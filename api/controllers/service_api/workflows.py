@@ -41,6 +41,7 @@ def _run(caller: KeyCaller, flow: FlowSpec, run: RunIn) -> Response:
         inputs=run.inputs or {},
         files=run.files or (),
         key_id=caller.key_id,
+        invoke_from=caller.invoke_from,
         claim=claim(principal.tenant_id, principal.id),
     )
     call = FlowCall(runtime=runtime(), app=caller.app, flow=flow, principal=principal, ask=ask)
@@ -55,7 +56,7 @@ class WorkflowRuns(Resource):
     @ns.doc(produces=swagger.ANSWER_OR_STREAM, params=swagger.RUN_HEADERS)
     @ns.response(200, "How the run ended, also where it failed; or its events as they come.", RUN_ANSWER)
     @ns.response(400, BAD)
-    @app_key("workflow")
+    @app_key("workflow", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Run the app's workflow, streamed or whole."""
         check_workflow_mode(caller.app)
@@ -100,7 +101,7 @@ class WorkflowStop(Resource):
     @ns.expect(USER)
     @ns.response(200, "Stopped; also where there was nothing to stop.", RESULT)
     @ns.response(400, "The app is of another mode.")
-    @app_key("workflow")
+    @app_key("workflow", has_guests=True)
     def post(self, caller: KeyCaller, task_id: str) -> Response:
         """Stop the run. Always succeeds."""
         check_workflow_mode(caller.app)
@@ -117,7 +118,7 @@ class WorkflowEvents(Resource):
     @ns.doc(produces=swagger.STREAM_ONLY, params=swagger.RESUME_HEADERS)
     @ns.response(200, "The events, each with its number.")
     @ns.response(404, "The caller has no such run, or its events are no longer kept.")
-    @app_key()
+    @app_key(has_guests=True)
     def get(self, caller: KeyCaller, workflow_run_id: str) -> Response:
         """Stream a run's events from the start, or after Last-Event-ID, until ten minutes past its end."""
         query = parse(EVENTS_QUERY, EventsQuery)
