@@ -36,6 +36,7 @@ class FlowLimits:
     http_text_bytes: int = 1024 * 1024
     http_file_bytes: int = 10 * 1024 * 1024
     http_upload_bytes: int = 100 * 1024 * 1024
+    tool_timeout_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,10 @@ class Knowledge(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A call of a tool with its filled parameters."""
+    """A call of a tool with its filled parameters.
+
+    An own provider is known by its id, or in another workspace by its name.
+    """
 
     provider_type: str
     provider_id: str
@@ -103,6 +107,7 @@ class ToolCall:
     parameters: JSONObject
     configurations: JSONObject
     credential_id: str | None = None
+    provider_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from tests.servers import ScriptedServer
 UNKNOWN_ID = "c0ffee00-0000-4000-8000-000000000000"
 BAD_IDS = ("1", "not-a-uuid", "x" * 5000, "c0ffee0000004000800000000000000", "%00", "..")
 P = f"/workspaces/current/model-providers/{COMPATIBLE}"
+T = "/workspaces/current/tool-provider"
+PETS = {"provider": "x", "credentials": {}, "schema": "x"}
 W, R = "/apps/{app}/workflows", "/apps/{app}/workflow-runs"
 A = "/apps/{app}/annotations"
 ANNOTATION_REPLY = {
@@ -91,6 +93,26 @@ ROUTES = (
     Route("POST", f"{P}/models/credentials/validate", ADMIN, {**MODEL, "credentials": {}}),
     Route("GET", f"{P}/models/parameter-rules?model=m", NORMAL),
     Route("GET", "/workspaces/current/models/model-types/llm", NORMAL),
+    Route("GET", "/workspaces/current/tool-providers", NORMAL),
+    Route("GET", "/workspaces/current/tools/builtin", NORMAL),
+    Route("GET", "/workspaces/current/tool-labels", NORMAL),
+    Route("GET", f"{T}/builtin/time/tools", NORMAL),
+    Route("GET", f"{T}/builtin/time/info", NORMAL),
+    Route("GET", f"{T}/builtin/time/credentials", NORMAL),
+    Route("GET", f"{T}/builtin/time/credential/info", NORMAL),
+    Route("GET", f"{T}/builtin/time/credential/schema/api-key", NORMAL),
+    Route("POST", f"{T}/builtin/time/add", ADMIN, {"credentials": {}}),
+    Route("POST", f"{T}/builtin/time/update", ADMIN, CREDENTIAL),
+    Route("POST", f"{T}/builtin/time/delete", ADMIN, CREDENTIAL),
+    Route("POST", f"{T}/builtin/time/default-credential", ADMIN, {"id": UNKNOWN_ID}),
+    Route("POST", f"{T}/api/schema", EDITOR, {"schema": "x"}),
+    Route("GET", f"{T}/api/remote?url=ftp://x", EDITOR),
+    Route("POST", f"{T}/api/test/pre", ADMIN, {**PETS, "tool_name": "x", "parameters": {}}),
+    Route("POST", f"{T}/api/add", ADMIN, PETS),
+    Route("POST", f"{T}/api/update", ADMIN, {**PETS, "original_provider": "y"}),
+    Route("POST", f"{T}/api/delete", ADMIN, {"provider": "x"}),
+    Route("GET", f"{T}/api/get?provider=x", NORMAL),
+    Route("GET", f"{T}/api/tools?provider=x", NORMAL),
     Route("GET", "/workspaces/current/default-model?model_type=llm", NORMAL),
     Route("POST", "/workspaces/current/default-model", ADMIN, {"model_settings": []}),
     Route("GET", f"{W}/draft", EDITOR),
