@@ -61,10 +61,11 @@ class WordsProvider:
         if model == BROKEN:
             raise ProviderNotConfigured("The model is broken.")
         EMBEDDED.extend(texts)
-        return Embeddings([_to_vector(text, model) for text in texts], TokenCount(prompt_tokens=1))
+        return Embeddings([to_vector(text, model) for text in texts], TokenCount(prompt_tokens=1))
 
 
-def _to_vector(text: str, model: str) -> list[float]:
+def to_vector(text: str, model: str) -> list[float]:
+    """Return the vector of a text by a model."""
     found = [float(word in text.lower()) for word in WORDS]
     numbers = [*found, 0.0 if any(found) else 1.0, *([0.0] if model == "other" else [])]
     length = sum(number * number for number in numbers) ** 0.5

@@ -87,12 +87,16 @@ class RetrieverResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageEnd:
-    """The answer is complete. Terminal. ``usage`` is None for a canned answer."""
+    """The answer is complete. Terminal. ``usage`` is None for a canned answer.
+
+    ``annotation_reply`` names the annotation that was the answer, and its author.
+    """
 
     usage: Usage | None
     retriever_resources: tuple[RetrieverResource, ...] = ()
     outcome: Literal["finished", "stopped", "truncated"] = "finished"
     files: tuple[JSONObject, ...] = ()
+    annotation_reply: JSONObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,9 +368,12 @@ def to_json(event: Event) -> JSONObject:
 
 
 def from_json(raw: JSONObject) -> Event:
-    """Return the event of :func:`to_json`; raises KeyError for an unknown type."""
+    """Return the event of :func:`to_json`; raises KeyError for an unknown type.
+
+    What an earlier release did not tell of it has its default.
+    """
     kind = str(raw["type"])
-    values = {name: _revive(name, raw[name]) for name in FIELDS[kind]}
+    values = {name: _revive(name, raw[name]) for name in FIELDS[kind] if name in raw}
     return EVENT_TYPES[kind](**values)  # type: ignore[arg-type]  # the round-trip test checks every type
 
 

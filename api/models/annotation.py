@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from api.core.apps.spec import AnnotationChoice
+from api.core.model_runtime.types import ModelRef
 from api.models.base import Base, TenantScoped, new_id, utc_now
 from api.models.types import Id, Json, UTCDateTime
 
@@ -53,6 +55,15 @@ class AnnotationSetting(TenantScoped, Base):
     collection_id: Mapped[str] = mapped_column(Id, default=new_id)
     job_id: Mapped[str | None] = mapped_column(Id)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now, onupdate=utc_now)
+
+    def to_spec(self) -> AnnotationChoice:
+        """Return the setting as runs take it."""
+        return AnnotationChoice(
+            setting_id=self.id,
+            collection_id=self.collection_id,
+            score_threshold=self.score_threshold,
+            embedding=ModelRef(self.embedding_provider, self.embedding_model),
+        )
 
 
 class AnnotationHit(TenantScoped, Base):

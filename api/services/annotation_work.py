@@ -14,8 +14,8 @@ from api.core.model_runtime.types import ModelRef
 from api.errors import AppError, Conflict
 from api.models.annotation import Annotation, AnnotationJob, AnnotationSetting
 from api.models.base import new_id
-from api.runtime import Runtime
-from api.services import annotation_index
+from api.runtime import Runtime, on_commit
+from api.services import annotation_index, remembered
 from api.services.annotation_index import Target
 from api.services.index_jobs import MAY_PASS
 from api.services.jobs import Lease, check_lease
@@ -112,6 +112,7 @@ def _switch_over(runtime: Runtime, lease: Lease, target: Target) -> bool:
         session.flush()
         # What is committed between the look above and this commit was asked for under the old setting.
         annotation_index.request_indexing(runtime, session, target.tenant_id, target.app_id)
+        on_commit(session, lambda: remembered.forget(runtime))
     return True
 
 

@@ -19,7 +19,7 @@ from api.services import files, flow_runs, flows
 
 MB = 1024 * 1024
 OFF: JSONObject = {"enabled": False}
-UNKNOWN_TO_FLOWS: JSONObject = {"annotation_reply": OFF, "more_like_this": OFF}
+UNKNOWN_TO_FLOWS: JSONObject = {"more_like_this": OFF}
 """What workflows do not have and clients are told of all the same."""
 TOLD = (
     "opening_statement",
@@ -28,7 +28,6 @@ TOLD = (
     "speech_to_text",
     "text_to_speech",
     "retriever_resource",
-    "annotation_reply",
     "more_like_this",
     "sensitive_word_avoidance",
     "file_upload",
@@ -102,6 +101,7 @@ def get_parameters(runtime: Runtime, app: AppSpec) -> JSONObject:
     told, form = _of_flow(runtime, app) if app.mode in FLOW_MODES else _of_config(app.configured())
     return {
         **{name: told[name] for name in TOLD},
+        "annotation_reply": app.annotations.to_json() if app.annotations is not None else OFF,
         "text_to_speech": {"voice": "", "language": "", "autoPlay": "disabled", **told["text_to_speech"]},
         "user_input_form": [_form_item(item) for item in form],
         "sensitive_word_avoidance": {"type": "", "configs": [], **told["sensitive_word_avoidance"]},

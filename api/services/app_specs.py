@@ -7,9 +7,11 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from api.core.apps.config import ModelConfig, load_model_config
-from api.core.apps.spec import AppMode, AppSpec
+from api.core.apps.spec import AnnotationChoice, AppMode, AppSpec
+from api.core.model_runtime.types import ModelRef
 from api.core.ports import JSONObject
 from api.models.account import Tenant
+from api.models.annotation import AnnotationSetting
 from api.models.app import App, AppModelConfig
 from api.runtime import Runtime
 from api.services.access import AppNotFound
@@ -27,8 +29,14 @@ COLUMNS = (
     Tenant.providers_version,
     AppModelConfig.id.label("config_id"),
     AppModelConfig.config,
+    AnnotationSetting.id.label("annotation_setting_id"),
+    AnnotationSetting.is_enabled.label("is_annotation_reply_on"),
+    AnnotationSetting.score_threshold,
+    AnnotationSetting.embedding_provider,
+    AnnotationSetting.embedding_model,
+    AnnotationSetting.collection_id,
 )
-"""What ``to_spec`` reads of a row that joins app, workspace and configuration in use."""
+"""What ``to_spec`` reads of a row that joins app, workspace, configuration in use and annotation setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ def load_spec(runtime: Runtime, session: Session, tenant_id: str, app_id: str) -
         query.select_from(App)
         .join(Tenant, Tenant.id == App.tenant_id)
         .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
+        .outerjoin(AnnotationSetting, AnnotationSetting.app_id == App.id)
         .where(App.tenant_id == tenant_id, App.id == app_id)
     ).one_or_none()
     if row is None:
@@ -67,6 +76,18 @@ def to_spec(runtime: Runtime, row: Row[Any]) -> AppSpec:
         config_id=row.config_id,
         config=_parsed(runtime, row.config_id, row.config),
         workflow_id=row.workflow_id,
+        annotations=_annotations(row),
+    )
+
+
+def _annotations(row: Row[Any]) -> AnnotationChoice | None:
+    if not row.is_annotation_reply_on:
+        return None
+    return AnnotationChoice(
+        setting_id=row.annotation_setting_id,
+        collection_id=row.collection_id,
+        score_threshold=row.score_threshold,
+        embedding=ModelRef(row.embedding_provider, row.embedding_model),
     )
 
 

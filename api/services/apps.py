@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, select
 from sqlalchemy import Text as SQLText
 from sqlalchemy import cast as cast_to
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session
 from api.core.apps.spec import CONFIGURED_MODES, AppMode
 from api.errors import Duplicate, Forbidden, InvalidRequest, Unavailable
 from api.models.account import Account
+from api.models.annotation import AnnotationSetting
 from api.models.app import App, AppModelConfig, Site
 from api.models.conversation import Message
 from api.models.types import UnixSeconds, UTCDateTime
@@ -163,7 +165,7 @@ def get_app(runtime: Runtime, session: Session, principal: Principal, app_id: st
         found = session.execute(_DETAIL.where(mine)).one_or_none()
     if found is None:
         raise AppNotFound("App not found.")
-    row, site = AppRow._make(found[1:]), found.Site
+    row, site = _with_replies(AppRow._make(found[2:]), found.AnnotationSetting), found.Site
     return AppView(
         row=row,
         icon_url=_icon_url(runtime, row),
@@ -213,7 +215,19 @@ def _page(*matches: ColumnElement[bool]) -> Select[Any]:
 
 # Built once: putting the plain list's statement together costs as much as running it.
 _PAGE = _page()
-_DETAIL = select(Site, *_COLUMNS).select_from(_FROM.outerjoin(Site, Site.app_id == _APPS.c.id))
+_DETAIL = select(Site, AnnotationSetting, *_COLUMNS).select_from(
+    _FROM.outerjoin(Site, Site.app_id == _APPS.c.id).outerjoin(
+        AnnotationSetting, AnnotationSetting.app_id == _APPS.c.id
+    )
+)
+
+
+def _with_replies(row: AppRow, setting: AnnotationSetting | None) -> AppRow:
+    """Return an app whose configuration tells how it answers by its annotations, where it does."""
+    if row.config is None or setting is None or not setting.is_enabled:
+        return row
+    told = setting.to_spec().to_json()
+    return row._replace(config=orjson.dumps({**orjson.loads(row.config), "annotation_reply": told}).decode())
 
 
 def create_app(

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from api.core.events import (
     ErrorOccurred,
     Event,
+    MessageEnd,
     NodeFinished,
     NodeStarted,
     RunFinished,
@@ -47,7 +48,7 @@ from api.runtime import Runtime
 from api.services import end_users, jobs
 from api.services.draft_rows import Drafts
 from api.services.jobs import Job
-from api.services.recorder import STORE_AGAIN_S, Recorder
+from api.services.recorder import MESSAGES, STORE_AGAIN_S, Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,10 @@ EXECUTIONS = Base.metadata.tables["workflow_node_executions"]
 END_RUN = RUNS.update().where(RUNS.c.id == bindparam("run_key"))
 UNSTORABLE = (SQLAlchemyError, TypeError, ValueError, OverflowError)
 """What is raised for a value that the database, its driver or JSON cannot hold."""
+FORGET_RUN = RUNS.delete().where(RUNS.c.id == bindparam("run_key"))
+UNLINK_MESSAGE = (
+    MESSAGES.update().where(MESSAGES.c.id == bindparam("message_key")).values(workflow_run_id=None)
+)
 IN_ROW_BYTES = 256 * 1024
 """What of one node's values a row holds, compressed; more lies in the storage."""
 MAX_PENDING = 100
@@ -143,7 +148,16 @@ class FlowRecorder:
                     self._end(_ending(event))
                 case RunPaused():
                     self._pause(event)
+                case MessageEnd() if self.ending is None:
+                    self._forget()
             yield event
+
+    def _forget(self) -> None:
+        """Remove the run of a message that was answered before its workflow began."""
+        named = {"run_key": self.header.workflow_run_id, "message_key": self.header.message_id}
+        with self.runtime.writing() as connection:
+            connection.execute(FORGET_RUN, named)
+            connection.execute(UNLINK_MESSAGE, named)
 
     def _pause(self, event: RunPaused) -> None:
         """Store that the run waits: its message first, for once its own row says so the run may go on."""

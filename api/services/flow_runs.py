@@ -19,6 +19,7 @@ from api.core.apps.inputs import check_inputs
 from api.core.apps.prompting import fill
 from api.core.apps.spec import AppMode, AppSpec
 from api.core.events import Event, EventLog, FormAsked, FormClosed, RunHeader, RunPaused
+from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn
 from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowFacts
@@ -30,6 +31,7 @@ from api.models.account import Account
 from api.models.base import new_id
 from api.principal import ActorKind, Principal
 from api.services import (
+    annotation_replies,
     conversations,
     files,
     flow_deps,
@@ -42,6 +44,7 @@ from api.services import (
     run_threads,
     workflow_runs,
 )
+from api.services.annotation_replies import Inquiry
 from api.services.asks import Repeated
 from api.services.conversations import Recalled
 from api.services.draft_rows import Drafts
@@ -124,12 +127,28 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
     variables = VariablePool(begun.pool, secrets=flow.secrets, max_bytes=max_bytes)
 
     def begin(cancel: Cancel) -> Iterator[Event]:
+        models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version)
+        if not call.is_chat or behind is not None or begun.alone is not None:
+            return begin_graph(models, cancel)
+        inquiry = Inquiry(
+            runtime=runtime,
+            app=call.app,
+            header=begun.header,
+            principal=call.principal,
+            query=call.ask.query,
+            invoke_from=call.ask.invoke_from,
+            models=models,
+            cancel=cancel,
+        )
+        return annotation_replies.answer_or(inquiry, lambda: begin_graph(models, cancel))
+
+    def begin_graph(models: ModelRuntime, cancel: Cancel) -> Iterator[Event]:
         deps = flow_deps.make_deps(
             runtime,
             call.app,
             flow,
             call.principal,
-            providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version),
+            models,
             conversation_id=begun.header.conversation_id,
             history=begun.history,
         )

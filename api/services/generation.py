@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
@@ -25,6 +26,7 @@ from api.models.types import joins_inserts
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import (
+    annotation_replies,
     app_knowledge,
     attached_documents,
     conversations,
@@ -39,6 +41,7 @@ from api.services import (
     run_threads,
     titles,
 )
+from api.services.annotation_replies import Inquiry
 from api.services.app_search import Question
 from api.services.asks import Ask, Repeated
 from api.services.conversations import Recalled
@@ -94,7 +97,11 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
         )
 
         def begin(cancel: Cancel) -> Iterator[Event]:
-            return _events(runtime, app, started, _deps(recorder, app, models, cancel))
+            deps = _deps(recorder, app, models, cancel)
+            answered = partial(_events, runtime, app, started, deps)
+            if app.mode not in CHAT_MODES:
+                return answered()
+            return annotation_replies.answer_or(_inquiry(recorder, app, ask, deps), answered)
 
         return run_threads.launch(runtime, started.header, begin, recorder, slots)
     except Repeated as again:
@@ -103,6 +110,19 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     except BaseException:
         limits.free_slots(runtime, slots)
         raise
+
+
+def _inquiry(recorder: Recorder, app: AppSpec, ask: Ask, deps: Deps) -> Inquiry:
+    return Inquiry(
+        runtime=recorder.runtime,
+        app=app,
+        header=recorder.header,
+        principal=recorder.principal,
+        query=ask.query,
+        invoke_from=ask.invoke_from,
+        models=deps.models,
+        cancel=deps.cancel,
+    )
 
 
 def _deps(recorder: Recorder, app: AppSpec, models: ModelRuntime, cancel: Cancel) -> Deps:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from api.core.apps.spec import CHAT_MODES, AppMode, AppSpec
 from api.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
 from api.models.account import Tenant, TenantMember
+from api.models.annotation import AnnotationSetting
 from api.models.app import APIToken, App, AppModelConfig
 from api.models.base import utc_now
 from api.principal import ActorKind, Principal, Role
@@ -242,6 +243,7 @@ def _caller_query(app_condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]
         .join(Tenant, Tenant.id == APIToken.tenant_id)
         .outerjoin(App, and_(App.tenant_id == APIToken.tenant_id, app_condition))
         .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
+        .outerjoin(AnnotationSetting, AnnotationSetting.app_id == App.id)
         .where(APIToken.kind == "app", APIToken.token_hash == bindparam("token_hash"))
     )
 

@@ -53,6 +53,7 @@ SAMPLES: list[Event] = [
     TextReplaced(text="all of it", reason="output_moderation"),
     MessageEnd(usage=USAGE, retriever_resources=(RESOURCE,), outcome="stopped"),
     MessageEnd(usage=None),
+    MessageEnd(usage=None, annotation_reply={"id": "a", "account": {"id": "b", "name": "Ann"}}),
     ErrorOccurred(status=400, code="completion_request_error", message="no"),
     RunStarted(inputs={"a": [1]}, created_at=1, reason="resumption"),
     NodeStarted(execution_id="x", node_id="n", node_type="llm", title="N", index=1, created_at=1, length=2),

@@ -286,7 +286,7 @@ def metadata(end: MessageEnd, *, is_guest: bool) -> JSONObject:
     if is_guest:
         return {"retriever_resources": [cut_resource(asdict(item)) for item in end.retriever_resources]}
     return {
-        "annotation_reply": None,
+        "annotation_reply": end.annotation_reply,
         "retriever_resources": [dict(asdict(item)) for item in end.retriever_resources],
         "usage": (end.usage or NO_USAGE).to_json(),
     }

@@ -192,18 +192,7 @@ def render_job_status(view: JobView) -> JSONObject:
 
 def render_setting(view: SettingView | None) -> JSONObject:
     """Return how an app answers by its annotations."""
-    if view is None:
-        return {"enabled": False}
-    row = view.row
-    return {
-        "id": row.id,
-        "enabled": True,
-        "score_threshold": row.score_threshold,
-        "embedding_model": {
-            "embedding_provider_name": row.embedding_provider,
-            "embedding_model_name": row.embedding_model,
-        },
-    }
+    return {"enabled": False} if view is None else view.row.to_spec().to_json()
 
 
 def render_hit(view: HitView) -> JSONObject:

@@ -57,7 +57,7 @@ PARAMETERS = Model(
         "speech_to_text": fields.Nested(SWITCH),
         "text_to_speech": fields.Nested(TEXT_TO_SPEECH),
         "retriever_resource": fields.Nested(SWITCH),
-        "annotation_reply": fields.Nested(SWITCH),
+        "annotation_reply": fields.Raw(example={"enabled": False}),
         "more_like_this": fields.Nested(SWITCH),
         "user_input_form": fields.List(
             fields.Raw, description="Objects of one key, the kind of field, such as text-input."

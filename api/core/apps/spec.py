@@ -7,7 +7,7 @@ from enum import StrEnum
 from api.core.apps.config import ModelConfig
 from api.core.events import Event, RetrieverResource
 from api.core.model_runtime.runtime import ModelRuntime
-from api.core.model_runtime.types import NO_TOKENS, ImagePart, PastTurn, TokenCount
+from api.core.model_runtime.types import NO_TOKENS, ImagePart, ModelRef, PastTurn, TokenCount
 from api.core.ports import Cancel, JSONObject
 from api.errors import AppUnavailable
 
@@ -28,12 +28,35 @@ CONFIGURED_MODES = frozenset({AppMode.CHAT, AppMode.AGENT_CHAT, AppMode.COMPLETI
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationChoice:
+    """How an app answers by its annotations: where their questions are, and how near one must be, 0..1."""
+
+    setting_id: str
+    collection_id: str
+    score_threshold: float
+    embedding: ModelRef
+
+    def to_json(self) -> JSONObject:
+        """Return it as clients are told of it."""
+        return {
+            "id": self.setting_id,
+            "enabled": True,
+            "score_threshold": self.score_threshold,
+            "embedding_model": {
+                "embedding_provider_name": self.embedding.provider,
+                "embedding_model_name": self.embedding.model,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppSpec:
     """An app, detached from its row. ``config`` is None where the mode has none or none was saved.
 
     ``workflow_id`` is the published version its API runs, in modes that have
     workflows. ``providers_version`` is that of the workspace at the moment of reading:
-    decrypted credentials held under it are the stored ones.
+    decrypted credentials held under it are the stored ones. ``annotations`` is None while they
+    answer nothing.
     """
 
     id: str
@@ -48,6 +71,7 @@ class AppSpec:
     config_id: str | None
     config: ModelConfig | None
     workflow_id: str | None = None
+    annotations: AnnotationChoice | None = None
 
     def configured(self) -> ModelConfig:
         """Return the configuration; raises AppUnavailable when there is none."""
