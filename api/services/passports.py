@@ -15,6 +15,7 @@ from sqlalchemy import Row, bindparam, select
 from api.core.vault import Vault
 from api.errors import Forbidden, InvalidRequest, NotFound, Unauthorized
 from api.models.account import Tenant
+from api.models.annotation import AnnotationSetting
 from api.models.app import App, AppModelConfig, Site
 from api.models.base import new_id
 from api.runtime import Runtime
@@ -37,6 +38,7 @@ _SITE = (
     .join(App, App.id == Site.app_id)
     .join(Tenant, Tenant.id == App.tenant_id)
     .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
+    .outerjoin(AnnotationSetting, AnnotationSetting.app_id == App.id)
     .where(Site.code == bindparam("code"))
 )
 """Built once: every call of a guest runs it."""
