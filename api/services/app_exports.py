@@ -28,8 +28,9 @@ from api.models.dataset import Dataset
 from api.models.workflow import DRAFT, Workflow
 from api.principal import Principal, Role
 from api.runtime import Runtime
-from api.services import flows, providers, tenants
+from api.services import flows, providers, tenants, tool_calls
 from api.services.access import access_app, is_id, may_use
+from api.services.tool_calls import ToolRef
 
 logger = logging.getLogger(__name__)
 
@@ -76,18 +77,21 @@ def missing_of(runtime: Runtime, session: Session, principal: Principal, app_id:
 
 
 def inventory(runtime: Runtime, session: Session, principal: Principal) -> Inventory:
-    """Return what the caller's workspace has for an app; of datasets, those the caller may use.
-
-    Tools there are none yet.
-    """
+    """Return what the caller's workspace has for an app; of datasets, those the caller may use."""
 
     def has_model(need: Need) -> bool:
         ref = ModelRef(need.provider, need.name)
         return any(_is_usable(runtime, session, principal.tenant_id, ref, kind) for kind in MODEL_TYPES)
 
+    def has_tool(need: Need) -> bool:
+        ref = ToolRef(
+            kind=need.provider_type, provider=need.provider, name=need.name, provider_name=need.provider_name
+        )
+        return tool_calls.has_tool(runtime, session, principal.tenant_id, ref)
+
     return Inventory(
         has_model=has_model,
-        has_tool=lambda _need: False,
+        has_tool=has_tool,
         has_dataset=lambda need: need.name in usable_datasets(session, principal, [need.name]),
     )
 

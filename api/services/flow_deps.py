@@ -8,25 +8,15 @@ from api.core.apps.spec import AppSpec
 from api.core.events import FormAsked
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn
-from api.core.ports import Cancel
-from api.core.workflow.deps import FlowDeps, FlowFacts, ToolAnswer, ToolCall
+from api.core.workflow.deps import FlowDeps, FlowFacts
 from api.core.workflow.work import NodeFailed
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import flow_rows
 from api.services.flow_files import FlowFiles
 from api.services.flow_knowledge import FlowKnowledge
+from api.services.flow_tools import FlowTools
 from api.services.forms import KeptForms
-
-
-class NoTools:
-    """There are no tools here yet."""
-
-    def call(self, call: ToolCall, _facts: FlowFacts, _cancel: Cancel) -> ToolAnswer:
-        """Raise NodeFailed: the workspace has no such tool."""
-        raise NodeFailed(
-            f"The tool {call.provider_id}/{call.tool_name} is not installed here.", error_type="ToolNotFound"
-        )
 
 
 class NoForms:
@@ -48,13 +38,14 @@ def make_deps(
     history: tuple[PastTurn, ...] = (),
 ) -> FlowDeps:
     """Return what nodes may use. Conversation variables are kept where there is a conversation."""
+    files = FlowFiles(runtime, principal, app.id)
     deps = FlowDeps(
         models=models,
         sandbox=runtime.sandbox,
         http=runtime.http,
-        files=FlowFiles(runtime, principal, app.id),
+        files=files,
         knowledge=FlowKnowledge(runtime, app, principal, models),
-        tools=NoTools(),
+        tools=FlowTools(runtime, principal, files),
         forms=KeptForms(runtime),
         history=history,
         limits=runtime.limits.flow,

@@ -1,7 +1,7 @@
 """What an app needs of the place it comes to: models, tools and datasets."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from api.core.dsl.document import AppDocument
@@ -15,12 +15,16 @@ MODEL_PLACES = ("model", "multiple_retrieval_config.reranking_model", "single_re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """One thing an app uses: a model or a tool of a provider, or a dataset by its id."""
+    """One thing an app uses: a model or a tool of a provider, or a dataset by its id.
+
+    ``provider_name`` is what an own provider of tools is called, whatever its id is elsewhere.
+    """
 
     kind: Kind
     name: str
     provider: str = ""
     provider_type: str = ""
+    provider_name: str = field(default="", compare=False)
 
     def to_json(self) -> dict[str, str]:
         """Return what is told of it."""
@@ -89,7 +93,14 @@ def _tool(value: JSONValue) -> Iterator[Need]:
     name = _at(value, "tool_name")
     if isinstance(provider, str) and isinstance(name, str) and provider and name:
         kind = _at(value, "provider_type") or _at(value, "type") or "builtin"
-        yield Need(kind="tool", provider=provider, name=name, provider_type=str(kind))
+        called = _at(value, "provider_name")
+        yield Need(
+            kind="tool",
+            provider=provider,
+            name=name,
+            provider_type=str(kind),
+            provider_name=called if isinstance(called, str) else "",
+        )
 
 
 def _at(value: JSONValue, path: str) -> JSONValue:

@@ -43,5 +43,8 @@ def provide(schema: ToolProviderSchema) -> ToolProvider:
 
 
 def short_id(provider_id: str) -> str:
-    """Return the short id of a short or long provider id: ``langgenius/time/time`` gives ``time``."""
-    return provider_id.rsplit("/", 1)[-1]
+    """Return the short id of a provider: ``langgenius/time/time`` gives ``time``, others theirs."""
+    match provider_id.split("/"):
+        case ["langgenius", _, name]:
+            return name
+    return provider_id

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
+from api.models.tool import ToolProvider
+from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.factories import Owner, make_owner
 from tests.online import reachable
@@ -47,7 +50,9 @@ def shown(client: FlaskClient, owner: Owner, name: str = "pets") -> Any:
     return client.get(f"{API}/get", query_string={"provider": name}, headers=owner.headers)
 
 
-def test_provider_is_kept_shown_changed_and_forgotten(client: FlaskClient, owner: Owner) -> None:
+def test_provider_is_kept_shown_changed_and_forgotten(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
     assert post(client, owner, "add", provider()).get_json() == {"result": "success"}
 
     found = shown(client, owner).get_json()
@@ -58,6 +63,9 @@ def test_provider_is_kept_shown_changed_and_forgotten(client: FlaskClient, owner
     (listed,) = client.get(f"{W}/tools/api", headers=owner.headers).get_json()
     assert (listed["name"], [tool["name"] for tool in listed["tools"]]) == ("pets", ["getPet"])
     assert listed["tools"][0]["parameters"][0]["type"] == "number"
+    with runtime.reading() as session:
+        (kept,) = session.scalars(select(ToolProvider).where(ToolProvider.tenant_id == owner.tenant_id))
+    assert SECRET.encode() not in kept.sealed + kept.details + kept.document.encode()
     tools = client.get(f"{API}/tools", query_string={"provider": "pets"}, headers=owner.headers).get_json()
     assert tools == listed["tools"]
 

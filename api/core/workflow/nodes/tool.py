@@ -21,6 +21,7 @@ class Tool:
 
         provider_id: str
         provider_type: str
+        provider_name: str | None = None
         tool_name: str
         tool_parameters: dict[str, JsonValue] = Field(default_factory=dict)
         tool_configurations: dict[str, JsonValue] = Field(default_factory=dict)
@@ -37,6 +38,7 @@ class Tool:
         call = ToolCall(
             provider_type=config.provider_type,
             provider_id=config.provider_id,
+            provider_name=config.provider_name or "",
             tool_name=config.tool_name,
             parameters=ctx.inputs,
             configurations=parameters.fill(config.tool_configurations, ctx.variables),
