@@ -4,10 +4,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import orjson
+
 from api.core.ports import JSONObject, JSONValue
 from api.core.tools.tool import ParameterType, ToolFailed, ToolParameter
 
 TRUE = frozenset({"true", "yes", "y", "1", "on"})
+MAX_INTEGER = 2**63 - 1
 FALSE = frozenset({"false", "no", "n", "0", "off", ""})
 
 
@@ -40,11 +43,13 @@ def _text(_parameter: ToolParameter, value: JSONValue) -> str:
 
 
 def _number(parameter: ToolParameter, value: JSONValue) -> int | float:
-    number: float | None = None
+    number: int | float | None = None
     if isinstance(value, str):
         number = _parsed(value.strip())
     elif isinstance(value, int | float) and not isinstance(value, bool):
         number = value
+    if isinstance(number, int) and abs(number) > MAX_INTEGER:
+        raise _refused(parameter, "must be a number of 64 bits")
     if number is None or not math.isfinite(number):
         raise _refused(parameter, "must be a number")
     if parameter.minimum is not None and number < parameter.minimum:
@@ -102,8 +107,8 @@ def _from_json(value: JSONValue) -> JSONValue:
     if not isinstance(value, str):
         return value
     try:
-        found: JSONValue = json.loads(value)
-    except (ValueError, RecursionError):
+        found: JSONValue = orjson.loads(value)
+    except orjson.JSONDecodeError:
         return None
     return found
 

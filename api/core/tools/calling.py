@@ -7,6 +7,8 @@ gave or ToolFailed; within 300 ms of a stop, with Cancelled.
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+import orjson
+
 from api.core.http import Cancelled, HTTPFailure
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
 from api.core.rag.waiting import within
@@ -22,6 +24,8 @@ from api.core.tools.tool import (
     VariableMessage,
 )
 from api.errors import AppError
+
+MAX_DEPTH = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,17 +67,37 @@ def _folded(messages: Iterable[ToolMessage], cancel: Cancel, late: ToolFailed) -
             case TextMessage(text):
                 pieces.append(text)
             case JSONMessage(value):
-                output.json.append(value)
+                output.json.append(_checked(value))
             case FileMessage():
                 output.files.append(message)
             case VariableMessage(name, value):
-                output.variables[name] = value
+                output.variables[name] = _checked(value)
         if cancel.is_set():
             raise Cancelled
         if cancel.is_overdue():
             raise late
     output.text = "".join(pieces)
     return output
+
+
+def _checked(value: JSONValue) -> JSONValue:
+    """Return a value that can be kept and sent on. Raises ToolFailed for any other."""
+    layer = [value]
+    for _ in range(MAX_DEPTH):
+        layer = [
+            item
+            for each in layer
+            for item in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+        ]
+        if not layer:
+            break
+    else:
+        raise ToolFailed(f"The tool gave JSON that is nested more than {MAX_DEPTH} deep.")
+    try:
+        orjson.dumps(value)
+    except TypeError as exc:
+        raise ToolFailed(f"The tool gave JSON that cannot be kept: {exc}.") from exc
+    return value
 
 
 def _reason(failure: ToolFailed, cancel: Cancel, late: ToolFailed) -> Exception:

@@ -92,6 +92,10 @@ def test_argument_is_read_as_its_parameter_says(kind: str, given: JSONValue, rea
         ({"type": "number"}, "x", "must be a number"),
         ({"type": "number"}, True, "must be a number"),
         ({"type": "number"}, "1e999", "must be a number"),
+        ({"type": "number"}, "9" * 400, "must be a number of 64 bits"),
+        ({"type": "number"}, 10**400, "must be a number of 64 bits"),
+        ({"type": "number"}, "9" * 5000, "must be a number"),
+        ({"type": "array"}, "[NaN]", "must be a list"),
         ({"type": "number", "minimum": 2}, 1, "must be at least 2"),
         ({"type": "number", "maximum": 2}, 3, "must be at most 2"),
         ({"type": "boolean"}, "maybe", "must be true or false"),
@@ -135,6 +139,26 @@ def test_messages_are_gathered_by_kind() -> None:
 
     assert (output.text, output.json, output.files) == ("Hello world", [[1]], [file])
     assert output.variables == {"n": 2}
+
+
+def nested(depth: int) -> JSONValue:
+    value: JSONValue = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [(nested(100), "more than 100 deep"), (nested(5000), "more than 100 deep"), ([10**30], "cannot be kept")],
+)
+def test_json_that_cannot_be_kept_is_refused(value: JSONValue, fault: str) -> None:
+    def tells(_arguments: JSONObject, _context: ToolContext) -> Iterator[ToolMessage]:
+        yield VariableMessage("n", nested(99))
+        yield JSONMessage(value)
+
+    with pytest.raises(ToolFailed, match=fault):
+        call(make_tool(tells), {})
 
 
 def test_silent_server_ends_with_the_tools_time_and_not_before() -> None:

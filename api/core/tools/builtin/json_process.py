@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 
+import orjson
+
 from api.core.ports import JSONObject, JSONValue
 from api.core.text.json_path import BadPath, find_all
 from api.core.tools.provider import provide
@@ -71,9 +73,9 @@ JSON_PROCESS = provide(
 def parse(arguments: JSONObject, _context: ToolContext) -> Iterator[ToolMessage]:
     """Yield what a path leads to: the value itself where it is one, else a list."""
     try:
-        value: JSONValue = json.loads(str(arguments["content"]), parse_constant=_refuse)
+        value: JSONValue = orjson.loads(str(arguments["content"]))
         found = find_all(value, str(arguments["json_filter"]))
-    except (ValueError, RecursionError) as exc:
+    except orjson.JSONDecodeError as exc:
         raise ToolFailed(f"The content is no JSON: {exc}.") from exc
     except BadPath as exc:
         raise ToolFailed(str(exc)) from exc
@@ -81,7 +83,3 @@ def parse(arguments: JSONObject, _context: ToolContext) -> Iterator[ToolMessage]
     is_ascii = bool(arguments["ensure_ascii"])
     yield TextMessage(result if isinstance(result, str) else json.dumps(result, ensure_ascii=is_ascii))
     yield JSONMessage(result)
-
-
-def _refuse(word: str) -> JSONValue:
-    raise ValueError(f"{word} is no JSON")
