@@ -12,6 +12,7 @@ from api.core.tools.openapi.operations import Operation, clean_name, read_operat
 from api.core.tools.openapi.tools import to_tool
 from api.core.tools.provider import TOOL_PROVIDERS, short_id
 from api.core.tools.tool import Tool, ToolContext, ToolFailed, ToolFiles
+from api.errors import BadRequest, Unavailable
 from api.models.tool import ToolCredential, ToolProvider
 from api.runtime import Runtime
 from api.services import tool_secrets
@@ -89,21 +90,30 @@ def own_provider(tenant_id: str, ref: ToolRef) -> Select[ToolProvider]:
 
 
 def load_operations(runtime: Runtime, row: ToolProvider) -> list[Operation]:
-    """Return the operations of an own provider; a document is read once while it stays as it is."""
+    """Return the operations of an own provider; a document is read once while it stays as it is.
+
+    Raises BadRequest for one that can no longer be read, Unavailable.
+    """
     key = ("tool-operations", row.id, row.updated_at)
     known: list[Operation] | None = runtime.memory.get(key)
     if known is None:
-        known = parse_operations(runtime, row.document)[1]
+        try:
+            known = parse_operations(runtime, row.document)[1]
+        except BadDocument as exc:
+            raise BadRequest(f"The document of {row.name!r} can no longer be read: {exc}") from exc
         runtime.memory.put(key, known)
     return known
 
 
 def parse_operations(runtime: Runtime, text: str) -> tuple[str, list[Operation]]:
-    """Return the language of a document and its operations, read off the event loop. Raises BadDocument."""
+    """Return the language of a document and its operations, read off the event loop.
+
+    Raises BadDocument, Unavailable where reading takes too long.
+    """
     try:
         return runtime.offload.call(_parsed, text, timeout_s=PARSE_S)
     except TimeoutError as exc:
-        raise BadDocument(f"The document could not be read within {PARSE_S:g} s.") from exc
+        raise Unavailable(f"The document could not be read within {PARSE_S:g} s; try again.") from exc
 
 
 def make_context(

@@ -144,6 +144,20 @@ def test_document_is_read_without_being_kept(client: FlaskClient, owner: Owner) 
 
 
 @ONCE
+def test_document_that_can_no_longer_be_read_is_said(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    post(client, owner, "add", provider())
+    with runtime.transaction() as session:
+        kept = session.scalars(select(ToolProvider).where(ToolProvider.tenant_id == owner.tenant_id)).one()
+        kept.document = "{}"
+
+    answer = shown(client, owner)
+    assert (answer.status_code, "can no longer be read" in answer.get_json()["message"]) == (400, True)
+    assert post(client, owner, "delete", {"provider": "pets"}).status_code == 200
+
+
+@ONCE
 def test_document_is_fetched(house: Flask, client: FlaskClient, owner: Owner) -> None:
     replies = (Reply(body=document().encode()), Reply(status=404), Reply(body=b"\xff"), Reply(body=b"x: 1"))
     with ScriptedServer(*replies) as server, reachable(house, server):
