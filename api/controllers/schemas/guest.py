@@ -50,6 +50,7 @@ def render_guest_site(site: JSONObject, caller: KeyCaller) -> JSONObject:
         **site,
         "app_id": caller.app.id,
         "end_user_id": caller.end_user(None).id,
+        "mode": caller.app.mode.value,
         "enable_site": True,
         "site": site,
         "model_config": None,
