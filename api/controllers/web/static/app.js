@@ -44,7 +44,7 @@ function dress() {
     $(id).title = say(name);
     $(id).setAttribute("aria-label", say(name));
   }
-  $("new").textContent = `＋ ${say("newChat")}`;
+  $("new").textContent = `+ ${say("newChat")}`;
   $("more").textContent = say("more");
   $("query").placeholder = site.input_placeholder || say("ask");
   $("query").setAttribute("aria-label", say("ask"));
