@@ -104,7 +104,7 @@ def get_parameters(runtime: Runtime, app: AppSpec) -> JSONObject:
         "annotation_reply": app.annotations.to_json() if app.annotations is not None else OFF,
         "text_to_speech": {"voice": "", "language": "", "autoPlay": "disabled", **told["text_to_speech"]},
         "user_input_form": [_form_item(item) for item in form],
-        "sensitive_word_avoidance": {"type": "", "configs": [], **told["sensitive_word_avoidance"]},
+        "sensitive_word_avoidance": _word_avoidance(told["sensitive_word_avoidance"]),
         "system_parameters": _system_parameters(runtime.limits),
     }
 
@@ -121,6 +121,11 @@ def _published(runtime: Runtime, app: AppSpec) -> FlowSpec:
     if app.workflow_id is None:
         raise AppUnavailable("The app has no published workflow.")
     return flows.published_flow(runtime, app)
+
+
+def _word_avoidance(told: dict[str, Any]) -> JSONObject:
+    """Return whether texts are checked; what for is nobody's business who sends them."""
+    return {"enabled": told["enabled"], "type": told["type"], "configs": []}
 
 
 def _of_config(config: ModelConfig) -> tuple[dict[str, Any], tuple[FormItem, ...]]:

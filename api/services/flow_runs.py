@@ -5,7 +5,7 @@ whatever happens is told by its events.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import cast
@@ -40,6 +40,7 @@ from api.services import (
     idempotency,
     limits,
     messages,
+    moderation,
     providers,
     run_threads,
     workflow_runs,
@@ -130,17 +131,7 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
         models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version)
         if not call.is_chat or behind is not None or begun.alone is not None:
             return begin_graph(models, cancel)
-        inquiry = Inquiry(
-            runtime=runtime,
-            app=call.app,
-            header=begun.header,
-            principal=call.principal,
-            query=call.ask.query,
-            invoke_from=call.ask.invoke_from,
-            models=models,
-            cancel=cancel,
-        )
-        return annotation_replies.answer_or(inquiry, lambda: begin_graph(models, cancel))
+        return _screened(call, begun, models, cancel, lambda: begin_graph(models, cancel))
 
     def begin_graph(models: ModelRuntime, cancel: Cancel) -> Iterator[Event]:
         deps = flow_deps.make_deps(
@@ -175,6 +166,31 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
 
     recorder = _recorder(call, begun, variables)
     return run_threads.launch(runtime, begun.header, begin, recorder, slots)
+
+
+def _screened(
+    call: FlowCall, begun: Begun, models: ModelRuntime, cancel: Cancel, ask: Callable[[], Iterator[Event]]
+) -> Iterator[Event]:
+    """Return the events of ``ask``, moderated, or those of an answer that needs no run."""
+    inquiry = Inquiry(
+        runtime=call.runtime,
+        app=call.app,
+        header=begun.header,
+        principal=call.principal,
+        query=call.ask.query,
+        invoke_from=call.ask.invoke_from,
+        models=models,
+        cancel=cancel,
+    )
+    return moderation.moderated(
+        call.flow.features.sensitive_word_avoidance,
+        models,
+        call.app.tenant_id,
+        cancel,
+        inputs=begun.pool[call.root.id],
+        query=call.ask.query,
+        run=lambda: annotation_replies.answer_or(inquiry, ask),
+    )
 
 
 def _begin(call: FlowCall) -> Begun:

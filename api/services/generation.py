@@ -36,6 +36,7 @@ from api.services import (
     idempotency,
     limits,
     messages,
+    moderation,
     providers,
     run_rows,
     run_threads,
@@ -99,9 +100,18 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
         def begin(cancel: Cancel) -> Iterator[Event]:
             deps = _deps(recorder, app, models, cancel)
             answered = partial(_events, runtime, app, started, deps)
-            if app.mode not in CHAT_MODES:
-                return answered()
-            return annotation_replies.answer_or(_inquiry(recorder, app, ask, deps), answered)
+            if app.mode in CHAT_MODES:
+                inquiry = _inquiry(recorder, app, ask, deps)
+                answered = partial(annotation_replies.answer_or, inquiry, answered)
+            return moderation.moderated(
+                app.configured().sensitive_word_avoidance,
+                models,
+                app.tenant_id,
+                cancel,
+                inputs=started.turn.inputs,
+                query=ask.query,
+                run=answered,
+            )
 
         return run_threads.launch(runtime, started.header, begin, recorder, slots)
     except Repeated as again:

@@ -26,6 +26,7 @@ FormKind = Literal[
     "json_object",
 ]
 VARIABLE = re.compile(r"(?![0-9])[A-Za-z0-9_\u4e00-\u9fff\U0001F300-\U0001FAFF\u2600-\u27BF\uFE0F]{1,100}")
+AVOIDANCE_TYPES = ("keywords", "openai_moderation", "api")
 Item = TypeVar("Item")
 Several = Annotated[tuple[Item, ...], Field(strict=False)]
 """A JSON array. Only the array itself may become a tuple; its items are as strict as all else."""
@@ -41,6 +42,55 @@ class Switch(Open):
     """A feature that is on or off."""
 
     enabled: bool = False
+
+
+class Part(Open):
+    """A part of the configuration in which null is the default."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_means_default(cls, raw: object) -> object:
+        return (
+            {key: value for key, value in raw.items() if value is not None} if isinstance(raw, dict) else raw
+        )
+
+
+class AvoidanceSide(Part):
+    """Whether texts of one side are checked, and what is said in place of one that may not be."""
+
+    enabled: bool = False
+    preset_response: str = ""
+
+
+class AvoidanceConfig(Part):
+    """What is checked, and for what; ``keywords`` are one a line."""
+
+    inputs_config: AvoidanceSide = AvoidanceSide()
+    outputs_config: AvoidanceSide = AvoidanceSide()
+    keywords: str = Field("", max_length=10_000)
+
+
+class WordAvoidance(Part):
+    """Texts checked for what must not be said; only what is switched on must make sense."""
+
+    enabled: bool = False
+    type: str = ""
+    config: AvoidanceConfig = AvoidanceConfig()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "WordAvoidance":
+        if not self.enabled:
+            return self
+        if self.type not in AVOIDANCE_TYPES:
+            raise ValueError(f"type must be one of: {', '.join(AVOIDANCE_TYPES)}")
+        sides = [side for side in (self.config.inputs_config, self.config.outputs_config) if side.enabled]
+        if not sides:
+            raise ValueError("inputs_config or outputs_config must be enabled")
+        if self.type == "keywords" and not self.config.keywords.strip():
+            raise ValueError("keywords are required")
+        if self.type != "api" and not all(side.preset_response for side in sides):
+            raise ValueError("preset_response is required of what is enabled")
+        return self
 
 
 class PromptMessage(Open):
@@ -206,7 +256,7 @@ class ModelConfig(Open):
     speech_to_text: Switch = Switch()
     text_to_speech: Switch = Switch()
     retriever_resource: Switch = Switch()
-    sensitive_word_avoidance: Switch = Switch()
+    sensitive_word_avoidance: WordAvoidance = WordAvoidance()
     annotation_reply: Switch = Switch()
     external_data_tools: Several[dict[str, Any]] = ()
     file_upload: FileUpload = FileUpload()

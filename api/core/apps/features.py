@@ -3,28 +3,17 @@
 What is accepted here can be run. Wire: docs/wire/workflows.md#features.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from api.core.apps import config
-from api.core.apps.config import Open, Several
+from api.core.apps.config import Part, Several, WordAvoidance
 from api.core.ports import JSONValue
 from api.core.rag.faults import to_invalid_request
 from api.errors import InvalidRequest
 
 TransferMethod = Literal["local_file", "remote_url"]
-
-
-class Part(Open):
-    """A part of the features: null is the default."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_means_default(cls, raw: object) -> object:
-        return (
-            {key: value for key, value in raw.items() if value is not None} if isinstance(raw, dict) else raw
-        )
 
 
 class Switch(Part):
@@ -39,13 +28,6 @@ class Speech(Switch):
     voice: str | None = None
     language: str | None = None
     autoPlay: str | None = None  # noqa: N815  # the wire's name
-
-
-class Moderation(Switch):
-    """Texts checked for what must not be said."""
-
-    type: str | None = None
-    config: dict[str, Any] | None = None
 
 
 class ImageUpload(Part, config.ImageUpload):
@@ -72,7 +54,7 @@ class Features(Part):
     speech_to_text: Switch = Switch()
     text_to_speech: Speech = Speech()
     retriever_resource: Switch = Switch(enabled=True)
-    sensitive_word_avoidance: Moderation = Moderation()
+    sensitive_word_avoidance: WordAvoidance = WordAvoidance()
     file_upload: FileUpload = FileUpload()
 
 

@@ -123,6 +123,17 @@ def read_chat(lines: Iterable[bytes]) -> Iterator[ChatChunk]:
     yield answer.last()
 
 
+def read_moderation(content: bytes) -> bool:
+    """Tell whether a text was flagged. Raises CompletionFailed for an answer that is malformed."""
+    try:
+        flags = [result["flagged"] for result in orjson.loads(content)["results"]]
+    except (ValueError, TypeError, KeyError) as exc:
+        raise CompletionFailed("The provider's moderation is malformed.") from exc
+    if not flags or not all(isinstance(flag, bool) for flag in flags):
+        raise CompletionFailed("The provider's moderation is malformed.")
+    return any(flags)
+
+
 def read_embeddings(content: bytes, count: int) -> Embeddings:
     """Return the ``count`` vectors of an answer, in order and of unit length, given as numbers or base64."""
     try:

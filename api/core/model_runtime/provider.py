@@ -111,6 +111,19 @@ class SpeechToText(Protocol):
 
 
 @runtime_checkable
+class ModerationModel(Protocol):
+    """A provider of models that tell what must not be said."""
+
+    def moderate(self, model: str, text: str, cancel: Cancel) -> bool:
+        """Tell whether a text must not be said.
+
+        Raises a ProviderFailure, RetryableFailure where a fresh attempt may
+        work, or Cancelled.
+        """
+        ...
+
+
+@runtime_checkable
 class TextToSpeech(Protocol):
     """A provider of models that read texts aloud."""
 

@@ -19,6 +19,7 @@ from api.core.model_runtime.provider import (
     PROVIDERS,
     ChatModel,
     EmbeddingModel,
+    ModerationModel,
     Provider,
     ProviderContext,
     RerankModel,
@@ -229,6 +230,18 @@ class ModelRuntime:
                     yield from rest
                 except RetryableFailure as failure:
                     raise failure.cause from failure
+
+    def moderate(self, tenant_id: str, ref: ModelRef, text: str, cancel: Cancel) -> bool:
+        """Tell whether a text must not be said.
+
+        Tried up to three times. Raises a ProviderFailure, or Cancelled.
+        """
+        resolved, provider = self._open(tenant_id, ref)
+        if not isinstance(provider, ModerationModel):
+            raise ModelUnavailable(f"{ref.provider} has no moderation models.")
+        call = functools.partial(provider.moderate, ref.model, text, cancel)
+        with _quota_told(resolved, cancel):
+            return self._attempt(call, cancel)
 
     def schema(self, tenant_id: str, ref: ModelRef) -> ModelSchema:
         """Return what is known of a model; raises ModelUnavailable when its provider does not have it."""

@@ -13,6 +13,7 @@ from api.core.model_runtime.provider import (
     PROVIDERS,
     ChatModel,
     EmbeddingModel,
+    ModerationModel,
     Provider,
     ProviderContext,
     RerankModel,
@@ -33,7 +34,7 @@ from api.core.model_runtime.types import (
     ToolCall,
     ToolSpec,
 )
-from api.core.ports import Cancel, JSONValue
+from api.core.ports import Cancel, JSONObject, JSONValue
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable
 from tests.servers import Reply, ScriptedServer, Seen
 from tests.vendors import SECRET, AnthropicWire, InlineOffload, OpenAIWire
@@ -117,6 +118,25 @@ def test_openai_embeddings_are_asked_for_in_base64(vendor: Vendor) -> None:
         "input": ["a"],
         "encoding_format": "base64",
     }
+
+
+def test_openai_tells_what_must_not_be_said(vendor: Vendor) -> None:
+    provider = vendor.make("openai", OPENAI)
+    assert isinstance(provider, ModerationModel)
+    for flags, is_flagged in (([False], False), ([False, True], True)):
+        vendor.server.then(Reply.of_json({"results": [{"flagged": flag} for flag in flags]}))
+        assert provider.moderate("omni-moderation-latest", "some text", Cancel(30)) is is_flagged
+    assert (vendor.seen.method, vendor.seen.target) == ("POST", "/v1/moderations")
+    assert vendor.seen.json == {"model": "omni-moderation-latest", "input": "some text"}
+
+
+@pytest.mark.parametrize("told", [{}, {"results": []}, {"results": [{"flagged": "no"}]}, {"results": [1]}])
+def test_openai_moderation_of_another_shape_is_a_failure(vendor: Vendor, told: JSONObject) -> None:
+    provider = vendor.make("openai", OPENAI)
+    assert isinstance(provider, ModerationModel)
+    vendor.server.then(Reply.of_json(told))
+    with pytest.raises(CompletionFailed, match="moderation is malformed"):
+        provider.moderate("omni-moderation-latest", "some text", Cancel(30))
 
 
 def test_openai_server_that_does_not_stream_is_understood(vendor: Vendor) -> None:

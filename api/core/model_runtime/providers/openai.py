@@ -13,12 +13,14 @@ from api.core.model_runtime.openai_models import (
     describe_model,
 )
 from api.core.model_runtime.openai_protocol import (
+    MAX_ANSWER_BYTES,
     MAX_EMBEDDINGS_BYTES,
     api_root,
     chat_body,
     embeddings_body,
     read_chat,
     read_embeddings,
+    read_moderation,
 )
 from api.core.model_runtime.openai_speech import MAX_TRANSCRIPTION_BYTES, read_transcription, speech_body
 from api.core.model_runtime.provider import ProviderContext, provider
@@ -149,6 +151,14 @@ class OpenAIProvider:
             create = client.audio.speech.with_streaming_response.create
             with create(**speech_body(model, text, voice)) as response:
                 yield from HTTPResponse(response.http_response).iter_bytes()
+
+    def moderate(self, model: str, text: str, cancel: Cancel) -> bool:
+        """Tell whether a text must not be said."""
+        with self._calling(cancel) as client:
+            create = client.moderations.with_streaming_response.create
+            with create(model=model, input=text) as response:
+                content = HTTPResponse(response.http_response).read(MAX_ANSWER_BYTES)
+        return read_moderation(content)
 
     @contextlib.contextmanager
     def _calling(self, cancel: Cancel) -> Iterator[Any]:

@@ -1,0 +1,140 @@
+"""Answers are looked at in pieces, replaced when they must not be said, and their runs stopped."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from api.core.apps.config import WordAvoidance, load_model_config
+from api.core.apps.moderation import CHUNK_CHARS, Moderator, flags_keywords, screen
+from api.core.events import Event, MessageEnd, RunFinished, TextChunk, TextReplaced
+from api.core.ports import Cancel, JSONObject
+from api.errors import InvalidRequest
+
+MODEL: JSONObject = {"provider": "builtin", "name": "extractive-qa"}
+SIDE: JSONObject = {"enabled": True, "preset_response": "No."}
+
+
+class Looks:
+    """Finds "bad", and remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, text: str) -> bool:
+        self.seen.append(text)
+        return "bad" in text
+
+
+def answered(
+    *pieces: str,
+    looks: Looks,
+    cancel: Cancel | None = None,
+    ends: tuple[Event, ...] = (MessageEnd(usage=None),),
+) -> list[Event]:
+    cancel = cancel or Cancel()
+
+    def run() -> Iterator[Event]:
+        for piece in pieces:
+            if cancel.is_set():
+                break
+            yield TextChunk(text=piece)
+        yield from ends
+
+    moderator = Moderator(flags=looks, input_preset=None, output_preset="No.")
+    return list(screen(moderator, cancel, {}, "", run))
+
+
+def test_answer_is_looked_at_in_pieces_and_once_at_its_end() -> None:
+    looks = Looks()
+    count = 10 * CHUNK_CHARS + 7
+    events = answered(*("x" * count), looks=looks)
+    assert len(events) == count + 1
+    assert [len(text) for text in looks.seen] == [
+        *(number * CHUNK_CHARS for number in range(1, 11)),
+        count,
+    ]
+
+
+def test_word_is_found_where_two_pieces_meet() -> None:
+    looks = Looks()
+    events = answered("x" * (CHUNK_CHARS - 1) + "b", "ad", looks=looks)
+    assert events[-2:] == [TextReplaced(text="No.", reason="output_moderation"), MessageEnd(usage=None)]
+
+
+def test_answer_that_is_replaced_is_stopped_and_says_no_more() -> None:
+    looks, cancel = Looks(), Cancel()
+    ends = (MessageEnd(usage=None, outcome="stopped"),)
+    events = answered("bad" + "x" * CHUNK_CHARS, "more", "and more", looks=looks, cancel=cancel, ends=ends)
+    assert [type(event).__name__ for event in events] == ["TextChunk", "TextReplaced", "MessageEnd"]
+    assert cancel.is_set()
+    assert events[-1] == MessageEnd(usage=None, outcome="finished")
+
+
+def test_end_of_a_workflow_does_not_tell_what_was_replaced() -> None:
+    run = RunFinished(
+        status="succeeded",
+        outputs={"answer": "bad", "files": []},
+        created_at=1,
+        finished_at=2,
+        elapsed_s=1,
+        total_tokens=0,
+        total_steps=1,
+    )
+    events = answered("bad", looks=Looks(), ends=(run, MessageEnd(usage=None)))
+    assert [type(event).__name__ for event in events] == [
+        "TextChunk",
+        "TextReplaced",
+        "RunFinished",
+        "MessageEnd",
+    ]
+    finished = events[2]
+    assert isinstance(finished, RunFinished)
+    assert finished.outputs == {"answer": "No.", "files": []}
+
+
+def test_text_that_a_run_replaces_itself_is_looked_at_too() -> None:
+    looks = Looks()
+    ends = (TextReplaced(text="all bad"), MessageEnd(usage=None))
+    events = answered("good", looks=looks, ends=ends)
+    assert looks.seen == ["all bad"]
+    assert events[-2] == TextReplaced(text="No.", reason="output_moderation")
+
+
+def test_question_is_looked_at_with_its_inputs() -> None:
+    looks = Looks()
+    moderator = Moderator(flags=looks, input_preset="No.", output_preset=None)
+    inputs: JSONObject = {"name": "Ann", "tone": "bad", "age": 3, "none": None}
+    events = list(screen(moderator, Cancel(), inputs, "Why?", lambda: iter(())))
+    assert events == [TextChunk(text="No."), MessageEnd(usage=None)]
+    assert looks.seen == ["Ann\nbad\n3\nWhy?"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_flagged"), [("So LOUD", True), ("straße", True), ("quiet", False), ("", False)]
+)
+def test_keywords_are_found_whatever_their_case(text: str, is_flagged: bool) -> None:
+    config = {"keywords": "loud\n\n  STRASSE \n", "inputs_config": SIDE}
+    avoidance = WordAvoidance.model_validate({"enabled": True, "type": "keywords", "config": config})
+    assert flags_keywords(avoidance)(text) is is_flagged
+
+
+@pytest.mark.parametrize(
+    "avoidance",
+    [
+        {"enabled": True},
+        {"enabled": True, "type": "spells", "config": {"inputs_config": SIDE}},
+        {"enabled": True, "type": "keywords", "config": {"keywords": "x"}},
+        {"enabled": True, "type": "keywords", "config": {"inputs_config": SIDE, "keywords": " "}},
+        {"enabled": True, "type": "openai_moderation", "config": {"outputs_config": {"enabled": True}}},
+        {"enabled": True, "type": "keywords", "config": {"keywords": "x" * 10_001, "inputs_config": SIDE}},
+    ],
+)
+def test_moderation_that_makes_no_sense_is_refused(avoidance: JSONObject) -> None:
+    with pytest.raises(InvalidRequest, match="sensitive_word_avoidance"):
+        load_model_config({"model": MODEL, "sensitive_word_avoidance": avoidance})
+
+
+def test_moderation_that_is_off_may_say_anything() -> None:
+    off: list[JSONObject] = [{"enabled": False, "type": None, "config": None}, {"type": "", "configs": []}]
+    for avoidance in off:
+        load_model_config({"model": MODEL, "sensitive_word_avoidance": avoidance})
