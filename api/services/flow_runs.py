@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import cast
 
 from sqlalchemy import Connection, select
@@ -129,7 +130,7 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
 
     def begin(cancel: Cancel) -> Iterator[Event]:
         models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version)
-        if not call.is_chat or behind is not None or begun.alone is not None:
+        if not call.is_chat or begun.alone is not None:
             return begin_graph(models, cancel)
         return _screened(call, begun, models, cancel, lambda: begin_graph(models, cancel))
 
@@ -171,25 +172,27 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
 def _screened(
     call: FlowCall, begun: Begun, models: ModelRuntime, cancel: Cancel, ask: Callable[[], Iterator[Event]]
 ) -> Iterator[Event]:
-    """Return the events of ``ask``, moderated, or those of an answer that needs no run."""
-    inquiry = Inquiry(
-        runtime=call.runtime,
-        app=call.app,
-        header=begun.header,
-        principal=call.principal,
-        query=call.ask.query,
-        invoke_from=call.ask.invoke_from,
-        models=models,
-        cancel=cancel,
-    )
+    """Return the events of ``ask``, moderated, or those of an answer that needs no run.
+
+    What was asked was looked at before a run began; one that goes on only answers.
+    """
+    run, inputs, query = ask, cast("JSONObject", {}), ""
+    if begun.behind is None:
+        inputs, query = begun.pool[call.root.id], call.ask.query
+        inquiry = Inquiry(
+            runtime=call.runtime,
+            app=call.app,
+            header=begun.header,
+            principal=call.principal,
+            query=query,
+            invoke_from=call.ask.invoke_from,
+            models=models,
+            cancel=cancel,
+        )
+        run = partial(annotation_replies.answer_or, inquiry, ask)
+    avoidance = call.flow.features.sensitive_word_avoidance
     return moderation.moderated(
-        call.flow.features.sensitive_word_avoidance,
-        models,
-        call.app.tenant_id,
-        cancel,
-        inputs=begun.pool[call.root.id],
-        query=call.ask.query,
-        run=lambda: annotation_replies.answer_or(inquiry, ask),
+        avoidance, models, call.app.tenant_id, cancel, inputs=inputs, query=query, run=run
     )
 
 

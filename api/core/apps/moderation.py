@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 
 from api.core.apps.config import WordAvoidance
 from api.core.apps.prompting import to_text
-from api.core.events import Event, MessageEnd, RunFinished, TextChunk, TextReplaced
+from api.core.events import Event, MessageEnd, RunFinished, RunPaused, TextChunk, TextReplaced
 from api.core.ports import Cancel, JSONObject
 
 CHUNK_CHARS = 300
+OVERLAP_CHARS = 10_000
+"""How much of what was looked at before is looked at again, for what begins there; no keyword is longer."""
 REASON = "output_moderation"
 
 Flags = Callable[[str], bool]
@@ -66,28 +68,28 @@ def screen(
 
 def _screen_output(events: Iterator[Event], flags: Flags, preset: str, cancel: Cancel) -> Iterator[Event]:
     """Yield the events; once the answer must not be said it is replaced, and its run stopped."""
-    pieces: list[str] = []
-    unseen = 0
+    seen = ""
+    fresh: list[str] = []
+    fresh_chars = 0
     for event in events:
-        if isinstance(event, TextChunk):
-            pieces.append(event.text)
-            unseen += len(event.text)
+        if isinstance(event, TextChunk | TextReplaced):
+            if isinstance(event, TextReplaced):
+                seen, fresh, fresh_chars = "", [], 0
+            fresh.append(event.text)
+            fresh_chars += len(event.text)
             yield event
-            if unseen < CHUNK_CHARS:
+            if fresh_chars < CHUNK_CHARS:
                 continue
-        elif isinstance(event, TextReplaced):
-            pieces, unseen = [event.text], len(event.text)
+        elif not (fresh and isinstance(event, RunFinished | RunPaused | MessageEnd)):
             yield event
             continue
-        elif not (unseen and isinstance(event, RunFinished | MessageEnd)):
-            yield event
-            continue
-        unseen = 0
-        is_flagged = flags("".join(pieces))
+        seen = (seen + "".join(fresh))[-fresh_chars - OVERLAP_CHARS :]
+        fresh, fresh_chars = [], 0
+        is_flagged = flags(seen)
         if is_flagged:
             yield TextReplaced(text=preset, reason=REASON)
             cancel.set()
-        if not isinstance(event, TextChunk):
+        if not isinstance(event, TextChunk | TextReplaced):
             yield _without_answer(event, preset) if is_flagged else event
         if is_flagged:
             yield from _end(events, preset)
@@ -104,7 +106,7 @@ def _end(events: Iterator[Event], preset: str) -> Iterator[Event]:
 def _without_answer(event: Event, preset: str) -> Event:
     """Return an end that does not tell the answer that was replaced."""
     match event:
-        case RunFinished() if "answer" in event.outputs:
+        case RunFinished() | RunPaused() if "answer" in event.outputs:
             return replace(event, outputs={**event.outputs, "answer": preset})
         case MessageEnd():
             return replace(event, outcome="finished")

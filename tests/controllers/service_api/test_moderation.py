@@ -13,6 +13,7 @@ from api.models.conversation import Message
 from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
 from tests.controllers.service_api.test_chatflows import writer
+from tests.controllers.service_api.test_human_input import CHAT, Waiting
 from tests.controllers.service_api.test_workflows import FlowApp
 from tests.factories import ChatApp, Owner, make_chat_app
 from tests.fakes import Script
@@ -141,6 +142,20 @@ def test_chatflow_is_moderated_by_its_features(
     ]
     assert answered[-2]["data"]["outputs"]["answer"] == OUTPUTS["preset_response"]
     assert stored(runtime, answered).answer == OUTPUTS["preset_response"]
+
+
+def test_chatflow_is_moderated_after_it_waited_too(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    features = {"sensitive_word_avoidance": keywords("because", inputs_config=INPUTS, outputs_config=OUTPUTS)}
+    flow = FlowApp(client, runtime, owner, "advanced-chat", CHAT, features=features)
+    waiting = Waiting(flow, "/v1/chat-messages", query="Why?")
+    waiting.answer(note="because")
+
+    assert "message_replace" in [event["event"] for event in waiting.read_on()]
+    talk = waiting.events[0]["conversation_id"]
+    history = flow.get("/v1/messages", user="ada", conversation_id=talk).json["data"]
+    assert [item["answer"] for item in history] == [OUTPUTS["preset_response"]]
 
 
 def test_callers_are_not_told_the_keywords(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:

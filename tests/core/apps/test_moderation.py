@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.core.apps.config import WordAvoidance, load_model_config
-from api.core.apps.moderation import CHUNK_CHARS, Moderator, flags_keywords, screen
+from api.core.apps.moderation import CHUNK_CHARS, OVERLAP_CHARS, Moderator, flags_keywords, screen
 from api.core.events import Event, MessageEnd, RunFinished, TextChunk, TextReplaced
 from api.core.ports import Cancel, JSONObject
 from api.errors import InvalidRequest
@@ -53,6 +53,13 @@ def test_answer_is_looked_at_in_pieces_and_once_at_its_end() -> None:
         *(number * CHUNK_CHARS for number in range(1, 11)),
         count,
     ]
+
+
+def test_long_answer_is_looked_at_in_bounded_pieces() -> None:
+    looks = Looks()
+    answered(*("x" * CHUNK_CHARS for _ in range(100)), looks=looks)
+    assert len(looks.seen) == 100
+    assert max(map(len, looks.seen)) == OVERLAP_CHARS + CHUNK_CHARS
 
 
 def test_word_is_found_where_two_pieces_meet() -> None:
