@@ -23,6 +23,12 @@ class AnyJSON(fields.Raw):
 RESULT = Model("Result", {"result": fields.String(example="success")})
 
 
+class AnyValue(fields.Raw):
+    """A value that is not always of one type; its description says when it is of which."""
+
+    __schema_type__ = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageIn:
     """Which page of a list is asked for, counted from 1, and how many items it holds (1..100)."""

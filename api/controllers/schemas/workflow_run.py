@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import (
@@ -18,7 +19,7 @@ from api.controllers.http.parsing import (
     user_name,
 )
 from api.controllers.schemas.chat import MODES, ON_DISCONNECT
-from api.controllers.schemas.fields import page_fields, to_unix
+from api.controllers.schemas.fields import AnyValue, page_fields, to_unix
 from api.core.ports import JSONObject, JSONValue
 from api.errors import InvalidRequest
 from api.services.workflow_runs import STATUSES, LogFilter, LogPage, RunAuthor, RunItem
@@ -121,7 +122,7 @@ RUN_DETAIL = Model(
         "id": fields.String,
         "workflow_id": fields.String,
         "status": fields.String,
-        "inputs": fields.Raw,
+        "inputs": AnyValue(description="An object; on /v1 its JSON text."),
         "outputs": fields.Raw(nullable=True),
         "error": fields.String(nullable=True),
         "total_steps": fields.Integer,
@@ -172,13 +173,14 @@ LOGS = Model(
 )
 
 
-def render_public_run(run: Any) -> JSONObject:
-    """Return a run as the public API shows it."""
+def render_public_run(run: Any, dialect: str) -> JSONObject:
+    """Return a run as the public API shows it; Dify's clients read the inputs as JSON text."""
+    inputs = orjson.dumps(run.inputs).decode() if dialect == "dify" else run.inputs
     return {
         "id": run.id,
         "workflow_id": run.workflow_id,
         "status": run.status,
-        "inputs": run.inputs,
+        "inputs": inputs,
         "outputs": run.outputs or {},
         "error": run.error,
         "total_steps": run.total_steps,

@@ -1,6 +1,6 @@
 """Doors of workflow apps: run, look at a run, read its events again, stop it, list what ran."""
 
-from flask import Response
+from flask import Response, request
 from flask_restx import Namespace, Resource
 
 from api.controllers.http import sse, swagger
@@ -91,7 +91,7 @@ class WorkflowRun(Resource):
     def get(self, caller: KeyCaller, workflow_run_id: str) -> Response:
         """Return how a run of the app stands, or ended."""
         found = workflow_runs.get_run_of_app(runtime(), caller.app, workflow_run_id)
-        return render(render_public_run(found))
+        return render(render_public_run(found, str(request.blueprint)))
 
 
 @ns.route("/workflows/tasks/<string:task_id>/stop")

@@ -1,5 +1,6 @@
 """Workflow apps and chatflows through the public API."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -158,7 +159,8 @@ def test_run_is_found_again_listed_and_searched(echo: FlowApp) -> None:
     run_id = echo.post("/v1/workflows/run", inputs={"name": "Ada"}).json["workflow_run_id"]
     echo.post("/v1/workflows/run", inputs={"name": "Bob"}, user="bob")
 
-    detail = echo.get(f"/v1/workflows/run/{run_id}").json
+    detail = echo.get(f"/api/workflows/run/{run_id}").json
+    in_dify = echo.get(f"/v1/workflows/run/{run_id}").json
     logs = echo.get("/v1/workflows/logs").json
     found = echo.get("/v1/workflows/logs", keyword="Ada", status="succeeded").json
     mine = echo.get("/v1/workflows/logs", created_by_end_user_session_id="bob").json
@@ -168,6 +170,7 @@ def test_run_is_found_again_listed_and_searched(echo: FlowApp) -> None:
         "Ada",
         {"said": "Ada"},
     )
+    assert {**in_dify, "inputs": json.loads(in_dify["inputs"])} == detail
     assert (logs["total"], logs["has_more"], logs["limit"]) == (2, False, 20)
     assert [item["workflow_run"]["id"] for item in found["data"]] == [run_id]
     assert found["data"][0]["created_by_end_user"]["session_id"] == "ada"
