@@ -15,7 +15,7 @@ from api.errors import AppUnavailable, Forbidden
 from api.models.account import Account
 from api.models.app import App, Site
 from api.runtime import Limits, Runtime
-from api.services import files, flow_runs, flows
+from api.services import files, flow_runs, flows, tags
 
 MB = 1024 * 1024
 OFF: JSONObject = {"enabled": False}
@@ -42,6 +42,7 @@ class AppInfo:
     description: str
     mode: str
     author_name: str
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +67,19 @@ class SiteInfo:
 
 
 def get_info(session: Session, app: AppSpec) -> AppInfo:
-    """Return name and maker of the caller's app."""
+    """Return name and maker of the caller's app, and the words it is sorted by."""
     row = session.execute(
         select(App.description, Account.name)
         .outerjoin(Account, Account.id == App.created_by)
         .where(App.tenant_id == app.tenant_id, App.id == app.id)
     ).one()
+    labels = tags.load_labels(session.connection(), app.tenant_id, [app.id])
     return AppInfo(
-        name=app.name, description=row.description, mode=app.mode.value, author_name=row.name or ""
+        name=app.name,
+        description=row.description,
+        mode=app.mode.value,
+        author_name=row.name or "",
+        tags=tuple(label.name for label in labels.get(app.id, ())),
     )
 
 

@@ -1,7 +1,5 @@
 """Doors of an app's own description: information, parameters, tool icons, page; and its end users."""
 
-from dataclasses import asdict
-
 from flask import Response
 from flask_restx import Namespace, Resource
 
@@ -23,8 +21,8 @@ class Info(Resource):
     @app_key()
     @transactional
     def get(self, session: Session, caller: KeyCaller) -> Response:
-        """Return name, description, mode and author."""
-        return render({**asdict(app_info.get_info(session, caller.app)), "tags": []})
+        """Return name, description, mode, author and tags."""
+        return render(app_info.get_info(session, caller.app))
 
 
 @ns.route("/parameters")

@@ -1,12 +1,17 @@
 """What an app tells of itself, completion apps, and who may ask."""
 
+from io import BytesIO
+
 import pytest
 from flask.testing import FlaskClient
 
 from api.runtime import Runtime
+from api.services import uploads
+from api.services.uploads import IncomingFile
 from tests.factories import ChatApp, Owner, make_app, make_chat_app, make_key, make_owner
 from tests.fakes import Script
 from tests.sse import read_events, text_of
+from tests.uploads import PNG
 
 
 @pytest.mark.parametrize("mount", ["/api", "/v1"])
@@ -25,6 +30,35 @@ def test_info_names_app_and_author(client: FlaskClient, chat_app: ChatApp) -> No
     assert info["mode"] == "chat"
     assert info["author_name"] == "Test Owner"
     assert info["tags"] == []
+
+
+def test_info_tells_the_words_the_app_is_sorted_by(
+    client: FlaskClient, owner: Owner, chat_app: ChatApp
+) -> None:
+    for name in ("sea", "ice"):
+        made = client.post(
+            "/console/api/tags", json={"name": name, "type": "app"}, headers=owner.headers
+        ).get_json()
+        bound = {"tag_ids": [made["id"]], "target_id": chat_app.id, "type": "app"}
+        client.post("/console/api/tag-bindings/create", json=bound, headers=owner.headers)
+
+    assert client.get("/v1/info", headers=chat_app.headers).get_json()["tags"] == ["ice", "sea"]
+
+
+def test_site_gives_the_address_of_an_uploaded_icon(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    sent = IncomingFile(name="i.png", content=BytesIO(PNG), size_bytes=len(PNG), sha256="0" * 64)
+    icon = {"icon_type": "image", "icon": uploads.create_upload(runtime, owner.principal, sent).id}
+    body = {"name": "Pictured", "mode": "chat", **icon}
+    made = client.post("/console/api/apps", json=body, headers=owner.headers).get_json()
+    headers = {"Authorization": f"Bearer {make_key(runtime, owner, made['id'])}"}
+
+    site = client.get("/v1/site", headers=headers).get_json()
+
+    assert (site["icon_type"], site["icon"]) == ("image", icon["icon"])
+    with client.get(site["icon_url"]) as shown:
+        assert shown.data == PNG
 
 
 def test_parameters_show_the_form_as_it_was_made_and_the_real_limits(
