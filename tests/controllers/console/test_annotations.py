@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -245,6 +246,46 @@ def test_index_follows_what_is_added_changed_and_deleted(desk: Desk) -> None:
     desk.call("DELETE", "annotations")
     desk.work()
     assert entries(desk) == set()
+
+
+class Outside:
+    """A store that takes no part in transactions."""
+
+    joins_unit = False
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._store, name)
+
+        def without_unit(*args: Any, unit: object = None, **options: Any) -> Any:
+            assert unit is None, "a store outside was handed a transaction"
+            return call(*args, **options)
+
+        return without_unit
+
+
+def test_index_outside_of_the_database_follows_too(
+    house: Flask, client: FlaskClient, runtime: Runtime, chat_app: ChatApp
+) -> None:
+    outside = replace(runtime, vectors=Outside(runtime.vectors))  # type: ignore[arg-type]  # it delegates
+    house.extensions["runtime"] = outside
+    desk = Desk(client, outside, chat_app)
+    changed, deleted = desk.add("Pool open?"), desk.add("Train today?")
+    desk.turn_on()
+    before = {entry_of(desk, changed), entry_of(desk, deleted)}
+    assert entries(desk) == before
+    desk.read("POST", f"annotations/{changed}", json={"question": "Leave today?", "answer": "So."})
+    desk.call("DELETE", f"annotations/{deleted}")
+    assert entries(desk) == before  # a job removes what stands for nothing any more
+    desk.work()
+    assert entries(desk) == {entry_of(desk, changed)}
+
+    desk.switch("disable")
+    desk.work()
+    desk.turn_on(model="other")
+    assert entries(desk) == {entry_of(desk, changed)}
 
 
 def test_switch_to_another_model_keeps_the_old_index_until_it_is_done(desk: Desk) -> None:
