@@ -6,7 +6,7 @@ workspace. A malformed id is simply one that does not exist.
 
 import uuid
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from api.errors import Forbidden, NotFound
@@ -25,6 +25,11 @@ from api.models.document import SUMMARY, ChildChunk, Document, Segment, SegmentI
 from api.models.file import UploadFile
 from api.models.workflow import WorkflowRun
 from api.principal import ActorKind, Principal, Role
+
+_NOT_DELETED = ~exists().where(
+    Conversation.id == Message.conversation_id, Conversation.deleted_at.is_not(None)
+)
+"""That the conversation of a message is not about to be removed with all its messages."""
 
 
 class AppNotFound(NotFound):
@@ -98,6 +103,7 @@ def access_message(session: Session, principal: Principal, app_id: str, message_
             Message.app_id == app_id,
             Message.id == message_id.lower(),
             owned_by(Message, principal),
+            _NOT_DELETED,
         )
         row = session.scalars(query).one_or_none()
     if row is None:
@@ -129,6 +135,7 @@ def access_message_of_app(session: Session, app: App, message_id: str) -> Messag
             Message.tenant_id == app.tenant_id,
             Message.app_id == app.id,
             Message.id == message_id.lower(),
+            _NOT_DELETED,
         )
         row = session.scalars(query).one_or_none()
     if row is None:

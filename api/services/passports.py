@@ -25,6 +25,8 @@ from api.services.tokens import KeyCaller
 SUBJECT = "Web API Passport"
 PURPOSE = "web app passport"
 ALGORITHM = "HS256"
+LEEWAY_S = 30
+"""So much may the clocks of two servers differ."""
 
 _SITE = (
     select(
@@ -121,7 +123,12 @@ def _claims(vault: Vault, passport: str) -> dict[str, Any]:
     required = ["app_id", "app_code", "session_id"]
     try:
         claims: dict[str, Any] = jwt.decode(
-            passport, _key(vault), [ALGORITHM], subject=SUBJECT, options={"require": ["sub", *required]}
+            passport,
+            _key(vault),
+            [ALGORITHM],
+            subject=SUBJECT,
+            leeway=LEEWAY_S,
+            options={"require": ["sub", *required]},
         )
     except jwt.InvalidTokenError:
         raise Unauthorized("The passport is not valid.") from None

@@ -23,6 +23,8 @@ from api.services.file_kinds import FILE_TYPES
 from api.services.uploads import IncomingFile, StoredFile
 
 LOOK_TOTAL_S = 20.0
+MAX_DIGITS = 18
+"""A length of more is no length: no file is as large, and JSON has no number for it."""
 FETCH_TOTAL_S = 120.0
 SPOOL_MEMORY_BYTES = 256 * 1024
 MB = 1024 * 1024
@@ -50,7 +52,8 @@ def look_at(runtime: Runtime, url: str) -> RemoteFile:
                     continue
                 _check_status(response)
                 length = response.headers.get("content-length", "")
-                size_bytes = int(length) if length.isascii() and length.isdigit() else 0
+                is_size = length.isascii() and length.isdigit() and len(length) <= MAX_DIGITS
+                size_bytes = int(length) if is_size else 0
                 return RemoteFile(mime_type=_type_of(response.headers), size_bytes=size_bytes)
     except HTTPFailure as exc:
         raise _fault(f"The address could not be read: {exc}") from exc

@@ -59,6 +59,8 @@ def flow_payload(
 def hide_details(payload: JSONObject) -> JSONObject:
     """Return an event of a workflow as guests see it: without what goes into its nodes and comes out."""
     data = payload.get("data")
+    if payload["event"] == "agent_log" and isinstance(data, dict):
+        return {**payload, "data": {**data, "data": {}, "metadata": {}, "error": None}}
     if payload["event"] not in NODE_EVENTS or not isinstance(data, dict):
         return payload
     hidden: JSONObject = {key: None for key in HIDDEN if key in data}

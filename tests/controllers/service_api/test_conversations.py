@@ -165,6 +165,9 @@ def test_deleted_conversation_is_gone_everywhere(client: FlaskClient, app: ChatA
     messages = client.get(f"/api/conversations/{conversation_id}/messages?user=ada", headers=app.headers)
     again = client.delete(f"/api/conversations/{conversation_id}", json={"user": "ada"}, headers=app.headers)
     assert (messages.status_code, again.status_code) == (404, 404)
+    rating = {"rating": "like", "user": "ada"}
+    rated = client.post(f"/api/messages/{said['id']}/feedbacks", json=rating, headers=app.headers)
+    assert rated.status_code == 404
 
 
 @pytest.mark.parametrize(

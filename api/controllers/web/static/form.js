@@ -33,7 +33,7 @@ function field(kind, item) {
     if (kind === "number") made.step = "any";
     if (kind === "file-list") made.multiple = true;
   }
-  made.name = item.variable;
+  made.name = `input-${item.variable}`; // by its own name it could stand for a property of the form
   if (item.max_length && "maxLength" in made && made.type !== "number") made.maxLength = item.max_length;
   if (made.type === "checkbox") made.checked = item.default === true || item.default === "true";
   else if (made.type !== "file" && item.default != null) made.value = String(item.default);

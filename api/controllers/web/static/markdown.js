@@ -41,9 +41,15 @@ export function link(text, target) {
 }
 
 /** An image of this server; one from elsewhere is a link, so that reading an answer calls nobody. */
+// A picture is fetched unasked, so only from where files lie: any other address could be told something.
+export function isFile(address) {
+  const files = new URL("../files/", location.href);
+  return address.origin === files.origin && address.pathname.startsWith(files.pathname);
+}
+
 function image(alt, target) {
   const address = safeAddress(target);
-  if (!address || address.origin !== location.origin) return link(alt || target, target);
+  if (!address || !isFile(address)) return link(alt || target, target);
   const made = document.createElement("img");
   made.src = address.href;
   made.alt = alt;
@@ -80,13 +86,16 @@ function paragraph(lines) {
   return made;
 }
 
-const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]{0,30})[^`]*$/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
+// Each of these is linear: a text of the model must not be able to stop the page.
+const FENCE = /^ {0,3}(`{3,}|~{3,}(?!~))[^`]*$/;
+const HEADING = /^ {0,3}(#{1,6})(?:\s+(\S.*))?$/;
 const RULE = /^ {0,3}(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,})$/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const QUOTE = /^ {0,3}> ?(.*)$/;
-const TABLE_RULE = /^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
+const TABLE_RULE = /^\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?$/;
 const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
+
+const heading = (text) => text.trimEnd().replace(/(?<=\s)#+$/, "").trimEnd();
 
 function fenced(lines, at, into) {
   const [, mark] = FENCE.exec(lines[at]);
@@ -148,7 +157,7 @@ function belongs(lines, at, indent) {
 
 function starts(line, next = "") {
   return FENCE.test(line) || HEADING.test(line) || RULE.test(line) || ITEM.test(line) || QUOTE.test(line)
-    || (line.includes("|") && TABLE_RULE.test(next));
+    || (line.includes("|") && TABLE_RULE.test(next.trim()));
 }
 
 function blocks(lines, into, depth) {
@@ -159,14 +168,14 @@ function blocks(lines, into, depth) {
     else if (FENCE.test(line)) at = fenced(lines, at, into);
     else if (HEADING.test(line)) {
       const [, marks, text] = HEADING.exec(line);
-      into.append(element(`h${marks.length}`, ...inline(text)));
+      into.append(element(`h${marks.length}`, ...inline(heading(text || ""))));
       at += 1;
     } else if (RULE.test(line)) {
       into.append(document.createElement("hr"));
       at += 1;
     } else if (depth < MAX_DEPTH && QUOTE.test(line)) at = quote(lines, at, into, depth);
     else if (depth < MAX_DEPTH && ITEM.test(line)) at = list(lines, at, into, depth);
-    else if (line.includes("|") && TABLE_RULE.test(lines[at + 1] || "")) at = table(lines, at, into);
+    else if (line.includes("|") && TABLE_RULE.test((lines[at + 1] || "").trim())) at = table(lines, at, into);
     else {
       let end = at + 1;
       while (end < lines.length && lines[end].trim() && !starts(lines[end], lines[end + 1])) end += 1;

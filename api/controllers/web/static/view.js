@@ -1,6 +1,6 @@
 /** Shows messages: what was asked, what is answered while it comes, what it was answered from. */
 import { post } from "./client.js";
-import { link, render, safeAddress } from "./markdown.js";
+import { isFile, link, render, safeAddress } from "./markdown.js";
 import { say } from "./texts.js";
 
 export function make(name, { text, title, ...properties } = {}, ...children) {
@@ -81,7 +81,7 @@ export class Answer {
   attach(files) {
     for (const file of files || []) {
       const address = file.url && safeAddress(file.url);
-      if (file.type === "image" && address?.origin === location.origin) {
+      if (file.type === "image" && address && isFile(address)) {
         this.box.append(make("img", { src: address.href, alt: file.filename || "" }));
       } else this.box.append(make("div", {}, fileChip(file)));
     }
