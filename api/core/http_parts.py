@@ -63,8 +63,12 @@ def charset(headers: Mapping[str, str]) -> str | None:
 
 def name_of_file(headers: Mapping[str, str], url: str) -> str:
     """Return what to call the file of an answer: as it says itself, else as its address ends."""
-    told = _parsed("content-disposition", headers).get_filename()
-    name = re.split(r"[/\\]", told or unquote(urlsplit(url).path))[-1].strip() or "file"
+    try:
+        told = _parsed("content-disposition", headers).get_filename()
+    except ValueError:  # a charset there is none of, or that cannot be read in it
+        told = None
+    name = re.split(r"[/\\]", told or unquote(urlsplit(url).path))[-1]
+    name = "".join(char for char in name if char.isprintable()).strip() or "file"
     if "." not in name:
         name += mimetypes.guess_extension(mime_type(headers)) or ""
     return name[-MAX_NAME_CHARS:]

@@ -7,14 +7,16 @@ of a deleted annotation, answers nobody, whatever the store.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.orm import Session
 
 from api.core.model_runtime.types import EmbedKind, ModelRef
 from api.core.ports import JSONObject, Queue
 from api.core.rag.chunk import VectorEntry
 from api.models.annotation import Annotation, AnnotationSetting
+from api.models.types import position_of
 from api.runtime import Runtime
 from api.services import index_jobs
 from api.services.jobs import Job, Lease, check_lease, enqueue_on_commit
@@ -40,6 +42,7 @@ class Asked:
     annotation_id: str
     entry_id: str
     question: str
+    created_at: datetime
 
     def to_entry(self, vector: Sequence[float]) -> VectorEntry:
         """Return the entry by which the annotation is found."""
@@ -103,8 +106,11 @@ def fill(runtime: Runtime, lease: Lease, target: Target, annotation_ids: Sequenc
     Raises what the embedding model and the store raise.
     """
     models = index_jobs.make_models(runtime, target.tenant_id)
-    while asked := _load_pending(runtime, target, annotation_ids):
+    after: Asked | None = None
+    # Once through all: a job for another collection may be taking away what this one marks.
+    while asked := _load_pending(runtime, target, annotation_ids, after):
         lease.check()
+        after = asked[-1]
         # As questions, not as passages: an annotation is found by a question like its own.
         texts = [each.question for each in asked]
         kind = EmbedKind.QUERY
@@ -113,9 +119,11 @@ def fill(runtime: Runtime, lease: Lease, target: Target, annotation_ids: Sequenc
         _write(runtime, lease, target, entries)
 
 
-def _load_pending(runtime: Runtime, target: Target, annotation_ids: Sequence[str] | None) -> list[Asked]:
+def _load_pending(
+    runtime: Runtime, target: Target, annotation_ids: Sequence[str] | None, after: Asked | None
+) -> list[Asked]:
     query = (
-        select(Annotation.id, Annotation.entry_id, Annotation.question)
+        select(Annotation.id, Annotation.entry_id, Annotation.question, Annotation.created_at)
         .where(
             Annotation.tenant_id == target.tenant_id,
             Annotation.app_id == target.app_id,
@@ -126,9 +134,15 @@ def _load_pending(runtime: Runtime, target: Target, annotation_ids: Sequence[str
     )
     if annotation_ids is not None:
         query = query.where(Annotation.id.in_(annotation_ids))
+    if after is not None:
+        place = tuple_(Annotation.created_at, Annotation.id)
+        query = query.where(place > position_of(after.created_at, after.annotation_id))
     with runtime.reading() as session:
         rows = session.execute(query).all()
-    return [Asked(annotation_id=row.id, entry_id=row.entry_id, question=row.question) for row in rows]
+    return [
+        Asked(annotation_id=row.id, entry_id=row.entry_id, question=row.question, created_at=row.created_at)
+        for row in rows
+    ]
 
 
 def _write(runtime: Runtime, lease: Lease, target: Target, entries: Sequence[VectorEntry]) -> None:

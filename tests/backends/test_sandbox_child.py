@@ -47,9 +47,10 @@ def started(program: str) -> Iterator[Child]:
     ],
 )
 def test_child_with_an_odd_answer_fails_the_code_and_is_not_asked_again(program: str, sentence: str) -> None:
+    limit_s = 0.5 if sentence == "limit of time" else 20.0
     with started(ASKED + program) as child:
         with pytest.raises(CodeFailed, match=sentence):
-            child.ask("", {}, 0.5, Cancel())
+            child.ask("", {}, limit_s, Cancel())
         assert not child.is_usable
 
 

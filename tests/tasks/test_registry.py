@@ -17,15 +17,18 @@ from tests.factories import Owner
 
 
 class Task:
-    """A task that counts its runs, and fails as often as it is told."""
+    """A task that counts its runs for a workspace, and fails as often as it is told."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, tenant_id: str, failures: int = 0) -> None:
+        self.tenant_id = tenant_id
         self.runs: list[Lease] = []
         self.request_ids: list[str] = []
         self.done = threading.Event()
         self.failures = failures
 
     def __call__(self, _runtime: Runtime, lease: Lease) -> None:
+        if lease.tenant_id != self.tenant_id:
+            return  # left behind by another test
         self.runs.append(lease)
         self.request_ids.append(request_id.get())
         if len(self.runs) <= self.failures:
@@ -34,9 +37,9 @@ class Task:
 
 
 @pytest.fixture
-def task(monkeypatch: pytest.MonkeyPatch) -> Task:
+def task(monkeypatch: pytest.MonkeyPatch, owner: Owner) -> Task:
     """A task in the place of one of ours."""
-    made = Task()
+    made = Task(owner.tenant_id)
     monkeypatch.setitem(TASKS, Job.NAME_CONVERSATION, made)
     return made
 

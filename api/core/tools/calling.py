@@ -65,7 +65,7 @@ def _folded(messages: Iterable[ToolMessage], cancel: Cancel, late: ToolFailed) -
     for message in messages:
         match message:
             case TextMessage(text):
-                pieces.append(text)
+                pieces.append(text.replace("\0", ""))
             case JSONMessage(value):
                 output.json.append(_checked(value))
             case FileMessage():

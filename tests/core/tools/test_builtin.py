@@ -154,3 +154,13 @@ def test_code_that_fails_says_how() -> None:
 
     with pytest.raises(ToolFailed, match="NameError: x"):
         call(builtin_tool("code", "simple_code"), {"code": "x"}, sandbox=Refuses())
+
+
+def test_path_that_picks_a_part_again_and_again_is_refused() -> None:
+    nested = "[" * 50 + f'"{"x" * 400_000}"' + "]" * 50
+    with pytest.raises(ToolFailed, match="more than"):
+        use("json_process", "parse", content=nested, json_filter="$..[0]..[0]")
+
+
+def test_nul_of_a_text_is_left_out() -> None:
+    assert use("json_process", "parse", content='"a\\u0000b"').text == "ab"

@@ -20,6 +20,8 @@ from api.core.tools.tool import (
     Words,
 )
 
+MAX_CHARS = 10_000_000
+
 JSON_PROCESS = provide(
     ToolProviderSchema(
         id="json_process",
@@ -80,6 +82,22 @@ def parse(arguments: JSONObject, _context: ToolContext) -> Iterator[ToolMessage]
     except BadPath as exc:
         raise ToolFailed(str(exc)) from exc
     result = found[0] if len(found) == 1 else found
-    is_ascii = bool(arguments["ensure_ascii"])
-    yield TextMessage(result if isinstance(result, str) else json.dumps(result, ensure_ascii=is_ascii))
+    yield TextMessage(_written(result, is_ascii=bool(arguments["ensure_ascii"])))
     yield JSONMessage(result)
+
+
+def _written(result: JSONValue, *, is_ascii: bool) -> str:
+    """Return a value as text. Raises ToolFailed where that is too long: a path may pick a part many times."""
+    if isinstance(result, str):
+        return result
+    pieces: list[str] = []
+    size = 0
+    try:
+        for piece in json.JSONEncoder(ensure_ascii=is_ascii).iterencode(result):
+            size += len(piece)
+            if size > MAX_CHARS:
+                raise ToolFailed(f"The path leads to more than {MAX_CHARS} characters.")
+            pieces.append(piece)
+    except RecursionError as exc:
+        raise ToolFailed("The JSON is nested too deep.") from exc
+    return "".join(pieces)

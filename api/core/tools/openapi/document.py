@@ -1,10 +1,11 @@
 """An OpenAPI 3 or Swagger 2 document, read under bounds; its references followed one at a time.
 
-What must stay true: the work is bounded by the size of the document, whatever
-it refers to: nothing is unrolled, and a chain of references has an end.
+What must stay true: the work is bounded, whatever the document refers to.
+Nothing is unrolled, a chain of references has an end, and a part that is
+referred to again and again is paid for each time (``spend``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote
 
@@ -16,6 +17,8 @@ from api.core.text.yaml_text import BadYAML, load_yaml
 MAX_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_HOPS = 20
+MAX_STEPS = 300_000
+"""So many parts of a document may be looked at, again or for the first time."""
 
 Kind = Literal["openapi", "swagger"]
 
@@ -30,6 +33,13 @@ class Document:
 
     kind: Kind
     root: JSONObject
+    _spent: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
+
+    def spend(self, steps: int) -> None:
+        """Count parts that are looked at. Raises BadDocument where they are too many."""
+        self._spent[0] += steps
+        if self._spent[0] > MAX_STEPS:
+            raise BadDocument("The document is too large, or refers to its parts too often.")
 
     def resolve(self, value: JSONValue) -> JSONObject:
         """Return the object that is there, or that a reference leads to; empty where it is none.
@@ -37,6 +47,7 @@ class Document:
         Raises BadDocument for a reference that leads out of the document, nowhere, or in a circle.
         """
         for _ in range(MAX_HOPS):
+            self.spend(1)
             found = value if isinstance(value, dict) else {}
             reference = found.get("$ref")
             if not isinstance(reference, str):

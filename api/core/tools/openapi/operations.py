@@ -9,13 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
+import orjson
+
 from api.core.ports import JSONObject, JSONValue
-from api.core.tools.openapi.document import BadDocument, Document
+from api.core.tools.openapi.document import MAX_BYTES, BadDocument, Document
 from api.core.tools.openapi.schemas import Shape, text_of, to_shape
 from api.core.tools.tool import ParameterType, ToolParameter, Words
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 MAX_OPERATIONS = 1000
+MAX_SOURCE_BYTES = 2 * MAX_BYTES
+"""Operations may share what is written once, and are told one by one."""
 MAX_PARAMETERS = 500
 MAX_NAME_CHARS = 64
 ODD = re.compile(r"[^a-zA-Z0-9_-]")
@@ -63,11 +67,15 @@ def read_operations(document: Document) -> list[Operation]:
     """Return the operations in the order of the document, each with a name of its own. Raises BadDocument."""
     paths = document.root.get("paths")
     found: dict[str, Operation] = {}
+    size = 0
     for path, item in paths.items() if isinstance(paths, dict) else ():
         routes = document.resolve(item)
         for method in METHODS:
             if isinstance(routes.get(method), dict):
                 operation = _read(document, path, routes, method)
+                size += len(orjson.dumps(operation.source))
+                if size > MAX_SOURCE_BYTES:
+                    raise BadDocument("The operations of the document are too long together.")
                 name = _free(operation.name, found)
                 found[name] = replace(operation, name=name)
                 if len(found) > MAX_OPERATIONS:

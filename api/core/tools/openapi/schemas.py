@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import orjson
+
 from api.core.ports import JSONObject, JSONValue
 from api.core.tools.openapi.document import BadDocument, Document
 from api.core.tools.tool import ParameterType, Words
@@ -41,7 +43,7 @@ def to_shape(document: Document, schema: JSONValue) -> Shape:
     merged = merge(document, schema)
     properties = merged.get("properties")
     kind = _type(document, merged)
-    options = _options(merged) if kind == "string" else ()
+    options = _options(document, merged) if kind == "string" else ()
     required = merged.get("required")
     return Shape(
         type="select" if options else kind,
@@ -59,8 +61,11 @@ def merge(document: Document, schema: JSONValue) -> JSONObject:
     """Return a schema as one: all of ``allOf``, and the first of ``anyOf`` or ``oneOf`` that is one."""
     merged: JSONObject = {}
     for part in _parts(document, schema):
+        document.spend(len(part))
         for key, value in part.items():
             known = merged.get(key)
+            if isinstance(value, dict | list):
+                document.spend(len(value))
             if key == "properties" and isinstance(known, dict) and isinstance(value, dict):
                 merged[key] = {**value, **known}
             elif key == "required" and isinstance(known, list) and isinstance(value, list):
@@ -113,10 +118,11 @@ def is_binary(schema: JSONObject) -> bool:
     return schema.get("format") == "binary" or "contentMediaType" in schema or schema.get("type") == "file"
 
 
-def _options(schema: JSONObject) -> tuple[tuple[str, Words], ...]:
+def _options(document: Document, schema: JSONObject) -> tuple[tuple[str, Words], ...]:
     listed = schema.get("enum")
     if not isinstance(listed, list) or len(listed) > MAX_OPTIONS:
         return ()
+    document.spend(len(listed))
     words = dict.fromkeys(each for each in listed if isinstance(each, str))
     return tuple((word, Words(word)) for word in words)
 
@@ -124,13 +130,13 @@ def _options(schema: JSONObject) -> tuple[tuple[str, Words], ...]:
 def _default(kind: ParameterType, value: JSONValue, options: set[str]) -> JSONValue:
     """Return a default that fits its type; any other is as good as none."""
     match kind, value:
-        case "string", str() if not options or value in options:
+        case "string", str() if value in options or (not options and len(value) <= MAX_WORDS_CHARS):
             return value
         case "number", int() | float() if not isinstance(value, bool):
             return value
         case "boolean", bool():
             return value
-        case ("array", list()) | ("object", dict()):
+        case ("array", list()) | ("object", dict()) if len(orjson.dumps(value)) <= MAX_WORDS_CHARS:
             return value
     return None
 

@@ -1,7 +1,10 @@
 """Operations of a document as tools: sent with the provider's key, answers told as text, JSON or files."""
 
+import json
+from base64 import b64encode
 from collections.abc import Iterator
 from functools import partial
+from urllib.parse import quote
 
 import orjson
 
@@ -96,14 +99,23 @@ def _send(operation: Operation, arguments: JSONObject, context: ToolContext) -> 
 
 
 def _refused(response: HTTPResponse, context: ToolContext) -> ToolFailed:
-    start = decode(response.read_start(MAX_ERROR_CHARS * 4), charset(response.headers))
-    said = start.replace("\0", "").strip()[:MAX_ERROR_CHARS]
-    key = context.credentials.get("api_key_value")
-    said = said.replace(key, MASK) if key else said
+    key = context.credentials.get("api_key_value", "")
+    # Read so far that a key at the end of what is told is whole, and can be masked.
+    start = decode(response.read_start(MAX_ERROR_CHARS * 4 + 8 * len(key)), charset(response.headers))
+    said = start.replace("\0", "").strip()
+    for form in _forms(key):
+        said = said.replace(form, MASK)
+    said = said[:MAX_ERROR_CHARS]
     return ToolFailed(
         f"The request was answered with status {response.status}{': ' if said else '.'}{said}",
         error_type="ToolResponseError",
     )
+
+
+def _forms(key: str) -> list[str]:
+    """Return how a server may repeat a key, the longest first: plain, in JSON, in an address, in Base64."""
+    forms = {key, json.dumps(key)[1:-1], quote(key, safe=""), b64encode(key.encode()).decode()}
+    return sorted(forms - {""}, key=len, reverse=True)
 
 
 def _json(text: str) -> JSONValue:

@@ -308,3 +308,30 @@ def test_what_cannot_be_tools_is_refused_with_the_reason(text: str, fault: str) 
 )
 def test_odd_pieces_are_passed_over(paths: JSONObject) -> None:
     assert one(paths).path == "/a"
+
+
+def query(name: str) -> JSONObject:
+    return {"in": "query", "name": name, "schema": {"$ref": "#/words"}}
+
+
+SHARED: JSONObject = {method: {} for method in ("get", "put", "post", "delete")}
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        {"parameters": [{}] * 4_000, **SHARED},
+        {
+            "parameters": [query(f"q{number}") for number in range(200)],
+            **SHARED,
+        },
+        {method: {"summary": "x" * 40_000} for method in SHARED},
+    ],
+    ids=["parameters", "words", "source"],
+)
+def test_document_that_tells_the_same_again_and_again_is_refused(shared: JSONObject) -> None:
+    paths: JSONObject = {f"/p{number}": {"$ref": "#/shared"} for number in range(200)}
+    text = document(paths, shared=shared, words={"type": "string", "enum": [f"v{n}" for n in range(400)]})
+
+    with pytest.raises(BadDocument, match=r"too (often|long)"):
+        read(text)

@@ -230,6 +230,31 @@ def test_refusal_says_the_status_and_hides_the_key() -> None:
     assert caught.value.error_type == "ToolResponseError"
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("user:hunter2", "wrong: dXNlcjpodW50ZXIy"),
+        ('a"b-secret', 'wrong: a\\"b-secret'),
+        ("sk-" + "9" * 40, "x" * 980 + " sk-" + "9" * 40),
+    ],
+)
+def test_key_is_hidden_however_a_server_repeats_it(key: str, said: str) -> None:
+    with pytest.raises(ToolFailed) as caught:
+        send({}, {}, reply=Reply(status=401, body=said.encode()), auth={**HEADER, "api_key_value": key})
+
+    told = str(caught.value)
+    assert not {"9999", "secret", "dXNlcjpodW50ZXIy"} & {
+        part for part in ("9999", "secret", "dXNlcjpodW50ZXIy") if part in told
+    }
+
+
+def test_name_of_a_file_is_read_whatever_a_server_calls_it() -> None:
+    heads = {"Content-Type": "image/png", "Content-Disposition": "attachment; filename*=idna''x%80"}
+    _, output = send({}, {}, path="/pic.png", reply=Reply(headers=heads, body=b"\x89PNG"))
+
+    assert [file.name for file in output.files] == ["pic.png"]
+
+
 def test_document_without_a_server_is_refused_at_the_call() -> None:
     text: Any = {"openapi": "3.0.0", "paths": {"/p": {"get": {}}}}
     (operation,) = read_operations(load_document(json.dumps(text)))
