@@ -83,7 +83,7 @@ class _Scope:
         if row not in self.session:
             drawn = {name: getattr(row, name) for name in DRAWN}
             insert = insert_for(self.session)(DraftVariable).values(**drawn, created_at=utc_now())
-            self.session.execute(insert.on_conflict_do_nothing(index_elements=["id"]))
+            self.session.execute(insert.on_conflict_do_nothing())
             return self.find(row.id)
         return row
 
