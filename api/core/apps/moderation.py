@@ -15,7 +15,7 @@ from api.core.ports import Cancel, JSONObject
 
 CHUNK_CHARS = 300
 OVERLAP_CHARS = 10_000
-"""How much of what was looked at before is looked at again, for what begins there; no keyword is longer."""
+"""How much of what was looked at before is looked at again, for what begins there, at most."""
 REASON = "output_moderation"
 
 Flags = Callable[[str], bool]
@@ -24,22 +24,30 @@ Flags = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moderator:
-    """What looks at an app's texts, and what is said in their place; None where a side is not looked at."""
+    """What looks at an app's texts, and what is said in their place; None where a side is not looked at.
+
+    ``overlap_chars`` is how far back something may begin that ends in what is new.
+    """
 
     flags: Flags
     input_preset: str | None
     output_preset: str | None
+    overlap_chars: int = OVERLAP_CHARS
 
 
 def flags_keywords(avoidance: WordAvoidance) -> Flags:
     """Return what finds any of the keywords, one a line, whatever its case."""
-    words = [word.strip().casefold() for word in avoidance.config.keywords.splitlines() if word.strip()]
+    words = _keywords(avoidance)
 
     def flags(text: str) -> bool:
         folded = text.casefold()
         return any(word in folded for word in words)
 
     return flags
+
+
+def _keywords(avoidance: WordAvoidance) -> list[str]:
+    return [word.strip().casefold() for word in avoidance.config.keywords.splitlines() if word.strip()]
 
 
 def to_moderator(avoidance: WordAvoidance, flags: Flags) -> Moderator:
@@ -49,7 +57,15 @@ def to_moderator(avoidance: WordAvoidance, flags: Flags) -> Moderator:
         flags=flags,
         input_preset=inputs.preset_response if inputs.enabled else None,
         output_preset=outputs.preset_response if outputs.enabled else None,
+        overlap_chars=_overlap(avoidance),
     )
+
+
+def _overlap(avoidance: WordAvoidance) -> int:
+    """Return how far back to look: no further than the longest keyword, for each look costs all of them."""
+    if avoidance.type != "keywords":
+        return OVERLAP_CHARS
+    return min(OVERLAP_CHARS, max(map(len, _keywords(avoidance)), default=0))
 
 
 def screen(
@@ -63,10 +79,12 @@ def screen(
     elif moderator.output_preset is None:
         yield from run()
     else:
-        yield from _screen_output(run(), moderator.flags, moderator.output_preset, cancel)
+        yield from _screen_output(run(), moderator, moderator.output_preset, cancel)
 
 
-def _screen_output(events: Iterator[Event], flags: Flags, preset: str, cancel: Cancel) -> Iterator[Event]:
+def _screen_output(
+    events: Iterator[Event], moderator: Moderator, preset: str, cancel: Cancel
+) -> Iterator[Event]:
     """Yield the events; once the answer must not be said it is replaced, and its run stopped."""
     seen = ""
     fresh: list[str] = []
@@ -83,9 +101,9 @@ def _screen_output(events: Iterator[Event], flags: Flags, preset: str, cancel: C
         elif not (fresh and isinstance(event, RunFinished | RunPaused | MessageEnd)):
             yield event
             continue
-        seen = (seen + "".join(fresh))[-fresh_chars - OVERLAP_CHARS :]
+        seen = (seen + "".join(fresh))[-fresh_chars - moderator.overlap_chars :]
         fresh, fresh_chars = [], 0
-        is_flagged = flags(seen)
+        is_flagged = moderator.flags(seen)
         if is_flagged:
             yield TextReplaced(text=preset, reason=REASON)
             cancel.set()

@@ -1,11 +1,19 @@
 """Answers are looked at in pieces, replaced when they must not be said, and their runs stopped."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from api.core.apps.config import WordAvoidance, load_model_config
-from api.core.apps.moderation import CHUNK_CHARS, OVERLAP_CHARS, Moderator, flags_keywords, screen
+from api.core.apps.moderation import (
+    CHUNK_CHARS,
+    OVERLAP_CHARS,
+    Moderator,
+    flags_keywords,
+    screen,
+    to_moderator,
+)
 from api.core.events import Event, MessageEnd, RunFinished, TextChunk, TextReplaced
 from api.core.ports import Cancel, JSONObject
 from api.errors import InvalidRequest
@@ -114,6 +122,22 @@ def test_question_is_looked_at_with_its_inputs() -> None:
     events = list(screen(moderator, Cancel(), inputs, "Why?", lambda: iter(())))
     assert events == [TextChunk(text="No."), MessageEnd(usage=None)]
     assert looks.seen == ["Ann\nbad\n3\nWhy?"]
+
+
+def test_answer_is_looked_at_no_further_back_than_the_longest_keyword() -> None:
+    config = {"keywords": "loud\n" + "x" * 30, "outputs_config": SIDE}
+    avoidance = WordAvoidance.model_validate({"enabled": True, "type": "keywords", "config": config})
+    looks = Looks()
+    moderator = to_moderator(avoidance, looks)
+
+    pieces = [TextChunk(text="y" * CHUNK_CHARS)] * 20
+    list(screen(moderator, Cancel(), {}, "", lambda: iter(pieces)))
+    assert max(map(len, looks.seen)) == CHUNK_CHARS + 30
+
+    split = [TextChunk(text="y" * (CHUNK_CHARS - 2) + "lo"), TextChunk(text="ud" + "y" * CHUNK_CHARS)]
+    found = replace(moderator, flags=flags_keywords(avoidance))
+    events = list(screen(found, Cancel(), {}, "", lambda: iter(split)))
+    assert isinstance(events[-1], TextReplaced)
 
 
 @pytest.mark.parametrize(

@@ -243,9 +243,7 @@ def test_key_is_hidden_however_a_server_repeats_it(key: str, said: str) -> None:
         send({}, {}, reply=Reply(status=401, body=said.encode()), auth={**HEADER, "api_key_value": key})
 
     told = str(caught.value)
-    assert not {"9999", "secret", "dXNlcjpodW50ZXIy"} & {
-        part for part in ("9999", "secret", "dXNlcjpodW50ZXIy") if part in told
-    }
+    assert not any(part in told for part in ("9999", "secret", "dXNlcjpodW50ZXIy"))
 
 
 def test_name_of_a_file_is_read_whatever_a_server_calls_it() -> None:
