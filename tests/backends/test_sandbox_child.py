@@ -1,6 +1,8 @@
 """What a process says or leaves unsaid once foreign code has got hold of it."""
 
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,6 +63,19 @@ def test_child_that_hangs_up_and_lives_on_is_ended(silence: str) -> None:
         with pytest.raises(CodeFailed, match="SIGKILL"):
             child.ask("", {}, 10.0, Cancel())
         assert processes() == before
+
+
+def test_child_waits_for_its_request_in_a_process_with_a_default_of_timeouts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Celery's workers set the default of the process while they end.
+    pair = socket.socketpair()
+    for end in pair:
+        end.settimeout(10.0)
+    monkeypatch.setattr(socket, "socketpair", lambda: pair)
+    with started(f"{BEGIN}peer.recv(65536); say(b'{{\"value\": 5}}')") as child:
+        time.sleep(0.1)  # so that it waits
+        assert child.ask("", {}, 10.0, Cancel()) == 5
 
 
 def test_child_without_time_left_takes_too_long() -> None:

@@ -74,6 +74,8 @@ class Child:
     ) -> "Child":
         """Return a child once it is ready. Raises Unavailable, and CodeFailed when cancelled."""
         ours, theirs = socket.socketpair()
+        # Under gevent, or where Celery set a default of timeouts, it is one that never waits.
+        os.set_blocking(theirs.fileno(), True)
         try:
             with theirs:
                 process = subprocess.Popen(  # noqa: S603  # our own interpreter with arguments of ours
