@@ -52,6 +52,7 @@ class Limits:
     is_app_name_unique: bool
     are_rate_limits_on: bool
     enterprise_windows: tuple[Window, ...]
+    visitor_rpm: int
     console_rpm: int
     max_active_requests: int
     key_max_active_requests: int

@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     )
     enterprise_rph: int = Field(0, ge=0, description="The same an hour; 0: no limit.")
     enterprise_rpd: int = Field(0, ge=0, description="The same a day; 0: no limit.")
+    visitor_rpm: int = Field(
+        600, ge=0, description="Calls a minute of one address that open apps' pages; 0: no limit."
+    )
     console_rpm: int = Field(600, ge=0, description="Console calls a minute for one account; 0: no limit.")
     max_active_requests: int = Field(0, ge=0, description="Runs one app may have at once; 0: no limit.")
     key_max_active_requests: int = Field(0, ge=0, description="The same for one API key; 0: no limit.")

@@ -98,6 +98,7 @@ def to_limits(settings: Settings) -> Limits:
         is_app_name_unique=settings.app_name_unique == "on",
         are_rate_limits_on=settings.rate_limits == "on",
         enterprise_windows=tuple(Window(limit=limit, seconds=seconds) for limit, seconds in enterprise),
+        visitor_rpm=settings.visitor_rpm,
         console_rpm=settings.console_rpm,
         max_active_requests=settings.max_active_requests,
         key_max_active_requests=settings.key_max_active_requests,

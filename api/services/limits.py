@@ -1,4 +1,4 @@
-"""How much a caller may do: ceilings per plan, app and account, and slots for runs.
+"""How much a caller may do: ceilings per plan, app, account and address, and slots for runs.
 
 Boundary: says what the ceilings are; the door counts against them
 (controllers/http/limits.py). Slots are counted here, because a run keeps its
@@ -7,6 +7,7 @@ slot long after its request is answered.
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from api.core.apps.spec import AppSpec
@@ -88,6 +89,13 @@ def account_ceilings(limits: Limits, principal: Principal) -> tuple[Ceiling, ...
     return (Ceiling(f"account:{principal.id}", Window(limit=limits.console_rpm, seconds=MINUTE)),)
 
 
+def address_ceilings(limits: Limits, address: str) -> tuple[Ceiling, ...]:
+    """Return what one call without any credential is counted against: the address it comes from."""
+    if not limits.are_rate_limits_on or not limits.visitor_rpm:
+        return ()
+    return (Ceiling(f"address:{address}", Window(limit=limits.visitor_rpm, seconds=MINUTE)),)
+
+
 def take_slots(runtime: Runtime, app: AppSpec, key_id: str | None) -> tuple[Slot, ...]:
     """Take a slot for a concurrent run wherever there is a limit: of the app, of the key, of the workspace.
 
@@ -107,6 +115,16 @@ def take_slots(runtime: Runtime, app: AppSpec, key_id: str | None) -> tuple[Slot
                 retry_after_s=1,
             )
     return tuple(taken)
+
+
+@contextmanager
+def holding_slots(runtime: Runtime, app: AppSpec, key_id: str | None) -> Iterator[None]:
+    """Hold the slots of a run during the block, which asks a model for an app; raises RateLimited."""
+    slots = take_slots(runtime, app, key_id)
+    try:
+        yield
+    finally:
+        free_slots(runtime, slots)
 
 
 def free_slots(runtime: Runtime, slots: tuple[Slot, ...]) -> None:

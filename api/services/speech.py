@@ -12,7 +12,7 @@ from api.core.ports import Cancel
 from api.errors import InvalidRequest, ProviderFailure, ProviderNotConfigured, Unsupported
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_info, file_kinds, providers
+from api.services import app_info, file_kinds, limits, providers
 from api.services.access import access_message
 from api.services.file_kinds import FILE_TYPES, Kind
 from api.services.uploads import IncomingFile
@@ -53,11 +53,14 @@ class AudioUnsupported(Unsupported):
     code = "unsupported_audio_type"
 
 
-def transcribe(runtime: Runtime, app: AppSpec, sent: IncomingFile, mime_type: str) -> str:
+def transcribe(
+    runtime: Runtime, app: AppSpec, sent: IncomingFile, mime_type: str, *, key_id: str | None = None
+) -> str:
     """Return what is said in a recording, of at most MAX_AUDIO_BYTES.
 
-    ``mime_type`` is its client's word, used where its name tells nothing.
-    Raises AppUnavailable, SpeechToTextDisabled, AudioUnsupported, a ProviderFailure.
+    ``mime_type`` is its client's word, used where its name tells nothing. Counts
+    as a run of the app, and of the key of ``key_id``. Raises AppUnavailable,
+    SpeechToTextDisabled, AudioUnsupported, RateLimited, a ProviderFailure.
     """
     if not app_info.features_of(runtime, app).speech_to_text.enabled:
         raise SpeechToTextDisabled("Speech to text is disabled.")
@@ -66,7 +69,8 @@ def transcribe(runtime: Runtime, app: AppSpec, sent: IncomingFile, mime_type: st
     if ref is None:
         raise SpeechToTextNotSupported("No model provider of the workspace turns speech into text.")
     models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
-    return models.transcribe(app.tenant_id, ref, audio, Cancel(TIMEOUT_S))
+    with limits.holding_slots(runtime, app, key_id):
+        return models.transcribe(app.tenant_id, ref, audio, Cancel(TIMEOUT_S))
 
 
 def speak(
@@ -77,12 +81,15 @@ def speak(
     text: str | None,
     message_id: str | None,
     voice: str | None,
+    key_id: str | None = None,
 ) -> Iterator[bytes]:
     """Yield a text as spoken MP3, or rather the answer of a message of the caller where one is named.
 
     The first piece has come when this returns. Without ``voice`` the app's own
-    is used. Raises AppUnavailable, NotFound, InvalidRequest where the app does
-    not speak or there is nothing to say, or a ProviderFailure.
+    is used. Counts as a run of the app, and of the key of ``key_id``, until all is
+    said or the iterator is closed. Raises AppUnavailable, NotFound, InvalidRequest
+    where the app does not speak or there is nothing to say, RateLimited, or a
+    ProviderFailure.
     """
     switch = app_info.features_of(runtime, app).text_to_speech
     if not switch.enabled:
@@ -104,12 +111,23 @@ def speak(
         voice=chosen if isinstance(chosen, str) else "",
         cancel=Cancel(TIMEOUT_S),
     )
-    return _resumed(next(pieces), pieces)
+    spoken = _with_slots(runtime, app, key_id, pieces)
+    next(spoken)
+    return spoken
 
 
-def _resumed(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+def _with_slots(
+    runtime: Runtime, app: AppSpec, key_id: str | None, pieces: Iterator[bytes]
+) -> Iterator[bytes]:
+    """Yield nothing once the first piece has come, then all pieces, holding the slots of a run.
+
+    Begun before anybody iterates, so that to close it is to give the slots back.
+    """
+    with limits.holding_slots(runtime, app, key_id):
+        first = next(pieces)
+        yield b""
+        yield first
+        yield from pieces
 
 
 def _default_model(runtime: Runtime, app: AppSpec, kind: ModelType) -> ModelRef | None:

@@ -16,7 +16,7 @@ from api.models.conversation import Message
 from api.models.types import position_of
 from api.principal import Principal
 from api.runtime import Runtime, Session
-from api.services import app_info, providers
+from api.services import app_info, limits, providers
 from api.services.access import access_message
 
 TURNS = 3
@@ -31,12 +31,15 @@ INSTRUCTIONS = (
 )
 
 
-def suggest_questions(runtime: Runtime, app: AppSpec, principal: Principal, message_id: str) -> list[str]:
+def suggest_questions(
+    runtime: Runtime, app: AppSpec, principal: Principal, message_id: str, *, key_id: str | None = None
+) -> list[str]:
     """Return at most three questions that may follow a message of the caller.
 
     None where nothing was answered, or where the model cannot write any. A
-    chat app asks its own model, a chatflow the workspace's default one. Raises
-    BadRequest where the app does not want them, NotFound, or a ProviderFailure.
+    chat app asks its own model, a chatflow the workspace's default one. Counts
+    as a run of the app, and of the key of ``key_id``. Raises BadRequest where
+    the app does not want them, NotFound, RateLimited, or a ProviderFailure.
     """
     if not app_info.features_of(runtime, app).suggested_questions_after_answer.enabled:
         raise BadRequest("Suggested Questions Is Disabled.")
@@ -53,8 +56,9 @@ def suggest_questions(runtime: Runtime, app: AppSpec, principal: Principal, mess
         parameters={"max_tokens": 512, "temperature": 0.3},
     )
     models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
-    chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
-    return read_questions("".join(chunk.text for chunk in chunks))
+    with limits.holding_slots(runtime, app, key_id):
+        chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
+        return read_questions("".join(chunk.text for chunk in chunks))
 
 
 def read_questions(text: str) -> list[str]:

@@ -27,7 +27,13 @@ MOUNTS = {"/api": "seed", "/v1": "dify"}
 PAGES = ("/api/docs", "/v1/docs", "/console/api/spec")
 ITS_OWN = {"specs", "doc", "root", "spec_open_api_document", "spec_docs", "swagger_document", "swagger_page"}
 FORM_TYPE = "multipart/form-data"
-FEATURES = ("retriever_resource", "suggested_questions_after_answer", "speech_to_text", "text_to_speech")
+FEATURES = (
+    "retriever_resource",
+    "suggested_questions_after_answer",
+    "speech_to_text",
+    "text_to_speech",
+    "file_upload",
+)
 FORM = [{"text-input": {"label": "Name", "variable": "name", "default": "Ann"}}]
 
 

@@ -81,6 +81,11 @@ def count_account(principal: Principal) -> None:
     _count(limits.account_ceilings(runtime().limits, principal))
 
 
+def count_address(address: str) -> None:
+    """Count one call that names nobody; raises RateLimited over the ceiling of the address it comes from."""
+    _count(limits.address_ceilings(runtime().limits, address))
+
+
 class CallCounter:
     """Counts calls in a storage, which it leaves alone for two seconds after a failure.
 
