@@ -132,8 +132,8 @@ class Backend:
         words = keyword_search.words_of(query)
         if top_k < 1 or not words or (documents is not None and not documents):
             return []
-        with tables.reading(self._sessions) as session:
-            marks = tables.load_marks(session, collections)
+        with tables.connected(self._sessions) as connection:
+            marks = tables.load_marks(connection, collections)
         snapshots = self._snapshots(marks)
         if snapshots is None:
             with self._reading() as session:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, cast
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     CursorResult,
     Delete,
+    Engine,
     Table,
     Update,
     bindparam,
@@ -116,9 +118,8 @@ class Backend:
         one go, the others as each is read.
         """
         query = to_unit(vector)
-        with _faults_told(), self._sessions() as session:
-            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-            marks = read_marks(session, collections)
+        with self._connected() as connection:
+            marks = read_marks(connection, collections)
         for mark in marks:
             check_dimension(len(query), mark.dimension)
         cache = self._snapshots()
@@ -172,9 +173,9 @@ class Backend:
     def vectors(self, collection: str, ids: Collection[str]) -> dict[str, Sequence[float]]:
         """Return the stored vectors of those of ``ids`` that are there."""
         found: dict[str, Sequence[float]] = {}
-        with _faults_told(), self._sessions() as session:
+        with self._connected() as connection:
             for some in _slices(list(ids), IDS_AT_ONCE):
-                for entry_id, packed in session.execute(VECTORS, {"collection": collection, "ids": some}):
+                for entry_id, packed in connection.execute(VECTORS, {"collection": collection, "ids": some}):
                     found[entry_id] = struct.unpack(f"<{len(packed) // 4}f", packed)
         return found
 
@@ -212,6 +213,13 @@ class Backend:
             yield from names
             if len(names) < PAGE_ROWS:
                 return
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Yield a connection for statements that only read, each for itself: less than a session costs."""
+        engine: Engine = self._sessions.kw["bind"]
+        with _faults_told(), engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
