@@ -323,6 +323,8 @@ def test_guest_of_a_completion_app_gets_a_completion(
 
     assert text_of(events) == "done"
     assert "usage" not in events[-1]["metadata"]
+    whole = guest.post("/completion-messages", query="it", inputs={}).get_json()
+    assert (whole["answer"], whole["metadata"]) == ("done", {"retriever_resources": []})
 
 
 def test_guest_of_a_workflow_sees_its_outputs_and_not_its_nodes(
