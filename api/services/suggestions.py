@@ -11,7 +11,7 @@ from api.core.model_runtime.types import ChatRequest, Role
 from api.core.model_runtime.types import Message as PromptMessage
 from api.core.ports import Cancel
 from api.core.text.found_json import find_json
-from api.errors import BadRequest
+from api.errors import BadRequest, Forbidden
 from api.models.conversation import Message
 from api.models.types import position_of
 from api.principal import Principal
@@ -31,15 +31,26 @@ INSTRUCTIONS = (
 )
 
 
+class SuggestionsDisabled(Forbidden):
+    """The app that is tried out does not suggest questions."""
+
+    code = "app_suggested_questions_after_answer_disabled"
+
+
 def suggest_questions(runtime: Runtime, app: AppSpec, principal: Principal, message_id: str) -> list[str]:
+    """Return what ``write_questions`` does; raises BadRequest where the app does not want them."""
+    if not app_info.features_of(runtime, app).suggested_questions_after_answer.enabled:
+        raise BadRequest("Suggested Questions Is Disabled.")
+    return write_questions(runtime, app, principal, message_id)
+
+
+def write_questions(runtime: Runtime, app: AppSpec, principal: Principal, message_id: str) -> list[str]:
     """Return at most three questions that may follow a message of the caller.
 
     None where nothing was answered, or where the model cannot write any. A
     chat app asks its own model, a chatflow the workspace's default one. Raises
-    BadRequest where the app does not want them, NotFound, or a ProviderFailure.
+    NotFound, or a ProviderFailure.
     """
-    if not app_info.features_of(runtime, app).suggested_questions_after_answer.enabled:
-        raise BadRequest("Suggested Questions Is Disabled.")
     with runtime.reading() as session:
         talk = _end_of_talk(session, principal, app.id, message_id)
         default = providers.default_chat_model(runtime, session, app.tenant_id)

@@ -84,7 +84,7 @@ KEY_MODEL = Model(
         "permissions": fields.List(fields.String(enum=SCOPES)),
         "app_id": fields.String,
         "created_at": fields.Integer,
-        "last_used_at": fields.Integer,
+        "last_used_at": fields.Integer(nullable=True),
     },
 )
 KEY_LIST_MODEL = Model("APIKeys", {"data": fields.List(fields.Nested(KEY_MODEL))})

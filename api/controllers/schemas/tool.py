@@ -7,6 +7,7 @@ from typing import Literal
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import UUID, Choice, Object, Text, json_field, parser, query_field
+from api.controllers.schemas.fields import AnyValue
 from api.core.model_runtime.types import CredentialField
 from api.core.ports import JSONObject, JSONValue
 from api.core.tools.openapi.operations import Operation
@@ -111,8 +112,8 @@ PROVIDER_MODEL = Model(
         "plugin_id": fields.String,
         "plugin_unique_identifier": fields.String,
         "description": fields.Raw,
-        "icon": fields.Raw(description="An address, or {background, content}."),
-        "icon_dark": fields.Raw,
+        "icon": AnyValue(description="An address, or {background, content}."),
+        "icon_dark": AnyValue,
         "label": fields.Raw,
         "type": fields.String(enum=KINDS),
         "team_credentials": fields.Raw(description="The credentials in use, secrets masked."),

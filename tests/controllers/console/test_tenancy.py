@@ -161,6 +161,7 @@ ROUTES = (
     Route("POST", "/apps/{app}/feedbacks", EDITOR, {"message_id": UNKNOWN_ID, "rating": "like"}),
     Route("POST", "/apps/{app}/chat-messages", EDITOR, {"inputs": {}, "query": "q", "model_config": {}}),
     Route("POST", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/stop", EDITOR),
+    Route("GET", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/suggested-questions", EDITOR),
     Route("POST", "/apps/{app}/completion-messages", EDITOR, {"inputs": {}, "model_config": {}}),
     Route("POST", f"/apps/{{app}}/completion-messages/{UNKNOWN_ID}/stop", EDITOR),
     Route("GET", A, EDITOR),
