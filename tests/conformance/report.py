@@ -29,6 +29,9 @@ allowed; documented fields an answer lacks are named.
 The page is made by `python -m tests.conformance openapi.json`; where the tests have that document
 (`TEST_DIFY_OPENAPI=openapi.json` in the environment), they repeat the calls on both and hold the page
 against them.
+
+The packages `dify-client` of PyPI (0.1.10) and of npm (2.3.2) work here unchanged, with all they can do:
+tests/clients/test_clients.py.
 """
 
 
