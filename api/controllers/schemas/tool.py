@@ -53,6 +53,7 @@ class NewCredentialIn:
 
     credentials: JSONObject
     name: str | None = None
+    type: str = "api-key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
