@@ -16,6 +16,10 @@ from tests.sse import read_events
 FEATURES = ("retriever_resource", "suggested_questions_after_answer", "speech_to_text", "text_to_speech")
 ANSWERED = {"nodes": [flows.drawn("s", "start"), flows.drawn("a", "answer", answer="Hello")]}
 CHATFLOW = {**ANSWERED, "edges": flows.edges("s > a")}
+ECHO = {
+    "nodes": [flows.drawn("s", "start"), flows.drawn("e", "end", outputs=[])],
+    "edges": flows.edges("s > e"),
+}
 ASKING = {
     "nodes": [
         flows.drawn("s", "start"),
@@ -40,7 +44,7 @@ KEYS = {
     "/workspaces": "dataset",
     "/completion-messages": "completion",
     "/workflow": "workflow",
-    "/form": "workflow",
+    "/form": "asking",
     "/conversations/{conversation_id}/variables": "advanced-chat",
 }
 """Which key opens what lies below a path; all else is for the key of a chat app."""
@@ -77,7 +81,8 @@ class Maker:
             "chat": chat.headers,
             "completion": make_chat_app(self.runtime, self.owner, mode="completion").headers,
             "advanced-chat": self._publish("advanced-chat", CHATFLOW, conversation_variables=[MOOD]),
-            "workflow": self._publish("workflow", ASKING),
+            "workflow": self._publish("workflow", ECHO),
+            "asking": self._publish("workflow", ASKING),
             "dataset": _bearer(make_dataset_key(self.runtime, self.owner)),
             "guest": guest.headers,
         }
@@ -87,7 +92,7 @@ class Maker:
                 ("model_type", "text-embedding"),
                 *self._talk(callers["chat"]),
                 *self._variables(callers["advanced-chat"]),
-                *self._runs(callers["workflow"]),
+                *self._runs(callers["workflow"], callers["asking"]),
                 *self._knowledge(callers["dataset"]),
             ]
         )
@@ -120,11 +125,12 @@ class Maker:
         listed: Any = _checked(self.client.get(path, query_string=USER, headers=caller)).get_json()
         yield "variable_id", listed["data"][0]["id"]
 
-    def _runs(self, caller: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        sent = {**USER, "inputs": {}, "response_mode": "streaming"}
-        events = read_events(self.client.post(f"{self.mount}/workflows/run", json=sent, headers=caller))
-        yield "workflow_run_id", events[0]["workflow_run_id"]
-        yield "workflow_id", events[0]["data"]["workflow_id"]
+    def _runs(self, caller: Mapping[str, str], asking: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Tell of a run that has ended, since the events of one that waits have no end, and of a form."""
+        ran = self._call(caller, "/workflows/run", json=USER)
+        yield from (("workflow_run_id", ran["workflow_run_id"]), ("workflow_id", ran["data"]["workflow_id"]))
+        sent = {**USER, "response_mode": "streaming"}
+        events = read_events(self.client.post(f"{self.mount}/workflows/run", json=sent, headers=asking))
         asked = next(event for event in events if event["event"] == "human_input_required")
         yield "form_token", asked["data"]["form_token"]
 
