@@ -155,6 +155,7 @@ def make_chat_app(console: Console) -> dict[str, str]:
     assert suggested["data"] == ["Why?", "How?", "When?"]
     console.post(f"{APP}/model-config", CONFIG, **app)
     key = console.post(f"{APP}/api-keys", status=201, **app)["token"]
+    assert console.post("/api-keys", {"name": "All", "permissions": ["chat"]}, status=201)["app_id"] is None
     said = console.client.post(
         "/v1/chat-messages",
         json={"query": "Hi", "user": "ann", "inputs": {}},

@@ -62,8 +62,8 @@ ACCOUNT = Model(
         "interface_language": fields.String(example="en-US"),
         "interface_theme": fields.String(enum=["light", "dark"]),
         "timezone": fields.String(example="America/New_York"),
-        "last_login_at": fields.Integer(description="Unix seconds, or null."),
-        "last_login_ip": fields.String,
+        "last_login_at": fields.Integer(nullable=True, description="Unix seconds, or null."),
+        "last_login_ip": fields.String(nullable=True),
         "created_at": fields.Integer(description="Unix seconds."),
     },
 )
