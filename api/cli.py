@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -20,7 +21,9 @@ from sqlalchemy.exc import DatabaseError
 from api.app_factory import create_app
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
+from api.services import password_resets, workspace_control
 from api.services.first_start import banner, make_demo, server_url
+from api.services.plans import PLANS
 from api.services.verification import verify
 from api.settings import Settings, SettingsError, load_settings, render_env_example
 
@@ -103,16 +106,80 @@ def new_migration(message: str) -> None:
 @click.option("--repair", is_flag=True, help="Remove what is left over, and write what is missing.")
 def verify_stores(dataset: str | None, repair: bool) -> None:
     """Compare documents with vectors and keywords; exit with 1 where something is wrong and stays so."""
-    runtime: Runtime = _app().extensions["runtime"]
     is_wrong = False
-    try:
-        for told in verify(runtime, dataset, is_mending=repair):
+    with _told():
+        for told in verify(_runtime(), dataset, is_mending=repair):
             click.echo(told.to_line())
             is_wrong |= told.is_wrong
-    except AppError as error:
-        raise click.ClickException(error.message) from None
     if is_wrong:
         raise SystemExit(1)
+
+
+@main.command("reset-password")
+@click.argument("email")
+def reset_password(email: str) -> None:
+    """Give an account a new password, printed once, and end its sessions."""
+    with _told():
+        click.echo(password_resets.reset_by_operator(_runtime(), email))
+
+
+@main.group()
+def workspace() -> None:
+    """Look at workspaces; set their plans, suspend and resume them."""
+
+
+@workspace.command("list")
+def list_workspaces() -> None:
+    """Print id, status, plan, end of the trial and name of every workspace."""
+    with _told(), _runtime().reading() as session:
+        for row in workspace_control.load_tenants(session):
+            trial = f"{row.trial_end_at:%Y-%m-%d}" if row.trial_end_at else "-"
+            click.echo(f"{row.id}  {row.status}  {row.plan}  {trial}  {row.name}")
+
+
+@workspace.command("create")
+@click.argument("name")
+@click.argument("email")
+def create_workspace(name: str, email: str) -> None:
+    """Make a workspace for an account, and print its id."""
+    runtime = _runtime()
+    with _told(), runtime.transaction() as session:
+        click.echo(workspace_control.create_workspace(runtime, session, name=name, email=email))
+
+
+@workspace.command("plan")
+@click.argument("workspace_id")
+@click.argument("plan", type=click.Choice(tuple(PLANS)))
+def set_plan(workspace_id: str, plan: str) -> None:
+    """Put a workspace on a plan."""
+    with _told(), _runtime().transaction() as session:
+        workspace_control.set_plan(session, workspace_id, plan)
+
+
+@workspace.command("trial")
+@click.argument("workspace_id")
+@click.argument("end", type=click.DateTime(["%Y-%m-%d"]), required=False)
+def set_trial(workspace_id: str, end: datetime | None) -> None:
+    """Say when (UTC) a workspace's trial ends; without a day it is not on trial."""
+    with _told(), _runtime().transaction() as session:
+        end_at = None if end is None else end.replace(tzinfo=UTC)
+        workspace_control.set_trial_end(session, workspace_id, end_at)
+
+
+@workspace.command("suspend")
+@click.argument("workspace_id")
+def suspend(workspace_id: str) -> None:
+    """Close a workspace to its members, keys, guests and triggers."""
+    with _told(), _runtime().transaction() as session:
+        workspace_control.suspend(session, workspace_id)
+
+
+@workspace.command("resume")
+@click.argument("workspace_id")
+def resume(workspace_id: str) -> None:
+    """Open a suspended workspace again."""
+    with _told(), _runtime().transaction() as session:
+        workspace_control.resume(session, workspace_id)
 
 
 @main.command()
@@ -133,6 +200,20 @@ def _app() -> Flask:
         return create_app(_settings())
     except SettingsError as exc:
         raise click.ClickException(str(exc)) from None
+
+
+def _runtime() -> Runtime:
+    runtime: Runtime = _app().extensions["runtime"]
+    return runtime
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what cannot be done in one sentence."""
+    try:
+        yield
+    except AppError as error:
+        raise click.ClickException(error.message) from None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from api.core.events import Channel
 from api.core.http import HTTPClient
 from api.core.model_runtime.types import IdStyle
-from api.core.ports import Cache, Cancel, CodeSandbox, Extractor, Offload, Storage, TaskQueue
+from api.core.ports import Cache, Cancel, CodeSandbox, Extractor, Mailer, Offload, Storage, TaskQueue
 from api.core.rag.vector_store import KeywordIndex, VectorStore
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
@@ -48,6 +48,7 @@ class Limits:
     version: str
     deploy_env: str
     public_url: str
+    console_web_url: str
     default_plan: str
     is_app_name_unique: bool
     are_rate_limits_on: bool
@@ -112,12 +113,13 @@ class Runtime:
     """The chosen backends of one process.
 
     ``http`` obeys the egress guard; ``provider_http`` is for the endpoints of
-    model providers, which an owner may put on a private network. ``owner``
-    names this process in rows that must be taken over when it dies.
-    ``used_keys`` collects when API keys were used, to be written now and then;
-    ``live_runs`` are the runs of this process that have not ended, by task id,
-    ``live_jobs`` its jobs, by id and attempt; ``epochs`` count what makes
-    remembered things out of date, ``lookups`` are under way for them.
+    model providers, which an owner may put on a private network. ``mailer`` is
+    None where no mail server is configured. ``owner`` names this process in rows
+    that must be taken over when it dies. ``used_keys`` collects when API keys were
+    used, to be written now and then; ``live_runs`` are the runs of this process
+    that have not ended, by task id, ``live_jobs`` its jobs, by id and attempt;
+    ``epochs`` count what makes remembered things out of date, ``lookups`` are
+    under way for them.
     """
 
     session_factory: sessionmaker[Session]
@@ -134,6 +136,7 @@ class Runtime:
     http: HTTPClient
     provider_http: HTTPClient
     limits: Limits
+    mailer: Mailer | None = None
     memory: Memory = field(default_factory=lambda: Memory(50_000))
     used_keys: dict[str, datetime] = field(default_factory=dict)
     live_runs: dict[str, Cancel] = field(default_factory=dict)
