@@ -48,7 +48,7 @@ class Activate(Resource):
     """Taking up an invitation."""
 
     @ns.expect(ACTIVATE)
-    @ns.response(200, "A member now; whose account is new gets its tokens too.", SIGNED_IN)
+    @ns.response(200, "A member now; who has an account already gets no tokens.", SIGNED_IN)
     @ns.response(403, "The invitation is no longer good: already_activate.")
     @public
     def post(self) -> Response:

@@ -36,7 +36,7 @@ OFFER = Model(
     "Offer",
     {
         "is_valid": fields.Boolean,
-        "data": fields.Nested(OFFERED, allow_null=True, description="Null where it is not valid."),
+        "data": fields.Nested(OFFERED, nullable=True, description="Null where it is not valid."),
     },
 )
 

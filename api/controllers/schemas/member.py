@@ -39,10 +39,10 @@ MEMBER = Model(
         "id": fields.String(description="The account's; of a pending member the invitation's."),
         "name": fields.String,
         "email": fields.String,
-        "avatar": fields.String,
-        "avatar_url": fields.String,
-        "last_login_at": fields.Integer(description="Unix seconds, or null."),
-        "last_active_at": fields.Integer(description="Unix seconds, or null."),
+        "avatar": fields.String(nullable=True),
+        "avatar_url": fields.String(nullable=True),
+        "last_login_at": fields.Integer(description="Unix seconds.", nullable=True),
+        "last_active_at": fields.Integer(description="Unix seconds.", nullable=True),
         "created_at": fields.Integer(description="Unix seconds."),
         "role": fields.String(enum=list(ROLE.words)),
         "status": fields.String(enum=["active", "pending", "banned", "closed"]),
@@ -54,8 +54,8 @@ INVITATION_RESULT = Model(
     {
         "status": fields.String(enum=["success", "failed"]),
         "email": fields.String,
-        "url": fields.String(description="The link to join by, where no mail is sent."),
-        "message": fields.String(description="Why not."),
+        "url": fields.String(description="The link to join by, where no mail is sent.", nullable=True),
+        "message": fields.String(description="Why not.", nullable=True),
     },
 )
 INVITED = Model(
@@ -140,10 +140,12 @@ def render_invited(runtime: Runtime, base_url: str, tenant_id: str, invited: Seq
 
 
 def _render_result(runtime: Runtime, base_url: str, item: Invited) -> JSONObject:
-    if item.fault is not None:
-        return {"status": "failed", "email": item.email, "message": item.fault}
-    link = {} if item.token is None else {"url": to_link(runtime, base_url, item.email, item.token)}
-    return {"status": "success", "email": item.email, **link}
+    return {
+        "status": "success" if item.fault is None else "failed",
+        "email": item.email,
+        "url": None if item.token is None else to_link(runtime, base_url, item.email, item.token),
+        "message": item.fault,
+    }
 
 
 def render_sent_code(token: str) -> JSONObject:

@@ -30,9 +30,9 @@ WORKSPACE = Model(
         **_COMMON,
         "role": fields.String(enum=["owner", "admin", "editor", "normal", "dataset_operator"]),
         "in_trial": fields.Boolean,
-        "trial_end_at": fields.Integer(description="Unix seconds, or null."),
-        "trial_end_reason": fields.String,
-        "custom_config": fields.Raw(description="Branding of the workspace, or null."),
+        "trial_end_at": fields.Integer(description="Unix seconds.", nullable=True),
+        "trial_end_reason": fields.String(nullable=True),
+        "custom_config": fields.Raw(description="Branding of the workspace.", nullable=True),
     },
 )
 SWITCHED = Model(
