@@ -52,6 +52,7 @@ from api.services.conversations import Recalled
 from api.services.draft_rows import Drafts
 from api.services.flow_call import FlowCall
 from api.services.flow_recorder import FlowRecorder
+from api.services.ledger import Tally
 from api.services.recorder import Recorder
 
 MAX_FILES = 10
@@ -127,9 +128,15 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
     runtime, flow, behind = call.runtime, call.flow, begun.behind
     max_bytes = runtime.limits.flow.max_variable_bytes
     variables = VariablePool(begun.pool, secrets=flow.secrets, max_bytes=max_bytes)
+    tally = Tally(
+        tenant_id=call.app.tenant_id,
+        app_id=call.app.id,
+        actor_id=call.principal.id,
+        key_id=call.ask.key_id,
+    )
 
     def begin(cancel: Cancel) -> Iterator[Event]:
-        models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version)
+        models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version, tally.tab)
         if not call.is_chat or begun.alone is not None:
             return begin_graph(models, cancel)
         return _screened(call, begun, models, cancel, lambda: begin_graph(models, cancel))
@@ -165,7 +172,7 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
             )
         return flow_app.run(flow, run, deps, cancel)
 
-    recorder = _recorder(call, begun, variables)
+    recorder = _recorder(call, begun, variables, tally)
     return run_threads.launch(runtime, begun.header, begin, recorder, slots)
 
 
@@ -358,7 +365,7 @@ def _first_run(call: FlowCall, made: str) -> EventLog:
     return workflow_runs.first_run(call.runtime, call.app, call.principal, made)
 
 
-def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowRecorder:
+def _recorder(call: FlowCall, begun: Begun, variables: VariablePool, tally: Tally) -> FlowRecorder:
     message = None
     if begun.header.message_id is not None:
         message = Recorder(
@@ -367,6 +374,7 @@ def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowReco
             principal=call.principal,
             is_new=begun.is_new,
             wants_title=False,
+            tally=tally,
         )
     made = FlowRecorder(
         runtime=call.runtime,
@@ -374,6 +382,7 @@ def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowReco
         principal=call.principal,
         message=message,
         drafts=Drafts(variables=variables, only=_left(call, begun)) if call.leaves_variables else None,
+        tally=tally,
         is_alone=begun.alone is not None,
     )
     behind = begun.behind

@@ -48,6 +48,7 @@ from api.services.asks import Ask, Repeated
 from api.services.conversations import Recalled
 from api.services.flow_call import FlowCall
 from api.services.flow_runs import generate_flow
+from api.services.ledger import Tally
 from api.services.recorder import Recorder
 from api.services.run_rows import Started
 
@@ -84,7 +85,8 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
         return generate_flow(FlowCall(runtime=runtime, app=app, flow=flow, principal=principal, ask=ask))
     if app.mode not in RUNNERS:
         raise AppUnavailable(f"Apps of mode {app.mode.value!r} cannot be run yet.")
-    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
+    tally = Tally(tenant_id=app.tenant_id, app_id=app.id, actor_id=principal.id, key_id=ask.key_id)
+    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version, tally.tab)
     models.schema(app.tenant_id, app.configured().model.ref)
     slots = limits.take_slots(runtime, app, ask.key_id)
     try:
@@ -95,6 +97,7 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
             principal=principal,
             is_new=started.is_new,
             wants_title=started.is_new and ask.auto_generate_name and titles.may_be_titled(app),
+            tally=tally,
         )
 
         def begin(cancel: Cancel) -> Iterator[Event]:

@@ -31,8 +31,9 @@ from api.errors import Unavailable
 from api.models.base import Base, utc_now
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import end_users, jobs
+from api.services import end_users, jobs, ledger
 from api.services.jobs import Job
+from api.services.ledger import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Recorder:
     """Gathers one run's answer and stores it.
 
     ``is_new`` says that the run made its conversation, ``wants_title`` that a
-    model shall name it afterwards.
+    model shall name it afterwards. The ``tally`` is what the run took of models.
     """
 
     runtime: Runtime
@@ -57,6 +58,7 @@ class Recorder:
     principal: Principal
     is_new: bool
     wants_title: bool
+    tally: Tally | None = None
     started: float = field(default_factory=time.monotonic)
     pieces: list[str] = field(default_factory=list)
     ending: Mapping[str, Any] | None = None
@@ -135,13 +137,18 @@ class Recorder:
         }
         row = {"message_key": header.message_id, **values}
         names_it = self.wants_title and values["status"] == "normal"
-        if self.is_new and not names_it and end_users.is_known(self.runtime, self.principal):
-            with self.runtime.autocommit() as connection:
-                connection.execute(END_MESSAGE, row)
-        else:
-            with self.runtime.transaction() as session:
-                session.connection().execute(END_MESSAGE, row)
-                self._store_the_rest(session, now, names_it=names_it)
+        is_all = self.is_new and not names_it and end_users.is_known(self.runtime, self.principal)
+        with ledger.settled(self.tally) as spent:
+            if is_all and ledger.is_one_statement(self.runtime.engine, spent):
+                with self.runtime.autocommit() as connection:
+                    ledger.end_run(connection, END_MESSAGE, row, spent)
+            elif is_all:
+                with self.runtime.writing() as connection:
+                    ledger.end_run(connection, END_MESSAGE, row, spent)
+            else:
+                with self.runtime.transaction() as session:
+                    ledger.end_run(session.connection(), END_MESSAGE, row, spent)
+                    self._store_the_rest(session, now, names_it=names_it)
         self.is_stored = True
 
     def _store_the_rest(self, session: Session, now: datetime, *, names_it: bool) -> None:

@@ -1,4 +1,4 @@
-"""Invitations into workspaces, and codes sent by mail."""
+"""Invitations into workspaces, codes sent by mail, and the ledger of what models were used for."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -55,8 +55,38 @@ def upgrade() -> None:
     op.create_index("ix_confirmations_email_hash", "confirmations", ["email_hash", "created_at"])
     op.create_index("ix_confirmations_address_hash", "confirmations", ["address_hash", "created_at"])
     op.create_index("ix_confirmations_expires_at", "confirmations", ["expires_at"])
+    op.create_table(
+        "usage_days",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("app_id", ID, nullable=False),
+        sa.Column("key_id", ID, nullable=False),
+        sa.Column("actor_id", ID, nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("currency", sa.String(), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("prompt_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("completion_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("total_price", sa.Numeric(24, 10), nullable=False),
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_usage_days"),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "day",
+            "app_id",
+            "key_id",
+            "actor_id",
+            "provider",
+            "model",
+            "currency",
+            name="uq_usage_days_key",
+        ),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("usage_days")
     op.drop_table("confirmations")
     op.drop_table("invitations")

@@ -41,6 +41,7 @@ def use_account(desk: Desk) -> None:
 def use_workspaces(desk: Desk) -> None:
     """Look at the workspace, rename it, make another one, and come back."""
     desk.call("GET", "/features")
+    desk.call("GET", "/workspaces/current/usage")
     first = desk.call("GET", "/workspaces/current")["id"]
     desk.call("POST", "/workspaces/current")
     may = desk.call("GET", "/workspaces/current/permission")
