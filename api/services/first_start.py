@@ -1,8 +1,10 @@
 """Makes a fresh installation usable at once: an owner, a demo app that knows our documentation, its key."""
 
 import hashlib
+import io
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from api.runtime import Runtime
 from api.services import accounts, app_configs, apps, datasets, demo_workflow, document_sources, setup, tokens
 from api.services.accounts import AlreadySetUp
 from api.services.document_settings import DocumentSettings
+from api.services.plans import QuotaReached
 from api.services.uploads import IncomingFile
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
@@ -45,7 +48,8 @@ def make_demo(
 ) -> Demo | None:
     """Make owner, demo app and key on an empty database; None where there is an owner already.
 
-    ``pages`` become the documents of a dataset that the app answers from.
+    ``pages`` become the documents of a dataset that the app answers from, as many
+    as the default plan has room for.
 
     Raises InvalidRequest for a password that may not be chosen.
     """
@@ -79,17 +83,21 @@ def make_demo(
             workflow_key = demo_workflow.make_workflow(runtime, session, principal)
     except AlreadySetUp:  # by another start that was faster
         return None
-    for page in pages:
-        document_sources.create_from_file(
-            runtime, principal, dataset.id, _to_file(page), DocumentSettings(), name=page.name
-        )
+    with suppress(QuotaReached):
+        for page in pages:
+            document_sources.create_from_file(
+                runtime, principal, dataset.id, _to_file(page), DocumentSettings(), name=page.name
+            )
     return Demo(email=email, password=None if password else chosen, app_key=key, workflow_key=workflow_key)
 
 
 def _to_file(page: Path) -> IncomingFile:
     data = page.read_bytes()
     return IncomingFile(
-        name=page.name, content=page.open("rb"), size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+        name=page.name,
+        content=io.BytesIO(data),
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
     )
 
 
