@@ -22,6 +22,7 @@ from api.models.base import Base, new_id, utc_now
 from api.models.types import joins_inserts
 from api.models.usage import NOBODY, UsageDay
 from api.principal import Principal
+from api.runtime import Runtime
 
 USAGE = Base.metadata.tables["usage_days"]
 KEYS = ("tenant_id", "day", "app_id", "key_id", "actor_id", "provider", "model", "currency")
@@ -71,6 +72,18 @@ def settled(tally: Tally | None) -> Iterator[tuple[Mapping[str, Any], ...]]:
         if tally is not None:
             tally.tab.add(taken)
         raise
+
+
+@contextmanager
+def metered(runtime: Runtime, tally: Tally) -> Iterator[Tab]:
+    """Give a tab for calls outside of a run; what is on it is added to the ledger, also where they fail."""
+    try:
+        yield tally.tab
+    finally:
+        with settled(tally) as rows:
+            if rows:
+                with runtime.writing() as connection:
+                    add(connection, rows)
 
 
 def _adding(insert: Any) -> Any:

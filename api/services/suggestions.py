@@ -16,8 +16,9 @@ from api.models.conversation import Message
 from api.models.types import position_of
 from api.principal import Principal
 from api.runtime import Runtime, Session
-from api.services import app_info, providers
+from api.services import app_info, ledger, providers
 from api.services.access import access_message
+from api.services.ledger import Tally
 
 TURNS = 3
 TEXT_CHARS = 2000
@@ -52,9 +53,12 @@ def suggest_questions(runtime: Runtime, app: AppSpec, principal: Principal, mess
         messages=(PromptMessage.of(Role.SYSTEM, INSTRUCTIONS), PromptMessage.of(Role.USER, talk)),
         parameters={"max_tokens": 512, "temperature": 0.3},
     )
-    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
-    chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
-    return read_questions("".join(chunk.text for chunk in chunks))
+    tally = Tally(tenant_id=app.tenant_id, app_id=app.id, actor_id=principal.id)
+    with ledger.metered(runtime, tally) as tab:
+        models = providers.model_runtime(runtime, app.tenant_id, app.providers_version, tab)
+        chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
+        text = "".join(chunk.text for chunk in chunks)
+    return read_questions(text)
 
 
 def read_questions(text: str) -> list[str]:

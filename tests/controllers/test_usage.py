@@ -30,7 +30,7 @@ def load(client: FlaskClient, by: Owner, **query: str) -> list[dict[str, Any]]:
 
 
 def chat(client: FlaskClient, key: str, user: str, **more: Any) -> Any:
-    body = {"query": "Hi", "user": user, "response_mode": "blocking", **more}
+    body = {"query": "Hi", "user": user, "response_mode": "blocking", "auto_generate_name": False, **more}
     return client.post("/api/chat-messages", json=body, headers={"Authorization": f"Bearer {key}"})
 
 
@@ -88,7 +88,7 @@ def test_ledger_has_stopped_and_failed_streams_as_far_as_they_came(
     failed = Script(pieces=[early, fail], tokens=None)
     silent = Script(pieces=[fail])
     apps = [make_chat_app(runtime, owner, model=script.choice) for script in (stopped, failed, silent)]
-    _, stream = open_stream(client, apps[0])
+    _, stream = open_stream(client, apps[0], auto_generate_name=False)
     task_id = parse_events(next(stream).decode())[0]["task_id"]
     client.post(f"/api/chat-messages/{task_id}/stop", json={"user": "ada"}, headers=apps[0].headers)
     b"".join(stream)
@@ -120,6 +120,26 @@ def test_ledger_has_every_model_of_a_workflow(client: FlaskClient, runtime: Runt
         second.model: (2, 2 * 150),
     }
     assert sum(row["total_tokens"] for row in rows.values()) == 2 * ran.get_json()["data"]["total_tokens"]
+
+
+def test_ledger_has_titles_and_suggestions_which_no_key_asks_for(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    script = Script(pieces=['["Why?"]'])
+    app = make_chat_app(
+        runtime, owner, model=script.choice, suggested_questions_after_answer={"enabled": True}
+    )
+    told = chat(client, app.key, "ann", auto_generate_name=True).get_json()
+    client.get(
+        f"/api/messages/{told['message_id']}/suggested", query_string={"user": "ann"}, headers=app.headers
+    )
+
+    wait_until(lambda: sum(row["calls"] for row in load(client, owner)) == 3)
+    rows = load(client, owner)
+    assert len(script.requests) == 3
+    assert sum(row["total_tokens"] for row in rows) == 3 * 12
+    assert {row["key_id"] is None: row["calls"] for row in rows} == {True: 2, False: 1}
+    assert len({row["end_user_id"] for row in rows}) == 1
 
 
 def test_ledger_is_the_workspaces_own_and_for_admins(
