@@ -29,7 +29,8 @@ from api.services.session_tokens import Tokens
 
 PURPOSE = "invitation"
 TTL = timedelta(hours=72)
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+EMAIL = re.compile(r"[^@\s,;<>()\"\\]+@[^@\s,;<>()\"\\]+")
+"""One address: what separates several in the header of a mail is in none."""
 MAX_EMAIL_CHARS = 254
 
 
