@@ -26,6 +26,7 @@ from api.core.rag.vector_store import KeywordIndex, VectorStore
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
 from api.errors import NotFound, Unavailable
+from api.metrics import Metrics
 from api.models.base import new_id
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Limits:
     provider_id_style: IdStyle
     cookie_domain: str
     notion_api_url: str
+    metrics_token: str = field(repr=False)
 
 
 class Memory:
@@ -141,6 +143,7 @@ class Runtime:
     lookups: dict[Hashable, threading.Event] = field(default_factory=dict)
     live_jobs: dict[tuple[str, int], Cancel] = field(default_factory=dict)
     owner: str = field(default_factory=new_id)
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def engine(self) -> Engine:

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_format: Literal["json", "text"] = Field("json", description="Shape of a log line.")
 
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token of GET /metrics; empty: only this machine itself may read it."
+    )
+
     # First start
     demo: bool = Field(
         default=False,

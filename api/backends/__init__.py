@@ -128,4 +128,5 @@ def to_limits(settings: Settings) -> Limits:
         ),
         cookie_domain=settings.cookie_domain,
         notion_api_url=settings.notion_api_url,
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
     )

@@ -79,8 +79,14 @@ class Recorder:
                 case TextReplaced():
                     self.pieces[:] = [event.text]
                 case MessageEnd():
+                    self._count_tokens(event)
                     self._end(_ending(event))
             yield event
+
+    def _count_tokens(self, event: MessageEnd) -> None:
+        """Count what the answer took; that of a workflow is counted with its nodes."""
+        if event.usage is not None and self.header.workflow_run_id is None:
+            self.runtime.metrics.count_tokens(event.usage.prompt_tokens, event.usage.completion_tokens)
 
     def pause(self, event: RunPaused) -> None:
         """Store the answer as far as it came before its run waits for a person."""

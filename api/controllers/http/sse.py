@@ -7,7 +7,7 @@ Wire: docs/wire/streaming.md.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
@@ -34,6 +34,7 @@ from api.core.model_runtime.types import FREE, Usage
 from api.core.ports import JSONObject
 from api.errors import AppError, InvalidRequest, Unavailable
 from api.principal import Principal
+from api.runtime import Runtime
 from api.services import generation
 
 GRACE_S = 30.0
@@ -155,7 +156,7 @@ def stream(
     log: EventLog, audience: Audience, *, after: int = 0, on_leave: Callable[[], None] | None = None
 ) -> Response:
     """Answer with the frames of the events numbered above ``after``, as they come."""
-    frames = _frames(log, audience, after, runtime().limits.ping_interval_s, on_leave)
+    frames = _counted(runtime(), _frames(log, audience, after, runtime().limits.ping_interval_s, on_leave))
     return Response(frames, headers=HEADERS)
 
 
@@ -168,9 +169,18 @@ def resume(log: EventLog) -> Response:
     return stream(log, audience, after=int(last))
 
 
+def _counted(house: Runtime, frames: Generator[bytes]) -> Iterator[bytes]:
+    """Yield a stream's frames; it counts as open from the first on until it ends or its client leaves."""
+    house.metrics.open_streams += 1
+    try:
+        yield from frames
+    finally:
+        house.metrics.open_streams -= 1
+
+
 def _frames(
     log: EventLog, audience: Audience, after: int, ping_s: float, on_leave: Callable[[], None] | None
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     after = max(after, log.header.told_events)
     frames, task_id = Frames(log.header, audience), log.header.task_id
     yield b""  # sends the headers now, long before the model's first word
