@@ -4,18 +4,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Index, Numeric, Text, UniqueConstraint, false
+from sqlalchemy import Index, Numeric, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.models.base import Base, TenantScoped, utc_now
 from api.models.types import Id, Json, UTCDateTime
+
+LOGGED = text("deleted_at IS NULL AND invoke_from <> 'debugger'")
+"""Which conversations the log of an app shows; a database knows its index only by these words."""
 
 
 class Conversation(TenantScoped, Base):
     """A thread of messages of one end user (or account) with one app.
 
     ``deleted_at`` hides it at once; the purge job removes its rows. ``is_pinned``
-    says that its guest keeps it above the others.
+    says that its guest keeps it above the others, ``read_at`` when the app's team
+    looked at it last.
     """
 
     __tablename__ = "conversations"
@@ -23,6 +27,18 @@ class Conversation(TenantScoped, Base):
         Index("ix_conversations_user_updated", "app_id", "from_end_user_id", "updated_at", "id"),
         Index("ix_conversations_user_created", "app_id", "from_end_user_id", "created_at", "id"),
         Index("ix_conversations_deleted_at", "deleted_at"),
+        Index(
+            "ix_conversations_log_updated",
+            *("app_id", "updated_at", "id"),
+            sqlite_where=LOGGED,
+            postgresql_where=LOGGED,
+        ),
+        Index(
+            "ix_conversations_log_created",
+            *("app_id", "created_at", "id"),
+            sqlite_where=LOGGED,
+            postgresql_where=LOGGED,
+        ),
     )
 
     app_id: Mapped[str] = mapped_column(Id)
@@ -36,6 +52,7 @@ class Conversation(TenantScoped, Base):
     from_account_id: Mapped[str | None] = mapped_column(Id)
     is_pinned: Mapped[bool] = mapped_column(server_default=false())
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    read_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now)
 
 

@@ -64,7 +64,12 @@ def load_details(
 def get_detail(session: Session, principal: Principal, app_id: str, message_id: str) -> MessageDetail:
     """Return a message of an app; raises AppNotFound, NotFound."""
     app = access_app(session, principal, app_id)
-    return _details(session, [access_message_of_app(session, app, message_id)])[0]
+    return with_judgements(session, access_message_of_app(session, app, message_id))
+
+
+def with_judgements(session: Session, message: Message) -> MessageDetail:
+    """Return a message the caller was let into with what was thought of it."""
+    return _details(session, [message])[0]
 
 
 def rate(

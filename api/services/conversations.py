@@ -184,14 +184,18 @@ def delete_conversation(
     runtime: Runtime, session: Session, principal: Principal, app_id: str, conversation_id: str
 ) -> None:
     """Hide a conversation of the caller at once and have its rows removed; raises NotFound."""
-    conversation = access_conversation(session, principal, app_id, conversation_id)
+    hide_conversation(runtime, session, access_conversation(session, principal, app_id, conversation_id))
+
+
+def hide_conversation(runtime: Runtime, session: Session, conversation: Conversation) -> None:
+    """Hide a conversation the caller was let into at once, and have its rows removed."""
     conversation.deleted_at = utc_now()
     jobs.enqueue_on_commit(
         runtime,
         session,
         Job.PURGE_CONVERSATION,
         {"conversation_id": conversation.id},
-        tenant_id=principal.tenant_id,
+        tenant_id=conversation.tenant_id,
     )
 
 

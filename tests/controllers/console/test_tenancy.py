@@ -163,6 +163,15 @@ ROUTES = (
     Route("POST", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/stop", EDITOR),
     Route("POST", "/apps/{app}/completion-messages", EDITOR, {"inputs": {}, "model_config": {}}),
     Route("POST", f"/apps/{{app}}/completion-messages/{UNKNOWN_ID}/stop", EDITOR),
+    Route("GET", "/apps/{app}/chat-conversations", EDITOR),
+    Route("GET", f"/apps/{{app}}/chat-conversations/{UNKNOWN_ID}", EDITOR),
+    Route("DELETE", f"/apps/{{app}}/chat-conversations/{UNKNOWN_ID}", EDITOR),
+    Route("GET", "/apps/{app}/completion-conversations", EDITOR),
+    Route("GET", f"/apps/{{app}}/completion-conversations/{UNKNOWN_ID}", EDITOR),
+    Route("DELETE", f"/apps/{{app}}/completion-conversations/{UNKNOWN_ID}", EDITOR),
+    Route("GET", "/apps/{app}/workflow-app-logs", EDITOR),
+    Route("GET", "/apps/{app}/statistics/daily-messages", EDITOR),
+    Route("GET", "/apps/{app}/workflow/statistics/daily-terminals", EDITOR),
     Route("GET", A, EDITOR),
     Route("POST", A, EDITOR, {"question": "q", "answer": "a"}),
     Route("DELETE", A, EDITOR),
@@ -348,6 +357,8 @@ def test_routes_of_these_doors_are_all_in_the_table(house: Flask) -> None:
             .replace("configs/code", "configs/<>")
             .replace("annotation-reply/enable", "annotation-reply/<>")
             .replace("builtin/time", "builtin/<>")
+            .replace("statistics/daily-messages", "statistics/<>")
+            .replace("statistics/daily-terminals", "statistics/<>")
             .replace("tools/builtin", "tools/<>")
             .replace("schema/api-key", "schema/<>")
             .replace("nodes/s/", "nodes/<>/"),
