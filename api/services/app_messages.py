@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.errors import NotFound
 from api.models.account import Account
+from api.models.annotation import Annotation
 from api.models.conversation import Message, MessageFeedback
 from api.models.types import position_of
 from api.principal import Principal
@@ -24,11 +25,20 @@ class FeedbackDetail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationDetail:
+    """The annotation that was made of a message; ``writer`` is None where that account is gone."""
+
+    annotation: Annotation
+    writer: Account | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageDetail:
     """A message with the judgements of it."""
 
     message: Message
     feedbacks: Sequence[FeedbackDetail]
+    annotation: AnnotationDetail | None
 
 
 def load_details(
@@ -91,8 +101,24 @@ def rate(
 
 
 def _details(session: Session, rows: Sequence[Message]) -> list[MessageDetail]:
-    feedbacks = _feedbacks(session, [row.id for row in rows])
-    return [MessageDetail(message=row, feedbacks=feedbacks.get(row.id, ())) for row in rows]
+    message_ids = [row.id for row in rows]
+    feedbacks, annotations = _feedbacks(session, message_ids), _annotations(session, message_ids)
+    return [
+        MessageDetail(message=row, feedbacks=feedbacks.get(row.id, ()), annotation=annotations.get(row.id))
+        for row in rows
+    ]
+
+
+def _annotations(session: Session, message_ids: Sequence[str]) -> Mapping[str | None, AnnotationDetail]:
+    query = (
+        select(Annotation, Account)
+        .outerjoin(Account, Account.id == Annotation.account_id)
+        .where(Annotation.message_id.in_(message_ids))
+    )
+    return {
+        annotation.message_id: AnnotationDetail(annotation=annotation, writer=writer)
+        for annotation, writer in (session.execute(query) if message_ids else ())
+    }
 
 
 def _feedbacks(session: Session, message_ids: Sequence[str]) -> Mapping[str, list[FeedbackDetail]]:

@@ -1,6 +1,6 @@
 """Conversations with an app as its team finds them: everybody's, by time, text and judgement.
 
-Tests in the console are not among them. A page takes three statements however
+Tests in the console are not among them. A page takes three statements, an empty one four, however
 many conversations and messages there are, and none of them reads more than a
 bounded part of these: what is counted ends at ``COUNTED``, what is searched at
 ``SEARCHED`` messages.
@@ -14,7 +14,6 @@ from typing import Any, Literal
 from sqlalchemy import (
     CTE,
     ColumnElement,
-    ScalarSelect,
     Select,
     and_,
     case,
@@ -25,7 +24,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, defer
 
 from api.core.apps.spec import CHAT_MODES, AppMode
 from api.core.ports import JSONObject
@@ -41,7 +40,7 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services import app_messages, conversations
 from api.services.access import AppNotFound, access_app, access_conversation_of_app, is_id
-from api.services.app_messages import MessageDetail
+from api.services.app_messages import AnnotationDetail, MessageDetail
 from api.services.conversations import SortBy
 from api.services.flow_call import DEBUGGER
 from api.services.local_days import Span, read_span
@@ -57,6 +56,8 @@ Annotated = Literal["all", "annotated", "not_annotated"]
 
 FirstMessage = aliased(Message, name="first_message")
 Writer = aliased(Account, name="writer")
+UNREAD = (FirstMessage.outcome, FirstMessage.files)
+"""Columns that may hold much, which a list does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +65,9 @@ class LogQuery:
     """Which conversations are asked for.
 
     ``start`` and ``end`` are local minutes of the caller, both included, of the
-    time the list is sorted by. ``keyword`` is part of a message or of a
-    conversation's name, the beginning of an end user's name, or an id.
-    ``last_id`` is the last conversation the caller holds; then ``page`` does not count.
+    time the list is sorted by. ``keyword`` is part of a message, the beginning of
+    an end user's name, or an id. ``last_id`` is the last conversation the caller
+    holds; then ``page`` does not count.
     """
 
     page: int = 1
@@ -87,8 +88,7 @@ class LoggedConversation:
     session_id: str | None
     account_name: str | None
     first: Message | None
-    annotation: Annotation | None
-    annotation_writer: Account | None
+    annotation: AnnotationDetail | None
     config: JSONObject | None
     messages: int
     failed: int
@@ -116,16 +116,20 @@ class _Log:
     app: App
     timezone: str
     config: JSONObject | None
+    held: tuple[datetime, datetime, str] | None = None
+    """When the last conversation the caller holds was made and went on, and its id."""
 
 
 def load_chats(session: Session, principal: Principal, app_id: str, asked: LogQuery) -> LogPage:
     """Return a page of the conversations with a chat app; AppNotFound, InvalidRequest, NotFound."""
-    return _load(session, _access(session, principal, app_id, CHAT_MODES), asked)
+    log = _access(session, principal, app_id, CHAT_MODES, asked.last_id)
+    return _load(session, log, asked, unread=(*UNREAD, FirstMessage.answer))
 
 
 def load_completions(session: Session, principal: Principal, app_id: str, asked: LogQuery) -> LogPage:
     """Return a page of the answers of a completion app; AppNotFound, InvalidRequest, NotFound."""
-    return _load(session, _access(session, principal, app_id, COMPLETIONS), asked)
+    log = _access(session, principal, app_id, COMPLETIONS, asked.last_id)
+    return _load(session, log, asked, unread=UNREAD)
 
 
 def read_chat(
@@ -159,23 +163,35 @@ def delete_completion(
     _delete(runtime, session, _access(session, principal, app_id, COMPLETIONS).app, conversation_id)
 
 
-def _access(session: Session, principal: Principal, app_id: str, modes: frozenset[AppMode]) -> _Log:
-    """Return the log of an app of one of the modes; raises AppNotFound."""
+def _access(
+    session: Session, principal: Principal, app_id: str, modes: frozenset[AppMode], last_id: str | None = None
+) -> _Log:
+    """Return the log of an app of one of the modes; raises AppNotFound, NotFound for ``last_id``."""
     app = access_app(session, principal, app_id)
     if AppMode(app.mode) not in modes:
         raise AppNotFound("App not found.")
-    timezone, config = session.execute(
+    config = and_(AppModelConfig.tenant_id == app.tenant_id, AppModelConfig.id == app.app_model_config_id)
+    facts = (
         select(Account.timezone, AppModelConfig.config)
-        .outerjoin(
-            AppModelConfig,
-            and_(AppModelConfig.tenant_id == app.tenant_id, AppModelConfig.id == app.app_model_config_id),
-        )
+        .select_from(Account)
+        .outerjoin(AppModelConfig, config)
         .where(Account.id == principal.id)
-    ).one()
-    return _Log(app=app, timezone=timezone, config=config)
+    )
+    if last_id is None:
+        return _Log(app=app, **session.execute(facts).one()._mapping)  # noqa: SLF001  # documented
+    held = and_(
+        Conversation.tenant_id == app.tenant_id, Conversation.app_id == app.id, Conversation.id == last_id
+    )
+    placed = facts.add_columns(Conversation.created_at, Conversation.updated_at, Conversation.id)
+    timezone, settings, *place = session.execute(placed.outerjoin(Conversation, held)).one()
+    if place[-1] is None:
+        raise NotFound("Last Conversation Not Exists.")
+    return _Log(app=app, timezone=timezone, config=settings, held=(place[0], place[1], place[2]))
 
 
-def _load(session: Session, log: _Log, asked: LogQuery) -> LogPage:
+def _load(
+    session: Session, log: _Log, asked: LogQuery, *, unread: Sequence[InstrumentedAttribute[Any]]
+) -> LogPage:
     is_descending = asked.sort_by.startswith("-")
     column = Conversation.updated_at if asked.sort_by.endswith("updated_at") else Conversation.created_at
     where = _conditions(log, asked, column)
@@ -183,22 +199,19 @@ def _load(session: Session, log: _Log, asked: LogQuery) -> LogPage:
     total = select(func.count()).select_from(some).scalar_subquery()
     order = (column.desc(), Conversation.id.desc()) if is_descending else (column, Conversation.id)
     page = select(Conversation.id).where(*where).order_by(*order).limit(asked.limit + 1)
-    counted = None
-    if asked.last_id is None:
+    if log.held is None:
         page = page.offset((asked.page - 1) * asked.limit)
     else:
-        counted, at, last_id = _place(session, log.app, asked.last_id, total, column)
-        key, last = tuple_(column, Conversation.id), position_of(at, last_id)
+        created_at, updated_at, last_id = log.held
+        last = position_of(updated_at if column is Conversation.updated_at else created_at, last_id)
+        key = tuple_(column, Conversation.id)
         page = page.where(key < last if is_descending else key > last)
-    query = _described(log.app, page.cte("page")).order_by(*order)
-    if counted is None:
-        query = query.add_columns(total.label("total"))
-    rows = session.execute(query).all()
-    if counted is None:
-        counted = rows[0].total if rows else session.scalars(select(total)).one()
+    query = _described(log.app, page.cte("page")).add_columns(total.label("total"))
+    read = query.options(*(defer(each, raiseload=True) for each in unread))
+    rows = session.execute(read.order_by(*order)).all()
     return LogPage(
         items=[_item(row, log) for row in rows[: asked.limit]],
-        total=counted,
+        total=rows[0].total if rows else session.scalars(select(total)).one(),
         has_more=len(rows) > asked.limit,
     )
 
@@ -249,20 +262,6 @@ def _mentioning(app: App, keyword: str, span: Span) -> CTE:
         found.append(select(literal(keyword.lower(), Conversation.id.type)))
         found.append(select(Message.conversation_id).where(Message.id == keyword.lower()))
     return found[0].union(*found[1:]).cte("mentioning")
-
-
-def _place(
-    session: Session, app: App, last_id: str, total: ScalarSelect[int], column: InstrumentedAttribute[Any]
-) -> tuple[int, datetime, str]:
-    """Return the total, and where in the list the last one the caller holds stands; raises NotFound."""
-    row = session.execute(
-        select(total, column, Conversation.id).where(
-            Conversation.tenant_id == app.tenant_id, Conversation.app_id == app.id, Conversation.id == last_id
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound("Last Conversation Not Exists.")
-    return row[0], row[1], row[2]
 
 
 def _described(app: App, page: CTE) -> Select[Any]:
@@ -337,8 +336,7 @@ def _item(row: Any, log: _Log) -> LoggedConversation:
         session_id=row[1],
         account_name=row[2],
         first=row[3],
-        annotation=row[4],
-        annotation_writer=row[5],
+        annotation=AnnotationDetail(annotation=row[4], writer=row[5]) if row[4] else None,
         config=log.config,
         messages=row.messages or 0,
         failed=row.failed or 0,

@@ -1,7 +1,7 @@
 """Messages of an app as its team sees them: what is asked for, and the shape of the answer."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from flask_restx import Model, fields
 
@@ -10,7 +10,7 @@ from api.controllers.schemas.conversation import MESSAGE_FILE, PAGE_LIMIT, Link,
 from api.controllers.schemas.fields import to_unix
 from api.controllers.schemas.workflow import ACCOUNT
 from api.core.ports import JSONObject, JSONValue
-from api.services.app_messages import FeedbackDetail, MessageDetail
+from api.services.app_messages import AnnotationDetail, FeedbackDetail, MessageDetail
 
 PUBLIC = ("service-api", "trigger", "web-app")
 """Where messages of end users come in; all others are of accounts."""
@@ -55,6 +55,24 @@ FEEDBACK_DETAIL = Model(
         "from_account": fields.Nested(ACCOUNT, nullable=True),
     },
 )
+ANNOTATION_OF_MESSAGE = Model(
+    "MessageAnnotation",
+    {
+        "id": fields.String,
+        "question": fields.String,
+        "content": fields.String,
+        "account": fields.Nested(ACCOUNT, nullable=True, description="Who wrote it."),
+        "created_at": fields.Integer,
+    },
+)
+ANNOTATION_HIT = Model(
+    "MessageAnnotationHit",
+    {
+        "annotation_id": fields.String,
+        "annotation_create_account": fields.Raw(nullable=True, description="Who wrote it."),
+        "created_at": fields.Integer,
+    },
+)
 MESSAGE_DETAIL = Model(
     "MessageDetail",
     {
@@ -72,8 +90,12 @@ MESSAGE_DETAIL = Model(
         "from_account_id": fields.String(nullable=True),
         "feedbacks": fields.List(fields.Nested(FEEDBACK_DETAIL)),
         "workflow_run_id": fields.String(nullable=True),
-        "annotation": fields.Raw(nullable=True),
-        "annotation_hit_history": fields.Raw(nullable=True),
+        "annotation": fields.Nested(
+            ANNOTATION_OF_MESSAGE, nullable=True, description="What the team made of it."
+        ),
+        "annotation_hit_history": fields.Nested(
+            ANNOTATION_HIT, nullable=True, description="The annotation that was its answer."
+        ),
         "created_at": fields.Integer(description="Unix seconds."),
         "agent_thoughts": fields.List(fields.Raw),
         "message_files": fields.List(fields.Nested(MESSAGE_FILE)),
@@ -112,8 +134,8 @@ def render_detail(detail: MessageDetail, link: Link) -> JSONObject:
         "from_account_id": row.from_account_id,
         "feedbacks": [_render_feedback(feedback) for feedback in detail.feedbacks],
         "workflow_run_id": row.workflow_run_id,
-        "annotation": None,
-        "annotation_hit_history": None,
+        "annotation": render_annotation(detail.annotation),
+        "annotation_hit_history": _render_hit(row),
         "created_at": to_unix(row.created_at),
         "agent_thoughts": [],
         "message_files": [render_message_file(file, link) for file in row.files or []],
@@ -125,6 +147,36 @@ def render_detail(detail: MessageDetail, link: Link) -> JSONObject:
     }
 
 
+def render_annotation(detail: AnnotationDetail | None) -> JSONObject | None:
+    """Return the annotation that was made of a message."""
+    if detail is None:
+        return None
+    annotation = detail.annotation
+    return {
+        "id": annotation.id,
+        "question": annotation.question,
+        "content": annotation.answer,
+        "account": _render_account(detail.writer),
+        "created_at": to_unix(annotation.created_at),
+    }
+
+
+def _render_hit(row: Any) -> JSONObject | None:
+    """Return which annotation was the answer, and when."""
+    reply = (row.outcome or {}).get("annotation_reply")
+    if reply is None:
+        return None
+    return {
+        "annotation_id": reply["id"],
+        "annotation_create_account": reply["account"],
+        "created_at": to_unix(row.created_at),
+    }
+
+
+def _render_account(account: Any) -> JSONObject | None:
+    return None if account is None else {"id": account.id, "name": account.name, "email": account.email}
+
+
 def _metadata(outcome: JSONObject) -> JSONObject:
     """Return citations and usage of a run's end, as far as it has any."""
     resources = cast("list[JSONValue]", outcome.get("retriever_resources") or [])
@@ -132,14 +184,11 @@ def _metadata(outcome: JSONObject) -> JSONObject:
 
 
 def _render_feedback(detail: FeedbackDetail) -> JSONObject:
-    feedback, account = detail.feedback, detail.account
-    shown: JSONObject | None = None
-    if account is not None:
-        shown = {"id": account.id, "name": account.name, "email": account.email}
+    feedback = detail.feedback
     return {
         "rating": feedback.rating,
         "content": feedback.content,
         "from_source": feedback.from_source,
         "from_end_user_id": feedback.from_end_user_id,
-        "from_account": shown,
+        "from_account": _render_account(detail.account),
     }

@@ -3,7 +3,13 @@
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import UUID, Choice, Field, Text, parser, query_field
-from api.controllers.schemas.app_message import MESSAGE_DETAIL, PUBLIC, render_detail
+from api.controllers.schemas.app_message import (
+    ANNOTATION_OF_MESSAGE,
+    MESSAGE_DETAIL,
+    PUBLIC,
+    render_annotation,
+    render_detail,
+)
 from api.controllers.schemas.conversation import SORTS, Link
 from api.controllers.schemas.fields import page_fields, to_unix
 from api.core.ports import JSONObject, JSONValue
@@ -74,29 +80,19 @@ SHORT_MESSAGE = Model(
         "answer": fields.String,
     },
 )
-ANNOTATION_OF_MESSAGE = Model(
-    "MessageAnnotation",
-    {
-        "id": fields.String,
-        "question": fields.String,
-        "content": fields.String,
-        "account": fields.Raw(nullable=True, description="Who wrote it."),
-        "created_at": fields.Integer,
-    },
-)
 LOGGED_COMPLETION = Model(
     "LoggedCompletion",
     {
         **_SHARED,
         **_HOLDER,
-        "message": fields.Nested(SHORT_MESSAGE, allow_null=True, description="null before it is written."),
-        "annotation": fields.Nested(ANNOTATION_OF_MESSAGE, allow_null=True),
+        "message": fields.Nested(SHORT_MESSAGE, nullable=True, description="null before it is written."),
+        "annotation": fields.Nested(ANNOTATION_OF_MESSAGE, nullable=True),
     },
 )
 CHAT_DETAIL = Model("LoggedChatDetail", {**_SHARED, "introduction": fields.String})
 COMPLETION_DETAIL = Model(
     "LoggedCompletionDetail",
-    {**_SHARED, "introduction": fields.String, "message": fields.Nested(MESSAGE_DETAIL, allow_null=True)},
+    {**_SHARED, "introduction": fields.String, "message": fields.Nested(MESSAGE_DETAIL, nullable=True)},
 )
 _PAGE = {
     "total": fields.Integer(description="100,000 where there are more."),
@@ -114,7 +110,6 @@ MODELS = (
     CONFIG_OF_LOG,
     LOGGED_CHAT,
     SHORT_MESSAGE,
-    ANNOTATION_OF_MESSAGE,
     LOGGED_COMPLETION,
     CHAT_DETAIL,
     COMPLETION_DETAIL,
@@ -177,22 +172,11 @@ def _render_completion(item: LoggedConversation) -> JSONValue:
     if first is not None:
         asked: JSONValue = [{"role": "user", "text": first.query}]
         message = {"inputs": first.inputs, "query": first.query, "message": asked, "answer": first.answer}
-    return {**_shared(item), **_holder(item), "message": message, "annotation": _render_annotation(item)}
-
-
-def _render_annotation(item: LoggedConversation) -> JSONValue:
-    annotation, writer = item.annotation, item.annotation_writer
-    if annotation is None:
-        return None
-    account: JSONObject | None = None
-    if writer is not None:
-        account = {"id": writer.id, "name": writer.name, "email": writer.email}
     return {
-        "id": annotation.id,
-        "question": annotation.question,
-        "content": annotation.answer,
-        "account": account,
-        "created_at": to_unix(annotation.created_at),
+        **_shared(item),
+        **_holder(item),
+        "message": message,
+        "annotation": render_annotation(item.annotation),
     }
 
 
