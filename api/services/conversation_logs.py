@@ -2,8 +2,8 @@
 
 Tests in the console are not among them. A page takes three statements, an empty one four, however
 many conversations and messages there are, and none of them reads more than a
-bounded part of these: what is counted ends at ``COUNTED``, what is searched at
-``SEARCHED`` messages.
+bounded part of these: what is counted ends at ``log_pages.COUNTED``, what is
+searched at ``SEARCHED`` messages.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, defer
@@ -34,7 +33,7 @@ from api.models.annotation import Annotation
 from api.models.app import App, AppModelConfig, EndUser
 from api.models.base import utc_now
 from api.models.conversation import LOGGED, Conversation, Message, MessageFeedback
-from api.models.types import position_of
+from api.models.types import contains, position_of
 from api.models.workflow import WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
@@ -44,9 +43,8 @@ from api.services.app_messages import AnnotationDetail, MessageDetail
 from api.services.conversations import SortBy
 from api.services.flow_call import DEBUGGER
 from api.services.local_days import Span, read_span
+from api.services.log_pages import Slice, cut
 
-COUNTED = 100_000
-"""Totals end here: to count further would take longer than to show a page."""
 SEARCHED = 10_000
 """So many of the latest messages a keyword is looked for in; a span of time says which."""
 NAMED_USERS = 1_000
@@ -102,7 +100,7 @@ class LoggedConversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPage:
-    """A page of a log. ``total`` is no more than ``COUNTED``; ``has_more`` is always right."""
+    """A page of a log. ``total`` ends at log_pages.COUNTED; ``has_more`` is always right."""
 
     items: Sequence[LoggedConversation]
     total: int
@@ -192,26 +190,25 @@ def _access(
 def _load(
     session: Session, log: _Log, asked: LogQuery, *, unread: Sequence[InstrumentedAttribute[Any]]
 ) -> LogPage:
-    is_descending = asked.sort_by.startswith("-")
     column = Conversation.updated_at if asked.sort_by.endswith("updated_at") else Conversation.created_at
     where = _conditions(log, asked, column)
-    some = select(Conversation.id).where(*where).limit(COUNTED).subquery()
-    total = select(func.count()).select_from(some).scalar_subquery()
-    order = (column.desc(), Conversation.id.desc()) if is_descending else (column, Conversation.id)
-    page = select(Conversation.id).where(*where).order_by(*order).limit(asked.limit + 1)
-    if log.held is None:
-        page = page.offset((asked.page - 1) * asked.limit)
-    else:
+    after = None
+    if log.held is not None:
         created_at, updated_at, last_id = log.held
-        last = position_of(updated_at if column is Conversation.updated_at else created_at, last_id)
-        key = tuple_(column, Conversation.id)
-        page = page.where(key < last if is_descending else key > last)
-    query = _described(log.app, page.cte("page")).add_columns(total.label("total"))
-    read = query.options(*(defer(each, raiseload=True) for each in unread))
-    rows = session.execute(read.order_by(*order)).all()
+        after = position_of(updated_at if column is Conversation.updated_at else created_at, last_id)
+    is_descending = asked.sort_by.startswith("-")
+    wanted = Slice(limit=asked.limit, page=asked.page, after=after, is_descending=is_descending)
+    found = cut(column, Conversation.id, where, wanted, is_search=bool(asked.keyword))
+    query = (
+        _described(log.app, found.page)
+        .options(*(defer(each, raiseload=True) for each in unread))
+        .add_columns(found.total.label("total"))
+        .order_by(*wanted.order(column, Conversation.id))
+    )
+    rows = session.execute(query).all()
     return LogPage(
         items=[_item(row, log) for row in rows[: asked.limit]],
-        total=rows[0].total if rows else session.scalars(select(total)).one(),
+        total=rows[0].total if rows else session.scalars(select(found.total)).one(),
         has_more=len(rows) > asked.limit,
     )
 
@@ -245,8 +242,8 @@ def _mentioning(app: App, keyword: str, span: Span) -> CTE:
     )
     said = select(latest.c.conversation_id.label("id")).where(
         or_(
-            latest.c.query.icontains(keyword, autoescape=True),
-            latest.c.answer.icontains(keyword, autoescape=True),
+            contains(latest.c.query, keyword),
+            contains(latest.c.answer, keyword),
         )
     )
     users = (

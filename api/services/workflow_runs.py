@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import CTE, ColumnElement, Select, and_, func, literal, select, tuple_
+from sqlalchemy import CTE, ColumnElement, Select, Tuple, and_, func, literal, select, tuple_
 from sqlalchemy.orm import Session, defer, object_session
 
 from api.core.apps.spec import FLOW_MODES, AppMode, AppSpec
@@ -17,16 +17,15 @@ from api.errors import InvalidRequest, NotFound
 from api.models.account import Account, TenantMember
 from api.models.app import App, EndUser
 from api.models.base import utc_now
-from api.models.types import position_of
+from api.models.types import contains, position_of
 from api.models.workflow import NO_TEST, NodeExecution, Workflow, WorkflowRun, WorkflowSnapshot
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services.access import AppNotFound, access_app, is_id, owned_by
 from api.services.idempotency import StillRunning
+from api.services.log_pages import Slice, cut
 from api.services.messages import StoredLog
 
-COUNTED = 100_000
-"""Totals end here: to count further would take longer than to show a page."""
 SEARCHED = 5_000
 """So many of the latest runs a keyword is looked for in; a span of time says which."""
 NAMED_USERS = 1_000
@@ -97,7 +96,7 @@ class LogPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPage:
-    """A page of a log. ``total`` counts no further than ``COUNTED``; ``has_more`` is always right."""
+    """A page of a log. ``total`` ends at log_pages.COUNTED; ``has_more`` is always right."""
 
     items: Sequence[RunItem]
     total: int
@@ -285,30 +284,31 @@ def load_app_logs(
 def load_logs(session: Session, app: AppSpec | App, chosen: LogFilter, place: LogPlace) -> LogPage:
     """Return a page of the runs of an app that were not tests, newest first; InvalidRequest, NotFound."""
     where = _log_filter(session, app, chosen)
-    some = select(WorkflowRun.id).where(*where).limit(COUNTED).subquery()
-    total = select(func.count()).select_from(some).scalar_subquery()
-    latest = (WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
-    chosen_page = select(WorkflowRun.id).where(*where).order_by(*latest).limit(place.limit + 1)
-    if place.last_id is None:
-        chosen_page = chosen_page.offset((place.page - 1) * place.limit)
-    else:
-        last = access_run(session, app.tenant_id, app.id, place.last_id)
-        chosen_page = chosen_page.where(_place() < position_of(last.created_at, last.id))
-    page = chosen_page.cte("page")
+    wanted = Slice(limit=place.limit, page=place.page, after=_place_of(session, app, place.last_id))
+    is_search = bool(chosen.keyword)
+    found = cut(WorkflowRun.created_at, WorkflowRun.id, where, wanted, is_search=is_search)
     query = (
         _with_authors(WorkflowRun.tenant_id == app.tenant_id)
-        .join(page, page.c.id == WorkflowRun.id)
+        .join(found.page, found.page.c.id == WorkflowRun.id)
         .options(*(defer(column, raiseload=True) for column in (HEAVY[:3] if place.has_values else HEAVY)))
-        .add_columns(total.label("total"))
-        .order_by(*latest)
+        .add_columns(found.total.label("total"))
+        .order_by(*wanted.order(WorkflowRun.created_at, WorkflowRun.id))
     )
     rows = session.execute(query).all()
     return LogPage(
         items=[_item(row) for row in rows[: place.limit]],
-        total=rows[0].total if rows else session.scalars(select(total)).one(),
+        total=rows[0].total if rows else session.scalars(select(found.total)).one(),
         has_more=len(rows) > place.limit,
         has_values=place.has_values,
     )
+
+
+def _place_of(session: Session, app: AppSpec | App, last_id: str | None) -> Tuple | None:
+    """Return where the last run the caller holds stands; raises NotFound."""
+    if last_id is None:
+        return None
+    last = access_run(session, app.tenant_id, app.id, last_id)
+    return position_of(last.created_at, last.id)
 
 
 def _log_filter(session: Session, app: AppSpec | App, chosen: LogFilter) -> list[Any]:
@@ -348,8 +348,12 @@ def _mentioning(app: AppSpec | App, chosen: LogFilter) -> CTE:
     latest = select(WorkflowRun.id, WorkflowRun.searchable).where(WorkflowRun.app_id == app.id, NO_TEST)
     if chosen.before:
         latest = latest.where(WorkflowRun.created_at <= chosen.before)
-    looked_at = latest.order_by(WorkflowRun.created_at.desc()).limit(SEARCHED).subquery("latest")
-    said = select(looked_at.c.id).where(looked_at.c.searchable.icontains(keyword, autoescape=True))
+    looked_at = (
+        latest.order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
+        .limit(SEARCHED)
+        .subquery("latest")
+    )
+    said = select(looked_at.c.id).where(contains(looked_at.c.searchable, keyword))
     users = (
         select(EndUser.id)
         .where(EndUser.app_id == app.id, EndUser.session_id.startswith(keyword, autoescape=True))

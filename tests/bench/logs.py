@@ -73,7 +73,8 @@ def fill(runtime: Runtime, owner: Owner, app_id: str, flow_id: str, messages: in
             for name, rows in zip(TABLES, (talks, said, runs, [], judged), strict=True):
                 insert_rows(connection, tables[name], rows)
     with runtime.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE"))
+        is_sqlite = runtime.engine.dialect.name == "sqlite"
+        connection.execute(text("ANALYZE" if is_sqlite else "VACUUM ANALYZE"))  # as autovacuum would
     return middle
 
 

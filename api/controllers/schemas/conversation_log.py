@@ -95,7 +95,7 @@ COMPLETION_DETAIL = Model(
     {**_SHARED, "introduction": fields.String, "message": fields.Nested(MESSAGE_DETAIL, nullable=True)},
 )
 _PAGE = {
-    "total": fields.Integer(description="100,000 where there are more."),
+    "total": fields.Integer(description="50,000 where there are more."),
     "page": fields.Integer,
     "limit": fields.Integer,
     "has_more": fields.Boolean,
