@@ -19,6 +19,7 @@ from api.models.types import UnixSeconds, UTCDateTime
 FORMAT = "%Y-%m-%d %H:%M"
 DAY_S = 86_400
 EPOCH = date(1970, 1, 1)
+MONTH = timedelta(days=28)
 STEP = timedelta(days=14)
 """No zone changes its offset and takes that back within so short a time."""
 
@@ -35,6 +36,17 @@ class Span:
         """Return the conditions that an instant is in the span."""
         conditions = [] if self.start is None else [column >= self.start]
         return conditions if self.end is None else [*conditions, column < self.end]
+
+    def months(self) -> Iterator["Span"]:
+        """Yield parts of the span, which must be closed, of about a month each; none ends within a day."""
+        assert self.start is not None
+        assert self.end is not None
+        start = self.start
+        while start < self.end:
+            day = start.astimezone(self.zone).date() + MONTH
+            midnight = datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
+            yield Span(start=start, end=min(midnight, self.end), zone=self.zone)
+            start = midnight
 
 
 def read_span(start: str | None, end: str | None, timezone: str) -> Span:
