@@ -47,7 +47,8 @@ from api.services.log_pages import Slice, cut
 
 SEARCHED = 10_000
 """So many of the latest messages a keyword is looked for in; a span of time says which."""
-NAMED_USERS = 1_000
+NAMED_USERS = 100
+"""So many end users a keyword may name; of theirs the latest are found, as many as are searched."""
 COMPLETIONS = frozenset({AppMode.COMPLETION})
 
 Annotated = Literal["all", "annotated", "not_annotated"]
@@ -251,10 +252,14 @@ def _mentioning(app: App, keyword: str, span: Span) -> CTE:
         .where(EndUser.app_id == app.id, EndUser.session_id.startswith(keyword, autoescape=True))
         .limit(NAMED_USERS)
     )
-    held = select(Conversation.id).where(
-        Conversation.from_end_user_id.in_(users), Conversation.app_id == app.id
+    held = (
+        select(Conversation.id)
+        .where(Conversation.app_id == app.id, Conversation.from_end_user_id.in_(users))
+        .order_by(Conversation.updated_at.desc(), Conversation.id.desc())
+        .limit(SEARCHED)
+        .subquery("held")
     )
-    found: list[Select[str]] = [said, held]
+    found: list[Select[str]] = [said, select(held.c.id)]
     if is_id(keyword):
         found.append(select(literal(keyword.lower(), Conversation.id.type)))
         found.append(select(Message.conversation_id).where(Message.id == keyword.lower()))

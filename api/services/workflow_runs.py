@@ -28,7 +28,8 @@ from api.services.messages import StoredLog
 
 SEARCHED = 5_000
 """So many of the latest runs a keyword is looked for in; a span of time says which."""
-NAMED_USERS = 1_000
+NAMED_USERS = 100
+"""So many end users a keyword may name; of theirs the latest are found, as many as are searched."""
 HEAVY = (
     WorkflowRun.outcome,
     WorkflowRun.system,
@@ -359,8 +360,14 @@ def _mentioning(app: AppSpec | App, chosen: LogFilter) -> CTE:
         .where(EndUser.app_id == app.id, EndUser.session_id.startswith(keyword, autoescape=True))
         .limit(NAMED_USERS)
     )
-    begun = select(WorkflowRun.id).where(WorkflowRun.from_end_user_id.in_(users))
-    found: list[Select[str]] = [said, begun]
+    begun = (
+        select(WorkflowRun.id)
+        .where(WorkflowRun.from_end_user_id.in_(users))
+        .order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
+        .limit(SEARCHED)
+        .subquery("begun")
+    )
+    found: list[Select[str]] = [said, select(begun.c.id)]
     if is_id(keyword):
         found.append(select(literal(keyword.lower(), WorkflowRun.id.type)))
     return found[0].union(*found[1:]).cte("mentioning")

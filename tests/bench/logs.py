@@ -93,6 +93,7 @@ def requests(app_id: str, flow_id: str, middle: str, messages: int) -> Iterator[
     yield "chats, a rare word", f"{base}/chat-conversations?keyword=number-{messages - 77}-"
     yield "chats, no such word", f"{base}/chat-conversations?keyword=zebra"
     yield "chats, a user", f"{base}/chat-conversations?keyword=user-777"
+    yield "chats, all users", f"{base}/chat-conversations?keyword=user-"
     yield "chat, one", f"{base}/chat-conversations/{middle}"
     yield "runs, first page", flow
     yield "runs, page 1000", f"{flow}?page=1000"
@@ -100,6 +101,7 @@ def requests(app_id: str, flow_id: str, middle: str, messages: int) -> Iterator[
     yield "runs, stopped (none)", f"{flow}?status=stopped"
     yield "runs, of a user", f"{flow}?created_by_end_user_session_id=user-777"
     yield "runs, a common word", f"{flow}?keyword=parcel"
+    yield "runs, all users", f"{flow}?keyword=user-"
     yield "runs, no such word", f"{flow}?keyword=zebra"
     week = f"start={utc_now() - timedelta(days=7):%Y-%m-%d} 00:00"
     for name in ("daily-messages", "daily-end-users", "user-satisfaction-rate", "token-costs"):
