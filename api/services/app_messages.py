@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
+from api.core.events import AgentThought
 from api.errors import NotFound
 from api.models.account import Account
 from api.models.conversation import Message, MessageFeedback
 from api.models.types import position_of
 from api.principal import Principal
-from api.services import messages
+from api.services import messages, thoughts
 from api.services.access import access_app, access_conversation_of_app, access_message_of_app
 
 
@@ -25,10 +26,11 @@ class FeedbackDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageDetail:
-    """A message with the judgements of it."""
+    """A message with the judgements of it, and the rounds of an agent that answered."""
 
     message: Message
     feedbacks: Sequence[FeedbackDetail]
+    thoughts: Sequence[AgentThought] = ()
 
 
 def load_details(
@@ -87,7 +89,11 @@ def rate(
 
 def _details(session: Session, rows: Sequence[Message]) -> list[MessageDetail]:
     feedbacks = _feedbacks(session, [row.id for row in rows])
-    return [MessageDetail(message=row, feedbacks=feedbacks.get(row.id, ())) for row in rows]
+    rounds = thoughts.load(session, rows[0].tenant_id, {row.id: row.mode for row in rows}) if rows else {}
+    return [
+        MessageDetail(message=row, feedbacks=feedbacks.get(row.id, ()), thoughts=rounds.get(row.id, ()))
+        for row in rows
+    ]
 
 
 def _feedbacks(session: Session, message_ids: Sequence[str]) -> Mapping[str, list[FeedbackDetail]]:

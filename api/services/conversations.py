@@ -17,7 +17,7 @@ from api.models.types import position_of
 from api.models.workflow import ConversationVariable
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import jobs
+from api.services import jobs, thoughts
 from api.services.access import access_conversation, is_id, owned_by
 from api.services.files import AttachedFile
 from api.services.jobs import Job, Lease
@@ -217,7 +217,7 @@ def purge_conversation(runtime: Runtime, lease: Lease) -> None:
 
 
 def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
-    """Remove up to PURGE_ROWS messages of a conversation with their feedback; return how many."""
+    """Remove up to PURGE_ROWS messages of a conversation with what hangs on them; return how many."""
     with runtime.transaction() as session:
         batch = session.scalars(
             select(Message.id)
@@ -226,6 +226,7 @@ def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
         ).all()
         if batch:
             session.execute(delete(MessageFeedback).where(MessageFeedback.message_id.in_(batch)))
+            thoughts.forget(session, batch)
             session.execute(delete(Message).where(Message.id.in_(batch)))
     return len(batch)
 

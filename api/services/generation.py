@@ -14,7 +14,7 @@ from functools import partial
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from api.core.apps import chat, completion
+from api.core.apps import agent_chat, chat, completion
 from api.core.apps.inputs import check_inputs
 from api.core.apps.spec import CHAT_MODES, FLOW_MODES, AppMode, AppSpec, Deps, Retrieved, Run, Turn
 from api.core.events import Event, EventLog, RunHeader
@@ -26,6 +26,7 @@ from api.models.types import joins_inserts
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import (
+    agent_tools,
     annotation_replies,
     app_knowledge,
     attached_documents,
@@ -42,6 +43,7 @@ from api.services import (
     run_threads,
     titles,
 )
+from api.services.agent_tools import Worker
 from api.services.annotation_replies import Inquiry
 from api.services.app_search import Question
 from api.services.asks import Ask, Repeated
@@ -51,7 +53,11 @@ from api.services.flow_runs import generate_flow
 from api.services.recorder import Recorder
 from api.services.run_rows import Started
 
-RUNNERS: Mapping[AppMode, Run] = {AppMode.CHAT: chat.run, AppMode.COMPLETION: completion.run}
+RUNNERS: Mapping[AppMode, Run] = {
+    AppMode.CHAT: chat.run,
+    AppMode.AGENT_CHAT: agent_chat.run,
+    AppMode.COMPLETION: completion.run,
+}
 
 
 class NotChatApp(BadRequest):
@@ -82,8 +88,6 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     if app.mode in FLOW_MODES:
         flow = flows.published_flow(runtime, app)
         return generate_flow(FlowCall(runtime=runtime, app=app, flow=flow, principal=principal, ask=ask))
-    if app.mode not in RUNNERS:
-        raise AppUnavailable(f"Apps of mode {app.mode.value!r} cannot be run yet.")
     models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
     models.schema(app.tenant_id, app.configured().model.ref)
     slots = limits.take_slots(runtime, app, ask.key_id)
@@ -142,7 +146,15 @@ def _deps(recorder: Recorder, app: AppSpec, models: ModelRuntime, cancel: Cancel
         question = Question(runtime=recorder.runtime, app=app, models=models, cancel=cancel, text=query)
         return app_knowledge.consult(question, recorder.principal)
 
-    return Deps(models=models, cancel=cancel, retrieve=retrieve)
+    worker = Worker(
+        runtime=recorder.runtime,
+        app=app,
+        principal=recorder.principal,
+        models=models,
+        user=recorder.principal.user or recorder.principal.id,
+    )
+    find_tools = partial(agent_tools.tools_of_app, worker)
+    return Deps(models=models, cancel=cancel, retrieve=retrieve, find_tools=find_tools)
 
 
 def find_run(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> EventLog:

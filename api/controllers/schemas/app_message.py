@@ -5,9 +5,11 @@ from typing import cast
 
 from flask_restx import Model, fields
 
+from api.controllers.http.agent_frames import thought_item
 from api.controllers.http.parsing import UUID, Choice, Text, json_field, parser, query_field
-from api.controllers.schemas.conversation import MESSAGE_FILE, PAGE_LIMIT, Link, render_message_file
-from api.controllers.schemas.fields import to_unix
+from api.controllers.schemas.agent import AGENT_THOUGHT, render_made_files
+from api.controllers.schemas.conversation import MESSAGE_FILE, PAGE_LIMIT, render_message_file
+from api.controllers.schemas.fields import Link, to_unix
 from api.controllers.schemas.workflow import ACCOUNT
 from api.core.ports import JSONObject, JSONValue
 from api.services.app_messages import FeedbackDetail, MessageDetail
@@ -75,7 +77,7 @@ MESSAGE_DETAIL = Model(
         "annotation": fields.Raw(nullable=True),
         "annotation_hit_history": fields.Raw(nullable=True),
         "created_at": fields.Integer(description="Unix seconds."),
-        "agent_thoughts": fields.List(fields.Raw),
+        "agent_thoughts": fields.List(fields.Nested(AGENT_THOUGHT)),
         "message_files": fields.List(fields.Nested(MESSAGE_FILE)),
         "metadata": fields.Raw(description="Citations, and what the answer took."),
         "status": fields.String(enum=["normal", "error", "paused"]),
@@ -115,8 +117,11 @@ def render_detail(detail: MessageDetail, link: Link) -> JSONObject:
         "annotation": None,
         "annotation_hit_history": None,
         "created_at": to_unix(row.created_at),
-        "agent_thoughts": [],
-        "message_files": [render_message_file(file, link) for file in row.files or []],
+        "agent_thoughts": [thought_item(one, row.id) for one in detail.thoughts],
+        "message_files": [
+            *(render_message_file(file, link) for file in row.files or []),
+            *render_made_files(detail.thoughts, link),
+        ],
         "metadata": _metadata(row.outcome or {}),
         "status": row.status if row.status in ("error", "paused") else "normal",
         "error": row.error,

@@ -7,7 +7,8 @@ from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Text, parser, query_field
 from api.controllers.http.sse import cut_resource
-from api.controllers.schemas.conversation import Link, render_message
+from api.controllers.schemas.conversation import render_message
+from api.controllers.schemas.fields import Link
 from api.core.ports import JSONObject
 from api.services.messages import MessageItem
 from api.services.tokens import KeyCaller

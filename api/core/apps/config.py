@@ -206,21 +206,22 @@ class DatasetItems(Open):
         return () if datasets is None else datasets
 
 
-class AgentTool(Open):
-    """A tool of an agent; older configurations name their datasets here."""
+class AgentTool(Part):
+    """A tool of an agent; what else it says of it is read when it is used (core/agent/wanted.py).
 
+    Older configurations name their datasets here.
+    """
+
+    enabled: bool = True
     dataset: DatasetChoice | None = None
 
 
-class AgentMode(Open):
-    """How an agent works, and with what."""
+class AgentMode(Part):
+    """How an agent works, and with what. ``max_iteration`` is how often it may call tools."""
 
+    strategy: str = "function_call"
+    max_iteration: int = Field(10, ge=1, le=99)
     tools: Several[AgentTool] = ()
-
-    @field_validator("tools", mode="before")
-    @classmethod
-    def _null_is_none(cls, tools: object) -> object:
-        return () if tools is None else tools
 
 
 class DatasetConfigs(Open):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from api.core.apps.config import WordAvoidance
 from api.core.apps.prompting import to_text
-from api.core.events import Event, MessageEnd, RunFinished, RunPaused, TextChunk, TextReplaced
+from api.core.events import AgentThought, Event, MessageEnd, RunFinished, RunPaused, TextChunk, TextReplaced
 from api.core.ports import Cancel, JSONObject
 
 CHUNK_CHARS = 300
@@ -90,7 +90,11 @@ def _screen_output(
     fresh: list[str] = []
     fresh_chars = 0
     for event in events:
-        if isinstance(event, TextChunk | TextReplaced):
+        if isinstance(event, AgentThought) and event.thought:
+            # Shown beside the answer, so it is looked at as if it were of it, before it is told.
+            fresh.append(event.thought)
+            fresh_chars += len(event.thought)
+        elif isinstance(event, TextChunk | TextReplaced):
             if isinstance(event, TextReplaced):
                 seen, fresh, fresh_chars = "", [], 0
             fresh.append(event.text)
@@ -126,6 +130,8 @@ def _without_answer(event: Event, preset: str) -> Event:
     match event:
         case RunFinished() | RunPaused() if "answer" in event.outputs:
             return replace(event, outputs={**event.outputs, "answer": preset})
+        case AgentThought():
+            return replace(event, thought="")
         case MessageEnd():
             return replace(event, outcome="finished")
     return event

@@ -78,7 +78,7 @@ def test_completion_fills_the_template_of_the_request(
         ("chat", "completion", (404, "app_not_found")),
         ("chat", "workflow", (404, "app_not_found")),
         ("chat", "advanced-chat", (404, "app_not_found")),
-        ("chat", "agent-chat", (400, "app_unavailable")),
+        ("completion", "agent-chat", (404, "app_not_found")),
     ],
 )
 def test_app_of_another_mode_is_refused(

@@ -6,8 +6,8 @@ from pydantic import Field, JsonValue
 
 from api.core.workflow import parameters
 from api.core.workflow.deps import AgentTask
-from api.core.workflow.node import NodeConfig, NodeContext, node
-from api.core.workflow.variables import Selector
+from api.core.workflow.node import NodeConfig, NodeContext, Types, node
+from api.core.workflow.variables import Selector, ValueType
 from api.core.workflow.work import Work
 
 
@@ -22,6 +22,15 @@ class Agent:
         agent_strategy_name: str
         agent_parameters: dict[str, JsonValue] = Field(default_factory=dict)
         memory: dict[str, JsonValue] | None = None
+
+        def gives(self) -> Types:
+            """Return the answer, the files its tools made, and what its rounds came to."""
+            return {
+                "text": ValueType.STRING,
+                "usage": ValueType.OBJECT,
+                "files": ValueType.ARRAY_FILE,
+                "json": ValueType.ARRAY_OBJECT,
+            }
 
         def references(self) -> Iterable[Selector]:
             """Return what the parameters are made of."""
