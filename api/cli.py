@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 DEMO_FILE = "demo.env"
 DEMO_KEY = "DEMO_APP_KEY"
 DEMO_WORKFLOW_KEY = "DEMO_WORKFLOW_KEY"
+DEMO_AGENT_KEY = "DEMO_AGENT_KEY"
 
 
 @click.group()
@@ -176,12 +177,24 @@ def _greet(settings: Settings, runtime: Runtime) -> None:
         raise SettingsError(f"OWNER_PASSWORD: {exc.message}") from None
     path = settings.data_dir / DEMO_FILE
     if made is not None:
-        _keep_keys(path, {DEMO_KEY: made.app_key, DEMO_WORKFLOW_KEY: made.workflow_key})
+        keys = {
+            DEMO_KEY: made.app_key,
+            DEMO_WORKFLOW_KEY: made.workflow_key,
+            DEMO_AGENT_KEY: made.agent_key,
+        }
+        _keep_keys(path, keys)
     if not path.exists():
         return
     keys = dict(line.split("=", 1) for line in path.read_text().split())
     url = server_url(settings.public_url, settings.host, settings.port)
-    click.echo(banner(url, keys[DEMO_KEY], keys.get(DEMO_WORKFLOW_KEY), made))
+    told = banner(
+        url,
+        keys[DEMO_KEY],
+        made,
+        workflow_key=keys.get(DEMO_WORKFLOW_KEY),
+        agent_key=keys.get(DEMO_AGENT_KEY),
+    )
+    click.echo(told)
 
 
 def _pages() -> list[Path]:
