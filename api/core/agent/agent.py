@@ -36,6 +36,8 @@ MAX_ROUNDS = 99
 MAX_THREADS = 8
 MAX_CALLS = 32
 """Calls of one round; what a model asks for beyond is refused."""
+MAX_KEPT_CHARS = 100_000
+"""Of an observation; what a tool gives beyond is neither read nor kept."""
 MAX_READ_CHARS = 50_000
 READ_SHARE = 2
 """Of an observation the model reads at most as many characters as half of its context has tokens."""
@@ -206,6 +208,7 @@ def _observed(agent: Agent, call: Call, cancel: Cancel, *, is_refused: bool) -> 
         observation = _fault("The arguments are no JSON object; call the tool again with one.")
     else:
         observation = tool.call(call.arguments, cancel)
+        observation = replace(observation, text=_cut(observation.text, MAX_KEPT_CHARS))
     return replace(call, observation=observation, elapsed_s=time.monotonic() - began)
 
 
@@ -216,7 +219,10 @@ def _fault(sentence: str) -> Observation:
 def _readable(agent: Agent, call: Call) -> str:
     """Return what the model is given to read of a call."""
     assert call.observation is not None, "calls are over before the model is asked again"
-    text, limit = call.observation.text, min(MAX_READ_CHARS, agent.model.context_tokens // READ_SHARE)
+    return _cut(call.observation.text, min(MAX_READ_CHARS, agent.model.context_tokens // READ_SHARE))
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}{CUT}"
 
 
