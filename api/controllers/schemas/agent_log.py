@@ -11,8 +11,7 @@ from api.controllers.schemas.fields import AnyValue, Link, to_iso
 from api.core.events import AgentThought
 from api.core.ports import JSONObject
 from api.services.agent_logs import AgentLog
-
-ICON = "/console/api/workspaces/current/tool-provider/builtin/{provider}/icon"
+from api.services.app_icons import builtin_icon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,5 +104,5 @@ def _render_call(call: JSONObject, base_url: str) -> JSONObject:
         "tool_input": call["input"],
         "tool_output": output,
         "tool_parameters": call.get("parameters") or {},
-        "tool_icon": f"{base_url}{ICON.format(provider=provider)}" if provider else "",
+        "tool_icon": builtin_icon(base_url, str(provider)) if provider else "",
     }

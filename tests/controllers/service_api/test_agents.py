@@ -192,6 +192,8 @@ def test_rounds_are_told_stored_and_counted(client: FlaskClient, runtime: Runtim
     )
     (call,) = logs["iterations"][0]["tool_calls"]
     assert (call["tool_name"], call["status"], call["tool_output"]) == ("eval_expression", "success", "5")
+    assert client.get(call["tool_icon"]).mimetype == "image/svg+xml"
+    assert (logs["meta"]["executor"], logs["meta"]["agent_mode"]) == ("ann", "function_call")
     asked = script.requests[1].messages
     assert [m.role for m in asked] == [Role.USER, Role.ASSISTANT, Role.TOOL]
     assert (asked[1].tool_calls[0].id, asked[2].tool_call_id, asked[2].text) == ("c0", "c0", "5")
@@ -406,6 +408,21 @@ def test_datasets_are_tools_and_what_they_give_is_cited(
     assert [(one["position"], one["dataset_name"], one["content"]) for one in cited] == [
         (1, "Peaks", "Everest is 8849 m high.")
     ]
+
+
+def test_tools_have_icons_that_are_open(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    tools = (
+        ADD,
+        NOW,
+        {**ADD, "provider_id": "gone", "tool_name": "x"},
+        {**ADD, "provider_type": "api", "tool_name": "y"},
+    )
+    app, _ = make_agent(runtime, owner, ["Hi."], tools=tools)
+
+    icons = client.get("/v1/meta", headers=app.headers).get_json()["tool_icons"]
+
+    assert icons.keys() == {"eval_expression", "current_time"}
+    assert client.get(icons["current_time"]).mimetype == "image/svg+xml"
 
 
 def test_tools_of_old_configurations_are_known(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
