@@ -48,7 +48,7 @@ NOTHING_GIVEN = "The tool gave nothing."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class Workplace:
     """For whom an agent works, and with what."""
 
     runtime: Runtime
@@ -63,17 +63,17 @@ class Worker:
         return FlowFiles(self.runtime, self.principal, self.app.id)
 
 
-def tools_of_app(worker: Worker) -> dict[str, AgentTool]:
+def tools_of_app(place: Workplace) -> dict[str, AgentTool]:
     """Return the tools of an agent app by the names its model calls them by."""
-    entries = (tool.model_dump() for tool in worker.app.configured().agent_mode.tools)
-    return {**tools_of(worker, map(read_wanted, entries)), **_datasets(worker)}
+    entries = (tool.model_dump() for tool in place.app.configured().agent_mode.tools)
+    return {**tools_of(place, map(read_wanted, entries)), **_datasets(place)}
 
 
-def tools_of(worker: Worker, wanted: Iterable[WantedTool | None]) -> dict[str, AgentTool]:
+def tools_of(place: Workplace, wanted: Iterable[WantedTool | None]) -> dict[str, AgentTool]:
     """Return those of the wanted tools that are there, by names of their own."""
     tools: dict[str, AgentTool] = {}
     for one in wanted:
-        ready = None if one is None else _find(worker, one)
+        ready = None if one is None else _find(place, one)
         if one is None or ready is None:
             continue
         spec = to_spec(_free_name(one, tools), ready.tool.schema, one.fixed, one.description)
@@ -81,12 +81,12 @@ def tools_of(worker: Worker, wanted: Iterable[WantedTool | None]) -> dict[str, A
             spec=spec,
             label=ready.tool.schema.label.to_json(),
             details=_details(one, ready),
-            call=_ToolCaller(worker, ready, spec, one.fixed),
+            call=_ToolCaller(place, ready, spec, one.fixed),
         )
     return tools
 
 
-def _find(worker: Worker, wanted: WantedTool) -> ReadyTool | None:
+def _find(place: Workplace, wanted: WantedTool) -> ReadyTool | None:
     ref = ToolRef(
         kind=wanted.kind,
         provider=wanted.provider,
@@ -95,9 +95,9 @@ def _find(worker: Worker, wanted: WantedTool) -> ReadyTool | None:
         credential_id=wanted.credential_id,
     )
     try:
-        return tool_calls.find_tool(worker.runtime, worker.app.tenant_id, ref)
+        return tool_calls.find_tool(place.runtime, place.app.tenant_id, ref)
     except (ToolFailed, BadRequest) as exc:
-        logger.warning("tool left out of an agent: %s", exc, extra={"app_id": worker.app.id})
+        logger.warning("tool left out of an agent: %s", exc, extra={"app_id": place.app.id})
         return None
 
 
@@ -121,19 +121,19 @@ def _free_name(wanted: WantedTool, taken: dict[str, AgentTool]) -> str:
 class _ToolCaller:
     """Calls one tool: with what the model filled in of what it was asked for, and what its author has set."""
 
-    worker: Worker
+    place: Workplace
     ready: ReadyTool
     spec: ToolSpec
     fixed: JSONObject
 
     def __call__(self, arguments: JSONObject, cancel: Cancel) -> Observation:
-        runtime, asked = self.worker.runtime, cast("JSONObject", self.spec.parameters["properties"])
+        runtime, asked = self.place.runtime, cast("JSONObject", self.spec.parameters["properties"])
         given = {name: value for name, value in arguments.items() if name in asked} | self.fixed
-        files = self.worker.files
+        files = self.place.files
         context = tool_calls.make_context(
             runtime,
-            self.worker.app.tenant_id,
-            self.worker.user,
+            self.place.app.tenant_id,
+            self.place.user,
             self.ready.credentials,
             cancel,
             files=FilesOfRun(files),
@@ -154,21 +154,21 @@ def _written(output: ToolOutput, made: Sequence[JSONObject]) -> str:
     return "\n".join(part for part in parts if part.strip()) or NOTHING_GIVEN
 
 
-def _datasets(worker: Worker) -> dict[str, AgentTool]:
+def _datasets(place: Workplace) -> dict[str, AgentTool]:
     """Return a tool for each dataset of the app that is there."""
-    ids = worker.app.configured().dataset_ids
+    ids = place.app.configured().dataset_ids
     if not ids:
         return {}
     query = select(Dataset.id, Dataset.name, Dataset.description).where(
-        Dataset.tenant_id == worker.app.tenant_id, Dataset.id.in_(ids)
+        Dataset.tenant_id == place.app.tenant_id, Dataset.id.in_(ids)
     )
-    with worker.runtime.reading() as session:
+    with place.runtime.reading() as session:
         rows = {row.id: row for row in session.execute(query)}
     return {
         name: AgentTool(
             spec=ToolSpec(name=name, description=_about(row.name, row.description or ""), parameters=QUERY),
             label={"en_US": row.name, "zh_Hans": row.name},
-            call=_DatasetCaller(worker, row.id),
+            call=_DatasetCaller(place, row.id),
         )
         for name, row in ((_dataset_name(id_), rows[id_]) for id_ in ids if id_ in rows)
     }
@@ -187,7 +187,7 @@ def _about(name: str, description: str) -> str:
 class _DatasetCaller:
     """Searches one dataset as the app is configured to search."""
 
-    worker: Worker
+    place: Workplace
     dataset_id: str
 
     def __call__(self, arguments: JSONObject, cancel: Cancel) -> Observation:
@@ -195,14 +195,14 @@ class _DatasetCaller:
         if not isinstance(query, str) or not query.strip():
             return Observation(text="The parameter 'query' is required.", is_error=True)
         question = Question(
-            runtime=self.worker.runtime,
-            app=_with_dataset(self.worker.app, self.dataset_id),
-            models=self.worker.models,
+            runtime=self.place.runtime,
+            app=_with_dataset(self.place.app, self.dataset_id),
+            models=self.place.models,
             cancel=cancel,
             text=query,
         )
         try:
-            found = app_knowledge.consult(question, self.worker.principal)
+            found = app_knowledge.consult(question, self.place.principal)
         except AppError as exc:
             return Observation(text=exc.message, is_error=True)
         text = "\n\n".join(resource.content for resource in found.resources)

@@ -26,7 +26,7 @@ from api.core.workflow.work import NodeFailed, NodeResult, NodeText, Told
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import agent_tools
-from api.services.agent_tools import Worker
+from api.services.agent_tools import Workplace
 
 STRATEGIES = ("function_calling", "react")
 HISTORY_SHARE = 2
@@ -68,10 +68,10 @@ class FlowAgents:
         Raises NodeFailed for a strategy or a parameter that is none, and a ProviderFailure.
         """
         settings, choice = _read(task)
-        worker = Worker(
+        place = Workplace(
             runtime=self.runtime, app=self.app, principal=self.principal, models=self.models, user=facts.user
         )
-        tools = agent_tools.tools_of(worker, map(read_wanted, settings.tools))
+        tools = agent_tools.tools_of(place, map(read_wanted, settings.tools))
         model = self.models.schema(self.app.tenant_id, choice.ref)
         strategy = choose_strategy(task.strategy, choice, model, tools)
         agent = Agent(

@@ -43,7 +43,7 @@ from api.services import (
     run_threads,
     titles,
 )
-from api.services.agent_tools import Worker
+from api.services.agent_tools import Workplace
 from api.services.annotation_replies import Inquiry
 from api.services.app_search import Question
 from api.services.asks import Ask, Repeated
@@ -146,14 +146,14 @@ def _deps(recorder: Recorder, app: AppSpec, models: ModelRuntime, cancel: Cancel
         question = Question(runtime=recorder.runtime, app=app, models=models, cancel=cancel, text=query)
         return app_knowledge.consult(question, recorder.principal)
 
-    worker = Worker(
+    place = Workplace(
         runtime=recorder.runtime,
         app=app,
         principal=recorder.principal,
         models=models,
         user=recorder.principal.user or recorder.principal.id,
     )
-    find_tools = partial(agent_tools.tools_of_app, worker)
+    find_tools = partial(agent_tools.tools_of_app, place)
     return Deps(models=models, cancel=cancel, retrieve=retrieve, find_tools=find_tools)
 
 

@@ -25,9 +25,11 @@ class FunctionCalling:
         calls: list[ToolCall] = []
         for chunk in chunks:
             calls += chunk.tool_calls
-            if chunk.text:
-                pieces.append(chunk.text)
-                yield Said(chunk.text)
+            # Models like to write blank lines before their calls, and nothing else.
+            said = chunk.text if pieces else chunk.text.lstrip()
+            if said:
+                pieces.append(said)
+                yield Said(said)
         text = "".join(pieces)
         return Decision(thought=text, said=text, calls=() if is_last else tuple(map(_identified, calls)))
 

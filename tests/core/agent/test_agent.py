@@ -97,6 +97,12 @@ def test_tokens_of_calls_are_counted_where_the_provider_counts_none() -> None:
     assert done.usage.completion_tokens >= 2
 
 
+def test_blank_lines_before_calls_are_not_said() -> None:
+    told, done = work(make_agent(["\n\n", calling("one")], ["\n", " It", " is.\n"], one=ok))
+    assert "".join(one.text for one in told if isinstance(one, Said)) == "It is.\n"
+    assert [each.thought for each in done.rounds] == ["", "It is.\n"]
+
+
 def test_too_many_calls_at_once_are_refused_and_long_answers_are_cut() -> None:
     seen: list[int] = []
 
