@@ -22,6 +22,8 @@ _NOTHING = re.compile(r"(?i)\W*(?:none|n/?a|null|nothing)?\W*")
 _CUTS = ("observation:", "thought:", "action:", "action input:")
 """What ends a final answer at the beginning of a line: the model goes on for itself."""
 _FINAL = "final answer"
+_LAST = ("observation", _FINAL)
+"""Labels after which another on the same line is text."""
 _HALF_MARKS = ("", "*", "_")
 """What may yet become part of the label before it."""
 
@@ -33,6 +35,14 @@ class Wanted:
     name: str
     written: str
     arguments: JSONValue = None
+
+
+def _split(line: str) -> tuple[str, str]:
+    """Return the last of the labels a line begins with, empty where there is none, and the rest of it."""
+    name = ""
+    while name not in _LAST and (label := _LABEL.match(line)):
+        name, line = label[1].lower(), line[label.end() :]
+    return name, line
 
 
 class Transcript:
@@ -95,10 +105,7 @@ class Transcript:
 
     def _look(self) -> str:
         """Look whether the line that is being written opens the answer, or what is not to be read."""
-        label = _LABEL.match(self._line)
-        if label is None:
-            return ""
-        name, rest = label[1].lower(), self._line[label.end() :]
+        name, rest = _split(self._line)
         if name == "observation" or (name == _FINAL and self._has_action()):
             self.is_over = True
         elif name == _FINAL and rest not in _HALF_MARKS:
@@ -149,13 +156,13 @@ class Transcript:
         return told
 
     def _add_line(self) -> None:
-        label = _LABEL.match(self._line)
-        if label is None:
-            self._sections[-1][1].append(f"{self._line}\n")
-        elif label[1].lower() == _FINAL and not self._has_action():
+        name, rest = _split(self._line)
+        if not name:
+            self._sections[-1][1].append(f"{rest}\n")
+        elif name == _FINAL and not self._has_action():
             self._open_answer("")
         else:
-            self._sections.append((label[1].lower(), [f"{self._line[label.end() :]}\n"]))
+            self._sections.append((name, [f"{rest}\n"]))
 
     def _section(self, wanted: str) -> str:
         return next(("".join(lines).strip() for name, lines in self._sections if name == wanted), "")

@@ -1,9 +1,12 @@
 """ReAct: what is read of a model's text, whatever it writes and however it comes in pieces."""
 
+import re
 from collections.abc import Iterator
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from api.core.agent.react import ReAct
 from api.core.agent.rounds import Decision
@@ -97,6 +100,35 @@ def test_answer_is_said_without_what_is_around_it(name: str, size: int) -> None:
 
     assert "".join(said) == decision.said == answer
     assert (decision.calls, decision.thought) == ((), thought)
+
+
+WORDS = (
+    *LABELS,
+    "**Final Answer:**",
+    "Action",
+    "Obs",
+    "search",
+    '{"query": "x"}',
+    "```",
+    "None",
+    "5",
+    " ",
+    "\n",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(WORDS), max_size=14).map("".join), st.integers(1, 9), st.booleans())
+def test_nonsense_is_read_the_same_however_it_comes_and_shows_no_label(
+    text: str, size: int, is_last: bool
+) -> None:
+    said, decision = read(text, size, is_last=is_last)
+    whole, same = read(text, max(1, len(text)), is_last=is_last)
+
+    assert ("".join(said), decision) == ("".join(whole), same)
+    assert decision.said == "".join(said)
+    assert not (decision.said and decision.calls)
+    assert not re.search(r"(?m)^(Thought|Action|Action Input|Observation):", decision.said.partition("\n")[2])
 
 
 def test_answer_comes_as_it_is_written() -> None:
