@@ -104,6 +104,7 @@ def postgres_url() -> Iterator[str]:
     with psycopg.connect(DATABASE_URL, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
         connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())  # lost with it
         yield urlsplit(DATABASE_URL)._replace(path=f"/{name}").geturl()
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
