@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 import orjson
 from flask import Flask
 from flask.json.provider import JSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api.backends import build_runtime
 from api.backends.broker import Broker
@@ -63,6 +64,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_STORAGE_URI=settings.redis_url if settings.effective_cache == "redis" else "memory://",
         ERROR_INCLUDE_MESSAGE=False,
     )
+    if settings.proxies:
+        flask.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's own way to wrap a program
+            flask.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies
+        )
     database = create_database(flask, settings, Base.metadata)
     flask.extensions["runtime"] = build_runtime(settings, session_factory(flask, database))
     register_doors(

@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="Base URL clients reach this server at; empty: taken from each request."
     )
+    proxies: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="How many proxies of yours stand before it; their X-Forwarded-* headers are believed.",
+    )
     graceful_timeout_s: int = Field(
         30,
         ge=6,
