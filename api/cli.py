@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import BinaryIO
 
 import click
 from flask import Flask
@@ -18,8 +19,10 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError
 
 from api.app_factory import create_app
+from api.backends.secret import check_secret, keep_secret, root_secret
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
+from api.services import backups
 from api.services.first_start import banner, make_demo, server_url
 from api.services.verification import verify
 from api.settings import Settings, SettingsError, load_settings, render_env_example
@@ -105,14 +108,52 @@ def verify_stores(dataset: str | None, repair: bool) -> None:
     """Compare documents with vectors and keywords; exit with 1 where something is wrong and stays so."""
     runtime: Runtime = _app().extensions["runtime"]
     is_wrong = False
-    try:
+    with _faults_told():
         for told in verify(runtime, dataset, is_mending=repair):
             click.echo(told.to_line())
             is_wrong |= told.is_wrong
-    except AppError as error:
-        raise click.ClickException(error.message) from None
     if is_wrong:
         raise SystemExit(1)
+
+
+@main.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+def back_up_all(file: Path) -> None:
+    """Write all rows, files and keys into one archive; the program may work meanwhile."""
+    flask, settings = _app(), _settings()
+    with _migrations(flask) as migrations, _faults_told():
+        revision = migrations.current_revision(flask.extensions["sqlalchemy"].engine)
+        if revision != migrations.newest_revision():
+            raise click.ClickException("The database has not the newest schema; migrate first.")
+        with _written_whole(file) as target:
+            found = backups.back_up(
+                flask.extensions["runtime"], target, revision=revision, secret=root_secret(settings)
+            )
+    click.echo(f"{sum(found.rows.values())} rows and {found.files} files are in {file}; keep it secret.")
+
+
+@main.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def restore_all(file: Path) -> None:
+    """Fill an empty database, and the files, from an archive; nothing may work on it meanwhile."""
+    flask, settings = _app(), _settings()
+    with _faults_told(), file.open("rb") as source:
+        manifest, secret = backups.read_head(source)
+        check_secret(settings, secret)
+        with _migrations(flask) as migrations:
+            backups.check_empty(flask.extensions["runtime"])
+            migrations.upgrade()
+            if manifest.revision != migrations.newest_revision():
+                made_by = f"The archive was made by version {manifest.version}, with another schema"
+                raise click.ClickException(f"{made_by}; restore it with that one, then upgrade.")
+        found = backups.restore(flask.extensions["runtime"], source)
+        keep_secret(settings, secret)
+        click.echo(f"{sum(found.rows.values())} rows and {found.files} files are restored.")
+        # Once more, with the secret of the archive: what is missing in stores may need a model to be asked.
+        told = list(verify(_app().extensions["runtime"], is_mending=True))
+    wrong = [finding.to_line() for finding in told if finding.is_wrong]
+    click.echo("\n".join(wrong) if wrong else "Searches find what they found.")
+    raise SystemExit(bool(wrong))
 
 
 @main.command()
@@ -133,6 +174,32 @@ def _app() -> Flask:
         return create_app(_settings())
     except SettingsError as exc:
         raise click.ClickException(str(exc)) from None
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as exc:
+        raise click.ClickException(str(exc)) from None
+    except AppError as error:
+        raise click.ClickException(error.message) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file that only its owner can read and that has its name once all is written."""
+    draft = path.with_name(f".{path.name}.incoming")
+    try:
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -32,12 +32,31 @@ def root_secret(settings: Settings) -> str:
     return kept
 
 
+def check_secret(settings: Settings, secret: str) -> None:
+    """Raise SettingsError where SECRET_KEY is set to another secret."""
+    given = settings.secret_key
+    if given is not None and given.get_secret_value() != secret:
+        raise SettingsError("SECRET_KEY is not the one of the archive; what it sealed could not be read.")
+
+
+def keep_secret(settings: Settings, secret: str) -> None:
+    """Make a secret that of the installation from its next start on; SECRET_KEY, where it is set, is it."""
+    if settings.secret_key is None:
+        Path(_draft(settings.data_dir, secret)).replace(settings.data_dir / "secret_key")
+
+
 def _make(path: Path) -> None:
     """Write a fresh secret whole and only for its owner; whoever links it first wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48))
+    draft = _draft(path.parent, secrets.token_urlsafe(48))
     with contextlib.suppress(FileExistsError):
         os.link(draft, path)
     Path(draft).unlink()
+
+
+def _draft(directory: Path, secret: str) -> str:
+    """Return the path of a file with the secret, that only its owner can read."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=directory)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret)
+    return draft

@@ -105,3 +105,17 @@ def test_storage_key_not_well_formed_is_refused(storage: Storage, key: str) -> N
             use(key)
     with pytest.raises(ValueError, match="not a storage key"):
         storage.put(key, io.BytesIO(b"x"))
+
+
+def test_storage_keys_are_those_of_whole_files_that_are_there(storage: Storage) -> None:
+    keys = {make_key() for _ in range(3)}
+    for key in keys:
+        storage.put(key, io.BytesIO(b"x"))
+    with pytest.raises(ConnectionResetError):
+        storage.put(make_key(), BrokenSource(b"y" * 3_000_000))
+    gone = keys.pop()
+    storage.delete(gone)
+
+    assert keys <= set(storage.all_keys())
+    assert gone not in storage.all_keys()
+    assert {key for key in storage.all_keys() if storage.exists(key)} == set(storage.all_keys())

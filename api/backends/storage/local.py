@@ -72,6 +72,13 @@ class Backend:
         """Tell whether the file is there."""
         return self._path(key).is_file()
 
+    def all_keys(self) -> Iterator[str]:
+        """Yield the keys of all files; see Storage."""
+        for directory, below, names in os.walk(self._root):
+            below[:] = [name for name in below if not name.startswith(".")]
+            for name in names:
+                yield (Path(directory) / name).relative_to(self._root).as_posix()
+
     def _path(self, key: str) -> Path:
         if not KEY.fullmatch(key):
             raise ValueError(f"{key!r} is not a storage key")
