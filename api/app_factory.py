@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api.backends import build_runtime
 from api.backends.broker import Broker
 from api.backends.database import create_database, session_factory
+from api.backends.secret import check_secret, keep_secret, root_secret
 from api.controllers import register_doors
 from api.controllers.http.uploads import HouseRequest
 from api.core.model_runtime import providers
@@ -26,6 +27,16 @@ from api.tasks.schedule import to_ticks
 
 if TYPE_CHECKING:
     from celery import Celery
+
+__all__ = [
+    "check_secret",
+    "create_app",
+    "create_worker",
+    "keep_secret",
+    "root_secret",
+    "start_queue",
+    "start_worker",
+]
 
 PLUG_INS = (providers, nodes, MODULES)
 """Importing these fills the registries of providers, nodes and tasks."""

@@ -18,8 +18,7 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError
 
-from api.app_factory import create_app
-from api.backends.secret import check_secret, keep_secret, root_secret
+from api.app_factory import check_secret, create_app, keep_secret, root_secret
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
 from api.services import backups
