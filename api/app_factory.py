@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from api.backends import build_runtime
 from api.backends.broker import Broker
 from api.backends.database import create_database, session_factory
-from api.backends.secret import check_secret, keep_secret, root_secret
+from api.backends.secret import check_secret, exchanged, keep_secret, root_secret
 from api.controllers import register_doors
 from api.controllers.http.uploads import HouseRequest
 from api.core.model_runtime import providers
@@ -32,6 +32,7 @@ __all__ = [
     "check_secret",
     "create_app",
     "create_worker",
+    "exchanged",
     "keep_secret",
     "root_secret",
     "start_queue",

@@ -18,13 +18,15 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError
 
-from api.app_factory import check_secret, create_app, keep_secret, root_secret
+from api.app_factory import check_secret, create_app, exchanged, keep_secret, root_secret
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
-from api.services import backups
+from api.services import backups, secret_rotation
 from api.services.first_start import banner, make_demo, server_url
+from api.services.setup import set_up
 from api.services.verification import verify
 from api.settings import Settings, SettingsError, load_settings, render_env_example
+from api.tasks.schedule import PURGES
 
 ROOT = Path(__file__).parents[1]
 DEMO_FILE = "demo.env"
@@ -153,6 +155,37 @@ def restore_all(file: Path) -> None:
     wrong = [finding.to_line() for finding in told if finding.is_wrong]
     click.echo("\n".join(wrong) if wrong else "Searches find what they found.")
     raise SystemExit(bool(wrong))
+
+
+@main.command("create-owner")
+@click.argument("email")
+@click.option("--name", default="Owner", show_default=True)
+@click.password_option(envvar="OWNER_PASSWORD")
+def create_owner(email: str, name: str, password: str) -> None:
+    """Make the owner of an installation that has none."""
+    with _faults_told():
+        runtime: Runtime = _app().extensions["runtime"]
+        set_up(runtime, email=email, name=name, password=password, language="en-US")
+
+
+@main.command("rotate-secret")
+@click.option(
+    "--new", envvar="NEW_SECRET_KEY", help="The new secret, from NEW_SECRET_KEY; else one is drawn."
+)
+def rotate_secret(new: str | None) -> None:
+    """Exchange the root secret while nothing runs; everyone signs in again, API keys stay."""
+    with _faults_told(), exchanged(_settings(), new) as secret:
+        count = secret_rotation.rotate(_app().extensions["runtime"], secret)
+    click.echo(f"The keys of {count} workspaces are sealed under the new secret; start again with it.")
+
+
+@main.command("purge")
+def purge_all() -> None:
+    """Remove now what the schedule would remove in time: what is deleted, unused, or kept long enough."""
+    runtime: Runtime = _app().extensions["runtime"]
+    with _faults_told():
+        for _, purge in PURGES:
+            purge(runtime)
 
 
 @main.command()

@@ -4,10 +4,12 @@ import contextlib
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from api.settings import Settings, SettingsError
 
+MIN_CHARS = 32
 KNOWN = frozenset({"sk-9f73s3ljTXVcMT3Blb3ljTqtsKiGHXVcMT3BlbkFJLK7U", "change-me", "secret", "changeme"})
 
 
@@ -43,6 +45,27 @@ def keep_secret(settings: Settings, secret: str) -> None:
     """Make a secret that of the installation from its next start on; SECRET_KEY, where it is set, is it."""
     if settings.secret_key is None:
         Path(_draft(settings.data_dir, secret)).replace(settings.data_dir / "secret_key")
+
+
+@contextlib.contextmanager
+def exchanged(settings: Settings, given: str | None) -> Iterator[str]:
+    """Give the new root secret, and keep it unless the block raises; SECRET_KEY is for the operator to set.
+
+    It is on the disk before anything is sealed under it: a power cut loses no secret.
+    Raises SettingsError where the operator must give one and did not, or gave a short one.
+    """
+    if settings.secret_key is not None and given is None:
+        raise SettingsError("SECRET_KEY is set: give its successor in NEW_SECRET_KEY.")
+    secret = given or secrets.token_urlsafe(48)
+    if len(secret) < MIN_CHARS:
+        raise SettingsError(f"NEW_SECRET_KEY must have at least {MIN_CHARS} characters")
+    next_path = settings.data_dir / "secret_key.next"
+    Path(_draft(settings.data_dir, secret)).replace(next_path)
+    yield secret
+    if settings.secret_key is None:
+        next_path.replace(settings.data_dir / "secret_key")
+    else:
+        next_path.unlink()
 
 
 def _make(path: Path) -> None:
