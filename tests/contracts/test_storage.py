@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from api.backends import load
 from api.core.ports import Storage
-from api.errors import NotFound
+from api.errors import NotFound, Unavailable
+from tests.conftest import make_settings
 from tests.contracts import discovery
 
 
@@ -119,3 +121,19 @@ def test_storage_keys_are_those_of_whole_files_that_are_there(storage: Storage) 
     assert keys <= set(storage.all_keys())
     assert gone not in storage.all_keys()
     assert {key for key in storage.all_keys() if storage.exists(key)} == set(storage.all_keys())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("s3_endpoint_url", "http://127.0.0.1:1"), ("s3_access_key_id", "another"), ("s3_bucket", "no")],
+)
+def test_bucket_that_is_away_or_refuses_is_unavailable(
+    s3_values: dict[str, str], tmp_path: Path, name: str, value: str
+) -> None:
+    settings = make_settings(tmp_path, **{**s3_values, name: value})
+    bucket: Storage = load("storage", "s3").from_settings(settings)
+
+    with pytest.raises(Unavailable):
+        bucket.put(make_key(), io.BytesIO(b"x"))
+    with pytest.raises(Unavailable):
+        bucket.open(make_key())
