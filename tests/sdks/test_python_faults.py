@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, assert_type
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dify_client import (
@@ -169,7 +169,7 @@ def test_nobody_answers(twin: Open) -> None:
     with ScriptedServer(Reply(delay_s=5.0)) as server:
         with pytest.raises(APITimeoutError):
             twin(server, timeout_s=0.2).ask(ask)
-        assert len(server.seen) == 1
+        assert len(server.seen) < 2  # a busy server may not even have read it
     with ScriptedServer(streamed(frame(1), Step.HANG)) as server, pytest.raises(APIConnectionError):
         twin(server, idle_timeout_s=0.2, max_resumes=1).read(chat)
     with pytest.raises(APIConnectionError):
@@ -198,7 +198,8 @@ def test_client_calls_the_address_of_the_environment_and_owns_its_connections(
     with ScriptedServer(OK) as server:
         monkeypatch.setenv("DIFY_BASE_URL", f"{server.url}/api/")
         with Client(KEY) as client:
-            assert client.conversations.list(user="ada") == {"answer": "Hello"}
+            answer = client.conversations.list(user="ada")
+            assert assert_type(answer, dict[str, Any]) == {"answer": "Hello"}
             with pytest.raises(ValueError, match="no id"):
                 client.conversations.messages("..", user="ada")
             client.conversations.messages("a/b?c", user="ada")
@@ -282,6 +283,7 @@ WHOLE = (
 FRAMES = [Frame('{"answer": "你好 🌊"}', "1"), Frame("\ntwo\n lines", "1")]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=12))
 def test_frames_are_the_same_wherever_the_bytes_are_cut(cuts: list[int]) -> None:
     parser = FrameParser()

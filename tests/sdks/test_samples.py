@@ -142,7 +142,7 @@ def test_node_sample_chats(demo: Demo, folder: Path) -> None:
 
 
 @NEEDS_NODE
-def test_node_sdk_calls_everything_there_is(demo: Demo, folder: Path) -> None:
+def test_node_sdk_is_understood_by_the_program(demo: Demo, folder: Path) -> None:
     shutil.copy(ROOT / "tests/sdks/nodejs/journey.mjs", folder)
 
     assert run(str(NODE), "journey.mjs", folder=folder, DIFY_BASE_URL=demo.url, **demo.keys) == "arrived\n"

@@ -33,6 +33,7 @@ class DifyStream {
   #isRead = false;
   #willFlow = false;
   #cause;
+  #failure;
 
   /** Use the methods of a client, which open the stream as well. */
   constructor(transport, reading) {
@@ -109,6 +110,7 @@ class DifyStream {
     try {
       return await chunks.next();
     } catch (error) {
+      this.#failure = error;
       this.#emit("error", error);
       throw error;
     }
@@ -117,13 +119,10 @@ class DifyStream {
   /** Read for the listeners, unless somebody reads already; an error nobody listens for is not hidden. */
   async #flow() {
     if (this.#isRead) return;
-    let told = null;
-    const isListenedFor = (this.#listeners.get("error") ?? []).length > 0;
-    if (isListenedFor) this.on("error", (error) => (told = error));
     try {
       for await (const _ of this);
     } catch (error) {
-      if (error !== told) throw error;
+      if (error !== this.#failure || !this.#listeners.get("error")?.length) throw error;
     }
   }
 

@@ -209,6 +209,39 @@ test("workflows end at a pause unless asked to go on", async (t) => {
   assert.equal(server.seen[2].headers["last-event-id"], "2");
 });
 
+test("what changes documents and segments is sent as the API has it", async (t) => {
+  const server = await serve(t, json({}));
+  const { datasets } = client(server);
+  const file = new Blob(["Nine ships."]);
+
+  await datasets.retrieve("d", { query: "ships", retrievalModel: { top_k: 3 } });
+  await datasets.documents.updateByText("d", "o", { name: "Bees", text: "Bees rest.", docForm: "text_model" });
+  await datasets.documents.updateByFile("d", "o", { file, fileName: "harbour.txt", docForm: "text_model" });
+  await datasets.documents.setStatus("d", "un_archive", { documentIds: ["o"] });
+  await datasets.documents.delete("d", "o");
+  await datasets.segments.create("d", "o", { segments: [{ content: "Wasps." }] });
+  await datasets.segments.get("d", "o", "s");
+  await datasets.segments.update("d", "o", "s", { content: "Wasps sting.", regenerateChildChunks: true });
+  await datasets.segments.delete("d", "o", "s");
+
+  const form = server.seen.splice(2, 1)[0];
+  assert.equal(form.url, "/api/datasets/d/documents/o/update-by-file");
+  assert.match(form.body, /name="file"; filename="harbour.txt"[^]*Nine ships\./);
+  assert.match(form.body, /name="data"\r\n\r\n{"doc_form":"text_model"}\r\n/);
+  const under = "/api/datasets/d/documents";
+  const asked = server.seen.map(({ method, url, body }) => [method, url, body && JSON.parse(body)]);
+  assert.deepEqual(asked, [
+    ["POST", "/api/datasets/d/retrieve", { query: "ships", retrieval_model: { top_k: 3 } }],
+    ["POST", `${under}/o/update-by-text`, { name: "Bees", text: "Bees rest.", doc_form: "text_model" }],
+    ["PATCH", `${under}/status/un_archive`, { document_ids: ["o"] }],
+    ["DELETE", `${under}/o`, ""],
+    ["POST", `${under}/o/segments`, { segments: [{ content: "Wasps." }] }],
+    ["GET", `${under}/o/segments/s`, ""],
+    ["POST", `${under}/o/segments/s`, { segment: { content: "Wasps sting.", regenerate_child_chunks: true } }],
+    ["DELETE", `${under}/o/segments/s`, ""],
+  ]);
+});
+
 test("a client needs a key, an address and ids", async (t) => {
   assert.throws(() => new sdk.DifyClient(""), TypeError);
   assert.throws(() => new sdk.DifyClient(KEY, { baseUrl: "127.0.0.1:5001/api" }), TypeError);

@@ -30,7 +30,8 @@ function methodsOf(value) {
 
 function check(part, name) {
   const body = declared(name);
-  assert.deepEqual(members(body, /^ {2}(\w+)(?:<.*>)?\(/gm).filter((each) => each !== "constructor"), methodsOf(part));
+  const methods = members(body, /^ {2}(\w+)(?:<.*>)?\(/gm).filter((each) => each !== "constructor");
+  assert.deepEqual(methods, methodsOf(part));
   const parts = [...body.matchAll(/^ {2}readonly (\w+): (\w+);/gm)];
   assert.deepEqual(parts.map((found) => found[1]).sort(), Object.keys(part).sort());
   for (const [, key, type] of parts) check(part[key], type);
