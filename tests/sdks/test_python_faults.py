@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, assert_type
 
@@ -142,8 +143,8 @@ def test_refusals_that_last_are_told_after_few_tries(
 def test_errors_have_the_class_of_their_status_within_streams_too(
     twin: Open, status: int, code: str, kind: type[APIError]
 ) -> None:
-    event = frame(1, "error", status=status, code=code, message="No.")
-    with ScriptedServer(refused(status, code), streamed(event)) as server:
+    event = frame(None, "error", status=status, code=code, message="No.")
+    with ScriptedServer(refused(status, code), streamed(frame(1), event)) as server:
         sdk = twin(server, max_retries=0)
         for failing in (lambda: sdk.ask(ask), lambda: sdk.read(chat)):
             with pytest.raises(APIError, match=f"No. .{status} {code}.") as told:
@@ -197,6 +198,7 @@ def test_client_calls_the_address_of_the_environment_and_owns_its_connections(
 ) -> None:
     with ScriptedServer(OK) as server:
         monkeypatch.setenv("DIFY_BASE_URL", f"{server.url}/api/")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         with Client(KEY) as client:
             answer = client.conversations.list(user="ada")
             assert assert_type(answer, dict[str, Any]) == {"answer": "Hello"}
@@ -209,6 +211,45 @@ def test_client_calls_the_address_of_the_environment_and_owns_its_connections(
         "/api/conversations?user=ada",
         "/api/conversations/a%2Fb%3Fc/messages?user=ada",
     ]
+
+
+def test_speech_variables_and_suggestions_are_asked_for_as_the_api_has_it(twin: Open, tmp_path: Path) -> None:
+    recording = tmp_path / "hello.mp3"
+    recording.write_bytes(b"ID3 hello")
+    with ScriptedServer(OK) as server:
+        sdk = twin(server, app_id="a-1")
+        with recording.open("rb") as opened:
+            sdk.ask(lambda c: c.audio.to_text(opened))
+        sdk.ask(lambda c: c.audio.to_text(recording))
+        with pytest.raises(ValueError, match="needs a name"):
+            sdk.ask(lambda c: c.audio.to_text(b"ID3"))
+        sound = sdk.ask(lambda c: c.audio.speak(user="ada", text="Hello.", voice="nova"))
+        sdk.ask(lambda c: c.conversations.set_variable("c", "v", value=None, user="ada"))
+        sdk.ask(lambda c: c.messages.suggested("m", user="ada"))
+        sdk.ask(
+            lambda c: c.chat.create(query="Hi", user="ada", files=[{"type": "image"}], on_disconnect="cancel")
+        )
+
+    *forms, spoken, varied, suggested, sent = server.seen
+    assert sound == OK.body
+    assert all(b'name="file"; filename="hello.mp3"' in seen.body for seen in forms)
+    assert all(b"ID3 hello" in seen.body and b'name="user"' not in seen.body for seen in forms)
+    assert (spoken.target, spoken.json) == (
+        "/text-to-audio",
+        {"user": "ada", "text": "Hello.", "voice": "nova"},
+    )
+    assert (varied.method, varied.target) == ("PUT", "/conversations/c/variables/v")
+    assert varied.json == {"value": None, "user": "ada"}
+    assert (suggested.method, suggested.target) == ("GET", "/messages/m/suggested?user=ada")
+    asked = {
+        "query": "Hi",
+        "user": "ada",
+        "response_mode": "blocking",
+        "inputs": {},
+        "on_disconnect": "cancel",
+    }
+    assert sent.json == {**asked, "files": [{"type": "image"}]}
+    assert {seen.headers["x-app-id"] for seen in server.seen} == {"a-1"}
 
 
 # -- streams -------------------------------------------------------------------------------------
@@ -280,7 +321,7 @@ WHOLE = (
     '\ufeff: a comment\r\nid: 1\r\ndata: {"answer": "你好 🌊"}\r\n\r\n'
     "event: ping\n\ndata\ndata:two\r\ndata:  lines\rid: bad\0\r\rid: 3\n\ndata: unfinished"
 ).encode()
-FRAMES = [Frame('{"answer": "你好 🌊"}', "1"), Frame("\ntwo\n lines", "1")]
+FRAMES = [Frame('{"answer": "你好 🌊"}', "1"), Frame("\ntwo\n lines")]
 
 
 @settings(deadline=None)

@@ -9,9 +9,6 @@ from flask import Flask
 
 from dify_client import AsyncClient, Chunk, Client
 
-Make = Callable[..., "Twin"]
-"""Makes a client: key, base URL, and whatever clients may be made with."""
-
 
 class Twin:
     """A client that waits."""
@@ -24,13 +21,13 @@ class Twin:
 
     def ask(self, call: Callable[[Any], Any]) -> Any:
         """Return what a call is answered with."""
-        with httpx.Client(transport=self._transport and self._transport()) as http:
+        with httpx.Client(transport=self._transport and self._transport(), trust_env=False) as http:
             return call(Client(self._key, self._url, http_client=http, **self._tuning))
 
     def read(self, call: Callable[[Any], Any], *, limit: int | None = None) -> list[Chunk]:
         """Return the events of a run, of which no more than ``limit`` are read."""
         chunks: list[Chunk] = []
-        with httpx.Client(transport=self._transport and self._transport()) as http:
+        with httpx.Client(transport=self._transport and self._transport(), trust_env=False) as http:
             client = Client(self._key, self._url, http_client=http, **self._tuning)
             with call(client) as stream:
                 for chunk in stream:
@@ -67,7 +64,7 @@ class AwaitedTwin(Twin):
         return asyncio.run(awaited())
 
     def _http(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=self._transport and Awaited(self._transport()))
+        return httpx.AsyncClient(transport=self._transport and Awaited(self._transport()), trust_env=False)
 
 
 TWINS = {"waits": Twin, "awaits": AwaitedTwin}

@@ -3,7 +3,10 @@
 
 const LINE_END = /\r\n|\n|\r/;
 
-/** Takes bytes as they come, gives frames `{data, id}` as they are complete; never an incomplete one. */
+/**
+ * Takes bytes as they come, gives frames `{data, id}` as they are complete; never an incomplete one. A number is
+ * that of its frame alone, and not of those that follow without one.
+ */
 class FrameParser {
   #decoder = new TextDecoder("utf-8");
   #pending = [];
@@ -29,6 +32,7 @@ class FrameParser {
     if (line === "") {
       if (this.#data.length > 0) yield { data: this.#data.join("\n"), id: this.#id };
       this.#data = [];
+      this.#id = "";
       return;
     }
     const colon = line.indexOf(":");

@@ -185,10 +185,11 @@ class DifyStream {
   /** Return the event of a frame, null for one that came before; throws what an error event tells of. */
   #take(frame) {
     const chunk = toChunk(frame);
-    const number = /^\d+$/.test(frame.id) ? Number(frame.id) : null;
-    if (number !== null && number <= (this.#number ?? 0)) return null;
+    if (/^\d{1,15}$/.test(frame.id)) {
+      if (Number(frame.id) <= (this.#number ?? 0)) return null;
+      this.#number = Number(frame.id);
+    }
     this.#last = chunk;
-    this.#number = number;
     if (chunk.event === "error") throw toError(chunk, Number.isInteger(chunk.status) ? chunk.status : 500);
     return chunk;
   }

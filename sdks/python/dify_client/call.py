@@ -34,16 +34,18 @@ def get(path: str, **query: Any) -> Call:
     return Call(method="GET", path=path, query=given(**query))
 
 
-def post(path: str, body: JSON | None = None, **form: Any) -> Call:
-    """Return a POST with a key of its own, so that the server does it once however often it is sent.
+def post(path: str, body: JSON) -> Call:
+    """Return a POST with a key of its own, so that the server does it once however often it is sent."""
+    return Call(method="POST", path=path, body=body, headers=_once())
 
-    Without a ``body`` it is a form, of ``file`` (name and content) and texts.
-    """
-    once = {"Idempotency-Key": str(uuid.uuid4())}
-    if body is not None:
-        return Call(method="POST", path=path, body=body, headers=once)
-    file = form.pop("file")
-    return Call(method="POST", path=path, form=given(**form), file=file, headers=once)
+
+def post_file(path: str, file: tuple[str, bytes], **texts: str | None) -> Call:
+    """Return the same for a form: a file (name and content), and texts, of which None is left out."""
+    return Call(method="POST", path=path, form=given(**texts), file=file, headers=_once())
+
+
+def _once() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid.uuid4())}
 
 
 def path_of(*parts: str) -> str:

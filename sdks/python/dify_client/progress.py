@@ -1,6 +1,7 @@
 """How far a run has been read, and how it is read on where the connection broke. Knows no connection."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from dify_client.errors import (
     error_class,
 )
 from dify_client.sse import Frame, FrameParser
+
+NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class Progress:
         self.last: Chunk | None = None
         self._reading = reading
         self._max_resumes = max_resumes
+        self._number: int | None = None
         self._opened = 0
         self._has_ended = False
         self._parser = FrameParser()
@@ -56,12 +60,12 @@ class Progress:
         self._opened += 1
         if self._is_first:
             return self._reading.start.streamed(**{"X-Stream-Ids": "true"})
-        if self._opened > 1 + self._max_resumes or (self.last is not None and self.last.number is None):
+        if self._opened > 1 + self._max_resumes or (self.last and self._number is None):
             raise StreamInterruptedError("The stream broke before its end.") from self._failure
         if self.last is None:  # the key of the call makes the server take it for the same
             return self._reading.start.streamed(**{"X-Stream-Ids": "true"})
         path = path_of(self._reading.folder, str(self.last.raw.get(self._reading.id_key)), "events")
-        return get(path, **self._reading.query).streamed(**{"Last-Event-ID": str(self.last.number)})
+        return get(path, **self._reading.query).streamed(**{"Last-Event-ID": str(self._number)})
 
     def feed(self, piece: bytes) -> Iterator[Chunk]:
         """Yield the events that the next bytes complete, none twice, up to the one that ends the run.
@@ -70,8 +74,10 @@ class Progress:
         """
         for frame in self._parser.feed(piece):
             chunk = to_chunk(frame)
-            if chunk.number is not None and chunk.number <= self._number:
-                continue
+            if chunk.number is not None:
+                if chunk.number <= (self._number or 0):
+                    continue
+                self._number = chunk.number
             self.last = chunk
             self._has_ended = chunk.event in self._reading.endings
             if chunk.event == "error":
@@ -100,10 +106,6 @@ class Progress:
     def _is_first(self) -> bool:
         return self._opened == 1
 
-    @property
-    def _number(self) -> int:
-        return (self.last.number or 0) if self.last else 0
-
 
 def to_chunk(frame: Frame) -> Chunk:
     """Return the event of a frame; raises InvalidAnswerError for one that is none of this API."""
@@ -113,7 +115,7 @@ def to_chunk(frame: Frame) -> Chunk:
         raise InvalidAnswerError("The stream holds a frame that is no JSON.") from exc
     if not isinstance(raw, dict) or not isinstance(raw.get("event"), str):
         raise InvalidAnswerError("The stream holds a frame that is no event.")
-    is_number = frame.id.isascii() and frame.id.isdigit()
+    is_number = NUMBER.fullmatch(frame.id) is not None
     return Chunk(raw["event"], raw, int(frame.id) if is_number else None)
 
 

@@ -20,7 +20,7 @@ class FrameParser:
     """Takes bytes as they come, gives frames as they are complete.
 
     Comments, names of events, and frames without data are passed over. What is incomplete at the end is
-    never given.
+    never given. A number is that of its frame alone, and not of those that follow without one.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class FrameParser:
         if not line:
             if self._data:
                 yield Frame("\n".join(self._data), self._id)
-            self._data = []
+            self._data, self._id = [], ""
             return
         name, _, value = line.decode("utf-8", "replace").partition(":")
         value = value.removeprefix(" ")

@@ -64,7 +64,7 @@ for (const [status, code, kind] of [
 ]) {
   test(`${status} ${code} has its class, within a stream too`, async (t) => {
     const told = { status, code, message: "No." };
-    const server = await serve(t, refused(status, code), streamed(frame(1, "error", told)));
+    const server = await serve(t, refused(status, code), streamed(frame(1), frame(null, "error", told)));
     const calls = client(server, { maxRetries: 0 });
     const whole = await calls.chat.create(ASKED).catch((error) => error);
     const within = await readAll(await calls.chat.createStream(ASKED)).catch((error) => error);
@@ -242,6 +242,27 @@ test("what changes documents and segments is sent as the API has it", async (t) 
   ]);
 });
 
+test("speech, variables and suggestions are asked for as the API has it", async (t) => {
+  const server = await serve(t, json({ text: "Hello." }));
+  const { audio, conversations, messages } = client(server, { appId: "a-1" });
+
+  await audio.toText({ file: Buffer.from("ID3 hello"), name: "hello.mp3" });
+  await assert.rejects(audio.toText({ file: Buffer.from("ID3 hello") }), TypeError);
+  const sound = await audio.speak({ user: "ada", messageId: "m" });
+  await conversations.setVariable("c", "v", { value: null, user: "ada" });
+  await messages.suggested("m", { user: "ada" });
+
+  const form = server.seen.shift();
+  assert.match(form.body, /name="file"; filename="hello.mp3"[^]*ID3 hello/);
+  assert.deepEqual(Buffer.from(sound).toString(), '{"text":"Hello."}');
+  assert.deepEqual(server.seen.map(({ method, url, body }) => [method, url, body && JSON.parse(body)]), [
+    ["POST", "/api/text-to-audio", { user: "ada", message_id: "m" }],
+    ["PUT", "/api/conversations/c/variables/v", { value: null, user: "ada" }],
+    ["GET", "/api/messages/m/suggested?user=ada", ""],
+  ]);
+  assert.ok(server.seen.every((seen) => seen.headers["x-app-id"] === "a-1"));
+});
+
 test("a client needs a key, an address and ids", async (t) => {
   assert.throws(() => new sdk.DifyClient(""), TypeError);
   assert.throws(() => new sdk.DifyClient(KEY, { baseUrl: "127.0.0.1:5001/api" }), TypeError);
@@ -259,7 +280,7 @@ test("frames are the same wherever the bytes are cut", () => {
   );
   const expected = [
     { data: '{"answer": "你好 🌊"}', id: "1" },
-    { data: "\ntwo\n lines", id: "1" },
+    { data: "\ntwo\n lines", id: "" },
   ];
   for (let first = 0; first <= whole.length; first += 1) {
     for (const second of [first, first + 1, whole.length]) {

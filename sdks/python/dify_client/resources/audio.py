@@ -1,6 +1,6 @@
 """Speech."""
 
-from dify_client.call import given, path_of, post
+from dify_client.call import given, path_of, post, post_file
 from dify_client.resources.files import Source, to_part
 from dify_client.resources.resource import AnswerT, ContentT, EventsT, Resource
 
@@ -10,7 +10,7 @@ class Audio(Resource[AnswerT, ContentT, EventsT]):
 
     def to_text(self, file: Source, *, user: str | None = None, name: str | None = None) -> AnswerT:
         """Write down a recording: ``{"text": …}``."""
-        return self._transport.answer(post(path_of("audio-to-text"), file=to_part(file, name), user=user))
+        return self._transport.answer(post_file(path_of("audio-to-text"), to_part(file, name), user=user))
 
     def speak(
         self,

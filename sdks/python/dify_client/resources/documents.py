@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from dify_client.call import Call, get, path_of, post
+from dify_client.call import Call, get, path_of, post, post_file
 from dify_client.resources.files import Source, to_part
 from dify_client.resources.resource import AnswerT, ContentT, EventsT, Resource
 
@@ -22,7 +22,7 @@ class Documents(Resource[AnswerT, ContentT, EventsT]):
     ) -> AnswerT:
         """Add a file: ``{"document": …, "batch": …}``."""
         path = path_of("datasets", dataset_id, "document", "create-by-file")
-        return self._transport.answer(post(path, file=to_part(file, file_name), data=json.dumps(fields)))
+        return self._transport.answer(post_file(path, to_part(file, file_name), data=json.dumps(fields)))
 
     def update_by_text(
         self, dataset_id: str, document_id: str, *, name: str, text: str, **fields: Any
@@ -42,7 +42,7 @@ class Documents(Resource[AnswerT, ContentT, EventsT]):
     ) -> AnswerT:
         """Replace the file; the document keeps its id."""
         path = path_of("datasets", dataset_id, "documents", document_id, "update-by-file")
-        return self._transport.answer(post(path, file=to_part(file, file_name), data=json.dumps(fields)))
+        return self._transport.answer(post_file(path, to_part(file, file_name), data=json.dumps(fields)))
 
     def list(
         self,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import BinaryIO
 
-from dify_client.call import get, path_of, post
+from dify_client.call import get, path_of, post_file
 from dify_client.resources.resource import AnswerT, ContentT, EventsT, Resource
 
 Source = bytes | str | Path | BinaryIO
@@ -15,7 +15,7 @@ class Files(Resource[AnswerT, ContentT, EventsT]):
 
     def upload(self, file: Source, *, user: str, name: str | None = None) -> AnswerT:
         """Keep a file for messages to name. Content without a path needs a ``name``, which tells the kind."""
-        return self._transport.answer(post(path_of("files", "upload"), file=to_part(file, name), user=user))
+        return self._transport.answer(post_file(path_of("files", "upload"), to_part(file, name), user=user))
 
     def preview(self, file_id: str, *, user: str, as_attachment: bool = False) -> ContentT:
         """Get the content of a file of the user."""
