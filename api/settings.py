@@ -202,7 +202,7 @@ class Settings(BaseSettings):
         500, ge=1, le=100_000, description="Most nodes one run of a workflow runs, rounds of loops included."
     )
     workflow_call_max_depth: int = Field(
-        5, ge=1, le=50, description="How deep workflows may call each other as tools; so far none can."
+        5, ge=1, le=20, description="How deep workflows may call each other as tools."
     )
     workflow_max_threads: int = Field(
         10, ge=1, le=100, description="How many nodes of one run may work at the same time."

@@ -19,6 +19,8 @@ class FlowCall:
 
     ``trigger_id`` is the node of the trigger that asks, None where the run begins
     at the start. ``run_id`` is the id the run is to have, where that is known.
+    ``depth`` counts the workflows that called each other as tools down to this
+    one; ``home_app_id`` is then the app whose run called first: all files are its.
     """
 
     runtime: Runtime
@@ -28,6 +30,8 @@ class FlowCall:
     ask: Ask
     trigger_id: str | None = None
     run_id: str | None = None
+    depth: int = 0
+    home_app_id: str | None = None
 
     @property
     def root(self) -> NodeSpec:
@@ -52,7 +56,7 @@ class FlowCall:
     @property
     def leaves_variables(self) -> bool:
         """Tell whether the variables of the run are kept: those of a test, for the account that makes it."""
-        return self.is_test and self.principal.kind is ActorKind.ACCOUNT
+        return self.is_test and not self.depth and self.principal.kind is ActorKind.ACCOUNT
 
     @property
     def triggered_from(self) -> str:

@@ -12,6 +12,7 @@ from api.services import (
     forms,
     idempotency,
     jobs,
+    mcp_servers,
     run_purge,
     runs,
     stored_embeddings,
@@ -26,6 +27,7 @@ OWN: tuple[tuple[float, Call], ...] = (
     (5.0, runs.beat),
     (3600.0, warm_up.warm_up),
     (30.0, tokens.save_uses),
+    (60.0, mcp_servers.close_idle),
 )
 """Seconds between two calls, and what each serving process does for itself."""
 PURGES: tuple[tuple[float, Call], ...] = (

@@ -18,6 +18,8 @@ BAD_IDS = ("1", "not-a-uuid", "x" * 5000, "c0ffee0000004000800000000000000", "%0
 P = f"/workspaces/current/model-providers/{COMPATIBLE}"
 T = "/workspaces/current/tool-provider"
 PETS = {"provider": "x", "credentials": {}, "schema": "x"}
+SERVER = {"server_url": "http://10.0.0.1/mcp", "name": "x", "server_identifier": "x"}
+GREETER = {"name": "x", "label": "x", "description": ""}
 W, R = "/apps/{app}/workflows", "/apps/{app}/workflow-runs"
 A = "/apps/{app}/annotations"
 ANNOTATION_REPLY = {
@@ -113,6 +115,17 @@ ROUTES = (
     Route("POST", f"{T}/api/delete", ADMIN, {"provider": "x"}),
     Route("GET", f"{T}/api/get?provider=x", NORMAL),
     Route("GET", f"{T}/api/tools?provider=x", NORMAL),
+    Route("POST", f"{T}/mcp", ADMIN, SERVER),
+    Route("PUT", f"{T}/mcp", ADMIN, {**SERVER, "provider_id": UNKNOWN_ID}),
+    Route("DELETE", f"{T}/mcp", ADMIN, {"provider_id": UNKNOWN_ID}),
+    Route("POST", f"{T}/mcp/auth", ADMIN, {"provider_id": UNKNOWN_ID}),
+    Route("GET", f"{T}/mcp/tools/{UNKNOWN_ID}", NORMAL),
+    Route("GET", f"{T}/mcp/update/{UNKNOWN_ID}", ADMIN),
+    Route("POST", f"{T}/workflow/create", ADMIN, {**GREETER, "workflow_app_id": UNKNOWN_ID}),
+    Route("POST", f"{T}/workflow/update", ADMIN, {**GREETER, "workflow_tool_id": UNKNOWN_ID}),
+    Route("POST", f"{T}/workflow/delete", ADMIN, {"workflow_tool_id": UNKNOWN_ID}),
+    Route("GET", f"{T}/workflow/get?workflow_tool_id={UNKNOWN_ID}", NORMAL),
+    Route("GET", f"{T}/workflow/tools?workflow_app_id={UNKNOWN_ID}", NORMAL),
     Route("GET", "/workspaces/current/default-model?model_type=llm", NORMAL),
     Route("POST", "/workspaces/current/default-model", ADMIN, {"model_settings": []}),
     Route("GET", f"{W}/draft", EDITOR),

@@ -165,7 +165,7 @@ class EventStreamSession:
                 raise MCPFailed(f"There is no server of tools at the address (status {response.status}).")
             for name, data in read_events(response.iter_bytes(), max_bytes):
                 if name == "endpoint":
-                    self._endpoint = _endpoint(response.url, data)
+                    self._endpoint = _endpoint(self._server.url, response.url, data)
                     self._hear("endpoint", {})
                 elif data.strip():
                     for message in read_messages(data):
@@ -173,7 +173,7 @@ class EventStreamSession:
 
     def _take(self, message: JSONObject) -> None:
         if is_question(message):
-            with contextlib.suppress(ToolFailed, HTTPFailure, Cancelled):
+            with contextlib.suppress(ToolFailed, HTTPFailure, AppError, Cancelled):
                 self.notify(reply_to(message), Cancel(REPLY_S), self._http.timeouts)
         else:
             self._hear(message.get("id"), message)
@@ -185,10 +185,13 @@ class EventStreamSession:
             answers.put(message)
 
 
-def _endpoint(url: str, data: bytes) -> str:
-    """Return where messages go. Raises MCPFailed for another server: it would be given the headers."""
-    endpoint = urljoin(url, data.decode("utf-8", "replace").strip())
-    ours, theirs = urlsplit(url), urlsplit(endpoint)
+def _endpoint(asked_url: str, url: str, data: bytes) -> str:
+    """Return where messages go. Raises MCPFailed for another server than was asked: it would get headers."""
+    try:
+        endpoint = urljoin(url, data.decode("utf-8", "replace").strip())
+        ours, theirs = urlsplit(asked_url), urlsplit(endpoint)
+    except ValueError as exc:
+        raise MCPFailed("The server sends messages to something that is no address.") from exc
     if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
         raise MCPFailed("The server sends messages on to another one, which is not followed.")
     return endpoint

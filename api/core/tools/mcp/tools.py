@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Protocol, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
 
@@ -187,7 +186,8 @@ def _files(item: JSONObject, context: ToolContext) -> Iterator[FileMessage]:
         case "image" | "audio" as kind:
             yield _file(str(kind), item.get("data"), item.get("mimeType"), context)
         case "resource" if isinstance(inside, dict) and isinstance(inside.get("blob"), str):
-            name = PurePosixPath(unquote(urlsplit(str(inside.get("uri") or "")).path)).name
+            path = str(inside.get("uri") or "").partition("?")[0]
+            name = unquote(path.rstrip("/").rpartition("/")[2])
             yield _file(name or "file", inside["blob"], inside.get("mimeType"), context)
 
 

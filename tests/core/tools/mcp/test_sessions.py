@@ -20,7 +20,7 @@ from api.core.tools.mcp.sessions import MCPSessions
 from api.core.tools.mcp.tools import fetch_tools, to_schema, to_tool
 from api.core.tools.tool import Tool, ToolContext, ToolFailed
 from tests.mcp_double import MANNERS, TOKEN, WEATHER, MCPDouble, see_off, serving, text
-from tests.servers import ScriptedServer
+from tests.servers import Reply, ScriptedServer, Seen
 from tests.tools import make_context
 from tests.waiting import wait_until
 
@@ -94,7 +94,7 @@ def test_contents_of_every_kind_are_told() -> None:
     contents: list[dict[str, Any]] = [
         {"type": "text", "text": '{"n": 1}'},
         {"type": "image", "data": blob, "mimeType": "image/png"},
-        {"type": "resource", "resource": {"uri": "file:///a/report%20x.bin", "blob": blob}},
+        {"type": "resource", "resource": {"uri": "http://[a/report%20x.bin?v=2", "blob": blob}},
         {"type": "resource", "resource": {"uri": "file:///b.txt", "text": "inside"}},
         {"type": "resource_link", "uri": "https://example.com/c"},
         {"type": "of-a-later-day"},
@@ -251,14 +251,32 @@ def test_failures_are_told_without_keys(name: str, fault: str) -> None:
 def test_server_that_is_none_is_told() -> None:
     stranger, older, future = MCPDouble(token=TOKEN), MCPDouble("older"), MCPDouble()
     older.endpoint = "http://127.0.0.1:1/messages"
+    nowhere = MCPDouble("older")
+    nowhere.endpoint = "http://[::1"
     future.version = "2099-01-01"
     for double, fault in (
         (stranger, "lets nobody in"),
         (older, "to another one, which is not followed"),
+        (nowhere, "no address"),
         (future, "version '2099-01-01'"),
     ):
         with line(double) as to, pytest.raises(MCPFailed, match=fault):
             to.listed()
+
+
+def test_headers_do_not_follow_to_another_server() -> None:
+    double = MCPDouble("older")
+
+    def elsewhere(seen: Seen) -> Reply:
+        return Reply(status=405) if seen.method == "POST" else Reply(status=307, headers={"Location": there})
+
+    with serving(double) as other, line(double, Authorization=f"Bearer {TOKEN}") as to:
+        there = f"{other.url}/sse"
+        to.server.then(elsewhere)
+        with pytest.raises(MCPFailed, match="to another one"):
+            to.listed()
+
+    assert [(seen.method, "authorization" in seen.headers) for seen in other.seen] == [("GET", False)]
 
 
 def test_lists_without_end_are_refused() -> None:
