@@ -12,7 +12,7 @@ from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.controllers.console.flow_calls import DraftApp
-from tests.factories import BUILTIN, Owner, make_app, make_owner
+from tests.factories import BUILTIN, Owner, make_app, make_key, make_owner
 from tests.flows import drawn, edges, template
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer, Step
@@ -145,6 +145,22 @@ def test_workflow_is_offered_called_brought_up_to_date_and_withdrawn(
     assert client.post(f"{TOOLS}/delete", json=query, headers=owner.headers).status_code == 200
     assert shown(app).status_code == 404
     assert "is not installed here" in outer.run(inputs={"who": "Ada"})[-1]["data"]["error"]
+
+
+def test_call_of_an_end_user_is_one_of_the_api(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    app, tool_id = offered(client, runtime, owner, greeter())
+    outer = published(client, runtime, owner, caller(tool_id))
+    headers = {"Authorization": f"Bearer {make_key(runtime, owner, outer.id)}"}
+    body = {"inputs": {"who": "Ada"}, "user": "guest-7", "response_mode": "blocking"}
+
+    answer = client.post("/v1/workflows/run", json=body, headers=headers)
+
+    assert answer.get_json()["data"]["outputs"]["said"] == "Hello Ada", answer.text
+    (inner,), (run,) = runs_of(runtime, app.id), runs_of(runtime, outer.id)
+    assert (inner.triggered_from, inner.invoke_from) == ("app-run", "service-api")
+    assert inner.from_end_user_id == run.from_end_user_id is not None
+    (listed,) = app.call("GET", "workflow-runs?triggered_from=app-run").get_json()["data"]
+    assert (listed["id"], listed["status"]) == (inner.id, "succeeded")
 
 
 def test_tool_is_of_one_workspace_and_an_app_is_one_tool(
