@@ -15,6 +15,7 @@ from api.core.http import Cancelled, ConnectionBroken
 from api.core.ports import Cancel, JSONValue
 from api.core.rag.waiting import within
 from api.core.tools.calling import ToolOutput, call_tool
+from api.core.tools.mcp import sessions
 from api.core.tools.mcp.messages import MCPFailed
 from api.core.tools.mcp.sessions import MCPSessions
 from api.core.tools.mcp.tools import fetch_tools, to_schema, to_tool
@@ -32,11 +33,15 @@ class Line:
     """A line to a server: its tools, called in the sessions of one pool."""
 
     def __init__(self, server: ScriptedServer, double: MCPDouble, headers: dict[str, str]) -> None:
-        self.sessions = MCPSessions()
         self.server = server
         fields = {"server_url": server.url + double.path, "headers": orjson.dumps(headers).decode()}
         self.context: ToolContext = make_context(credentials=fields)
-        self.ask = partial(self.sessions.request, "key", read_timeout_s=60.0)
+        self.use(MCPSessions())
+
+    def use(self, pool: MCPSessions) -> None:
+        """Call in the sessions of a pool from now on."""
+        self.sessions = pool
+        self.ask = partial(pool.request, "key", read_timeout_s=60.0)
 
     def listed(self) -> list[dict[str, Any]]:
         """Ask for the tools."""
@@ -199,10 +204,60 @@ def test_calls_at_once_share_a_session_and_idle_ones_are_closed() -> None:
         assert (outputs, double.opened) == (["met"] * 4, 1)
         to.sessions.close_idle()
         assert double.closed == []
-        to.sessions.close()
-        wait_until(lambda: double.closed == ["session-1"])
+        to.use(MCPSessions(keep_idle_s=0.0))
         assert to.call().text == "Clear in Oslo."
-    assert double.opened == 2
+        to.sessions.close_idle()
+        wait_until(lambda: double.closed == ["session-2"])
+        assert to.call().text == "Clear in Oslo."
+    assert double.opened == 3
+
+
+def test_session_that_was_idle_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 2)
+    double = MCPDouble("json")
+    with line(double) as to:
+        for key in ("a", "b", "a", "c", "a", "b"):
+            to.ask = partial(to.sessions.request, key, read_timeout_s=60.0)
+            to.call()
+        wait_until(lambda: len(double.closed) == 2)
+        assert (sorted(double.closed), double.opened) == (["session-2", "session-3"], 4)
+
+
+def test_whoever_waits_for_a_session_to_be_opened_can_be_stopped_and_has_its_time() -> None:
+    double, asked, go_on = MCPDouble("json"), threading.Event(), threading.Event()
+    answer = double.answer
+
+    def slowly(seen: Seen) -> Reply:
+        asked.set()
+        go_on.wait(20.0)
+        return answer(seen)
+
+    with line(double) as to:
+        to.server.then(slowly)
+        outputs: list[str] = []
+        first = threading.Thread(target=lambda: outputs.append(to.call().text))
+        first.start()
+        assert asked.wait(20.0)
+        stopped = Cancel()
+        stopped.set()
+        with pytest.raises(Cancelled):
+            to.call(cancel=stopped)
+        with pytest.raises(ToolFailed, match=r"within 0\.1 s"):
+            call_tool(to.tool(timeout_s=0.1), {"city": "x"}, to.context, timeout_s=60.0)
+        go_on.set()
+        first.join(20.0)
+    assert (outputs, double.opened) == (["Clear in Oslo."], 1)
+
+
+@EVERY
+def test_answer_of_any_length_is_bounded(manner: str) -> None:
+    double = MCPDouble(manner)
+    double.calls["long"] = lambda _given: text("x" * 5000)
+    with line(double) as to:
+        to.context = replace(to.context, max_file_bytes=2000)
+        with pytest.raises(ToolFailed, match="more than 4000 bytes"):
+            to.call("long")
+        assert to.call().text == "Clear in Oslo."
 
 
 def test_stream_that_ends_fails_its_call_and_the_next_opens_another() -> None:
