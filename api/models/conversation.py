@@ -101,3 +101,18 @@ class MessageFeedback(TenantScoped, Base):
     from_end_user_id: Mapped[str | None] = mapped_column(Id)
     from_account_id: Mapped[str | None] = mapped_column(Id)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now, onupdate=utc_now)
+
+
+class SavedMessage(TenantScoped, Base):
+    """An answer of a completion app that is kept by whoever asked for it, and by nobody else."""
+
+    __tablename__ = "saved_messages"
+    __table_args__ = (
+        UniqueConstraint("message_id"),
+        Index("ix_saved_messages_app_created", "app_id", "created_at", "id"),
+    )
+
+    app_id: Mapped[str] = mapped_column(Id)
+    message_id: Mapped[str] = mapped_column(Id)
+    from_end_user_id: Mapped[str | None] = mapped_column(Id)
+    from_account_id: Mapped[str | None] = mapped_column(Id)

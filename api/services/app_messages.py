@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from api.errors import NotFound
 from api.models.account import Account
+from api.models.annotation import Annotation, AnnotationHit
 from api.models.conversation import Message, MessageFeedback
 from api.models.types import position_of
 from api.principal import Principal
@@ -24,11 +26,22 @@ class FeedbackDetail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationDetail:
+    """An annotation made of a message, or given as its answer ``at`` some time; ``account`` wrote it."""
+
+    annotation: Annotation
+    account: Account | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageDetail:
-    """A message with the judgements of it."""
+    """A message with its judgements, the annotation made of it, and the one that answered it."""
 
     message: Message
     feedbacks: Sequence[FeedbackDetail]
+    annotation: AnnotationDetail | None = None
+    hit: AnnotationDetail | None = None
 
 
 def load_details(
@@ -86,8 +99,46 @@ def rate(
 
 
 def _details(session: Session, rows: Sequence[Message]) -> list[MessageDetail]:
-    feedbacks = _feedbacks(session, [row.id for row in rows])
-    return [MessageDetail(message=row, feedbacks=feedbacks.get(row.id, ())) for row in rows]
+    ids = [row.id for row in rows]
+    feedbacks, made, hits = _feedbacks(session, ids), _annotations(session, ids), _hits(session, ids)
+    return [
+        MessageDetail(
+            message=row,
+            feedbacks=feedbacks.get(row.id, ()),
+            annotation=made.get(row.id),
+            hit=hits.get(row.id),
+        )
+        for row in rows
+    ]
+
+
+def _annotations(session: Session, message_ids: Sequence[str]) -> Mapping[str, AnnotationDetail]:
+    """Return the annotations that were made of messages, by message."""
+    query = (
+        select(Annotation, Account)
+        .outerjoin(Account, Account.id == Annotation.account_id)
+        .where(Annotation.message_id.in_(message_ids))
+    )
+    return {
+        str(annotation.message_id): AnnotationDetail(
+            annotation=annotation, account=account, at=annotation.created_at
+        )
+        for annotation, account in (session.execute(query) if message_ids else ())
+    }
+
+
+def _hits(session: Session, message_ids: Sequence[str]) -> Mapping[str, AnnotationDetail]:
+    """Return the annotations that messages were answered by and that are still there, by message."""
+    query = (
+        select(AnnotationHit.message_id, AnnotationHit.created_at, Annotation, Account)
+        .join(Annotation, Annotation.id == AnnotationHit.annotation_id)
+        .outerjoin(Account, Account.id == Annotation.account_id)
+        .where(AnnotationHit.message_id.in_(message_ids))
+    )
+    return {
+        message_id: AnnotationDetail(annotation=annotation, account=account, at=at)
+        for message_id, at, annotation, account in (session.execute(query) if message_ids else ())
+    }
 
 
 def _feedbacks(session: Session, message_ids: Sequence[str]) -> Mapping[str, list[FeedbackDetail]]:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from api.core.apps import flow as flow_app
 from api.core.apps.config import FileUpload
 from api.core.apps.inputs import check_inputs
+from api.core.apps.moderation import Asked
 from api.core.apps.prompting import fill
 from api.core.apps.spec import AppMode, AppSpec
 from api.core.events import (
@@ -29,6 +30,7 @@ from api.core.events import (
     RunFinished,
     RunHeader,
     RunPaused,
+    RunStarted,
 )
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn
@@ -63,6 +65,7 @@ from api.services.draft_rows import Drafts
 from api.services.flow_call import FlowCall
 from api.services.flow_recorder import FlowRecorder
 from api.services.nested_flows import NestedFlows
+from api.services.moderation import Moderation
 from api.services.recorder import Recorder
 
 MAX_FILES = 10
@@ -143,9 +146,9 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
         def begin_graph() -> Iterator[Event]:
             return _graph(call, begun, variables, models, cancel)
 
-        if not call.is_chat or begun.alone is not None:
+        if begun.alone is not None:
             return begin_graph()
-        return _screened(call, begun, models, cancel, begin_graph)
+        return _screened(call, begun, variables, models, cancel, begin_graph)
 
     recorder = _recorder(call, begun, variables)
     return run_threads.launch(runtime, begun.header, begin, recorder, slots)
@@ -235,29 +238,65 @@ def _graph(
 
 
 def _screened(
-    call: FlowCall, begun: Begun, models: ModelRuntime, cancel: Cancel, ask: Callable[[], Iterator[Event]]
+    call: FlowCall,
+    begun: Begun,
+    variables: VariablePool,
+    models: ModelRuntime,
+    cancel: Cancel,
+    begin: Callable[[], Iterator[Event]],
 ) -> Iterator[Event]:
-    """Return the events of ``ask``, moderated, or those of an answer that needs no run.
+    """Return the events of a run, moderated, or those of an answer that needs none.
 
     What was asked was looked at before a run began; one that goes on only answers.
     """
-    run, inputs, query = ask, cast("JSONObject", {}), ""
-    if begun.behind is None:
-        inputs, query = begun.pool[call.root.id], call.ask.query
-        inquiry = Inquiry(
-            runtime=call.runtime,
-            app=call.app,
-            header=begun.header,
-            principal=call.principal,
-            query=query,
-            invoke_from=call.ask.invoke_from,
-            models=models,
-            cancel=cancel,
-        )
-        run = partial(annotation_replies.answer_or, inquiry, ask)
-    avoidance = call.flow.features.sensitive_word_avoidance
-    return moderation.moderated(
-        avoidance, models, call.app.tenant_id, cancel, inputs=inputs, query=query, run=run
+    root_id, is_first = call.root.id, begun.behind is None
+    asked = Asked(inputs=begun.pool[root_id], query=call.ask.query) if is_first else Asked(inputs={})
+
+    def run(allowed: Asked) -> Iterator[Event]:
+        if allowed != asked:
+            variables.put(root_id, allowed.inputs)
+            variables.put(SYSTEM, {"query": allowed.query} if call.is_chat else {})
+        if not call.is_chat or not is_first:
+            return begin()
+        return annotation_replies.answer_or(_inquiry(call, begun, allowed.query, models, cancel), begin)
+
+    wanted = Moderation(
+        runtime=call.runtime,
+        tenant_id=call.app.tenant_id,
+        app_id=call.app.id,
+        avoidance=call.flow.features.sensitive_word_avoidance,
+        models=models,
+    )
+    refuse = None if call.is_chat else partial(_refuse, begun)
+    return moderation.moderated(wanted, cancel, asked, run, refuse)
+
+
+def _refuse(begun: Begun, preset: str) -> Iterator[Event]:
+    """Yield a run of a workflow that does not begin, for what it was to run with."""
+    now = begun.header.created_at
+    yield RunStarted(inputs=begun.shown, created_at=now)
+    yield RunFinished(
+        status="stopped",
+        error=preset,
+        outputs={},
+        created_at=now,
+        finished_at=int(time.time()),
+        elapsed_s=max(0.0, time.time() - now),
+        total_tokens=0,
+        total_steps=0,
+    )
+
+
+def _inquiry(call: FlowCall, begun: Begun, query: str, models: ModelRuntime, cancel: Cancel) -> Inquiry:
+    return Inquiry(
+        runtime=call.runtime,
+        app=call.app,
+        header=begun.header,
+        principal=call.principal,
+        query=query,
+        invoke_from=call.ask.invoke_from,
+        models=models,
+        cancel=cancel,
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from api.models.app import APIToken, App, AppModelConfig, EndUser, Site
 from api.models.base import new_id
-from api.models.conversation import Conversation, Message, MessageFeedback
+from api.models.conversation import Conversation, Message, MessageFeedback, SavedMessage
 from api.models.file import UploadFile
 from api.models.job import JobRow
 from api.runtime import Runtime
@@ -24,6 +24,7 @@ COLUMNS = (
     Conversation.app_id,
     Message.app_id,
     MessageFeedback.app_id,
+    SavedMessage.app_id,
     UploadFile.app_id,
 )
 """What tells, in each table, which app a row hangs on."""
@@ -65,6 +66,7 @@ def fill(runtime: Runtime, app: ChatApp, rows: int) -> list[str]:
                 from_source="user",
                 **owned,
             )
+            saved = SavedMessage(message_id=message.id, **owned)
             user = EndUser(type="service-api", session_id=str(number), is_anonymous=False, **owned)
             file = UploadFile(
                 storage_key=key,
@@ -78,7 +80,7 @@ def fill(runtime: Runtime, app: ChatApp, rows: int) -> list[str]:
                 created_by_role="end_user",
                 **owned,
             )
-            session.add_all([conversation, message, feedback, user, file])
+            session.add_all([conversation, message, feedback, saved, user, file])
     for key in keys:
         runtime.storage.put(key, BytesIO(b"x"))
     return keys

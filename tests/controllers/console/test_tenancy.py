@@ -28,6 +28,7 @@ ANNOTATION_REPLY = {
     "embedding_model_name": "x",
 }
 CREDENTIAL = {"credential_id": UNKNOWN_ID}
+EXTENSION = {"name": "x", "api_endpoint": "http://10.0.0.1/", "api_key": "sk-12345"}
 MODEL = {"model": "m", "model_type": "llm"}
 NORMAL, EDITOR, ADMIN = Role.NORMAL, Role.EDITOR, Role.ADMIN
 
@@ -53,6 +54,16 @@ ROUTES = (
     Route("GET", "/apps/{app}/trace", NORMAL),
     Route("POST", "/apps/{app}/trace", EDITOR, {"enabled": False}),
     Route("GET", "/installed-apps", NORMAL),
+    Route("POST", "/apps/{app}/audio-to-text", EDITOR),
+    Route("POST", "/apps/{app}/text-to-audio", EDITOR, {"text": "Hi."}),
+    Route("GET", "/apps/{app}/text-to-audio/voices", NORMAL),
+    Route("GET", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/suggested-questions", NORMAL),
+    Route("GET", "/api-based-extension", NORMAL),
+    Route("POST", "/api-based-extension", ADMIN, EXTENSION),
+    Route("GET", f"/api-based-extension/{UNKNOWN_ID}", NORMAL),
+    Route("POST", f"/api-based-extension/{UNKNOWN_ID}", ADMIN, EXTENSION),
+    Route("DELETE", f"/api-based-extension/{UNKNOWN_ID}", ADMIN),
+    Route("GET", "/code-based-extension?module=moderation", NORMAL),
     Route("GET", "/explore/apps", NORMAL),
     Route("GET", "/app/prompt-templates?app_mode=chat&model_mode=chat", NORMAL),
     Route("POST", "/apps/{app}/copy", EDITOR, {}),
@@ -345,6 +356,8 @@ OURS = (
     "/workspaces/current/def",
     "/workspaces/current/model",
     "/workspaces/current/tool",
+    "/api-based-extension",
+    "/code-based-extension",
 )
 
 
