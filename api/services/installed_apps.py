@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.core.apps.spec import AppSpec
 from api.models.app import App
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import files
-from api.services.access import is_id
+from api.services import app_specs, files
+from api.services.access import AppNotFound, access_app, is_id
 
 MAX_APPS = 1000
+INSTALLED = "installed-app"
+"""Where runs and conversations of members come from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,20 @@ def load_installed(
         query = query.where(App.id == app_id.lower())
     rows = session.scalars(query.order_by(App.created_at.desc(), App.id.desc()).limit(MAX_APPS))
     return [InstalledApp(app=row, icon_url=_icon_url(runtime, row)) for row in rows]
+
+
+def access_installed(runtime: Runtime, session: Session, principal: Principal, installed_id: str) -> AppSpec:
+    """Return an app for a member to use; raises AppNotFound, also where its page is closed."""
+    row = access_app(session, principal, installed_id)
+    if not row.enable_site:
+        raise AppNotFound("App not found.")
+    return app_specs.load_spec(runtime, session, principal.tenant_id, row.id)
+
+
+def open_app(runtime: Runtime, principal: Principal, installed_id: str) -> AppSpec:
+    """Return what ``access_installed`` does, for what holds no session."""
+    with runtime.reading() as session:
+        return access_installed(runtime, session, principal, installed_id)
 
 
 def _icon_url(runtime: Runtime, app: App) -> str | None:
