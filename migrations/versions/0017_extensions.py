@@ -1,4 +1,4 @@
-"""API-based extensions of workspaces, and answers that are kept by whoever asked for them."""
+"""API-based extensions of workspaces, answers that are kept by whoever asked for them, pinned apps."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -44,8 +44,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id", name="uq_saved_messages_message_id"),
     )
     op.create_index("ix_saved_messages_app_created", "saved_messages", ["app_id", "created_at", "id"])
+    op.add_column("apps", sa.Column("is_pinned", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
+    op.drop_column("apps", "is_pinned")
     op.drop_table("saved_messages")
     op.drop_table("api_extensions")

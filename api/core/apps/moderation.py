@@ -80,8 +80,7 @@ def to_moderator(avoidance: WordAvoidance, flags: Flags) -> Moderator:
     inputs, outputs = avoidance.config.inputs_config, avoidance.config.outputs_config
 
     def check_input(asked: Asked) -> Asked | Refused:
-        text = asked.text
-        return Refused(inputs.preset_response) if text and flags(text) else asked
+        return Refused(inputs.preset_response) if flags(asked.text) else asked
 
     def check_output(text: str) -> str | Refused:
         return Refused(outputs.preset_response) if flags(text) else text
@@ -117,7 +116,9 @@ def screen(
 
     A workflow has outputs and no answer: ``refuse`` is how its run says that it does not begin.
     """
-    checked = moderator.checks_input(asked) if moderator.checks_input is not None else asked
+    checked: Asked | Refused = asked
+    if moderator.checks_input is not None and asked.text:
+        checked = moderator.checks_input(asked)
     if isinstance(checked, Refused):
         yield from (refuse or say)(checked.preset)
     elif moderator.checks_output is None:

@@ -230,6 +230,8 @@ def test_variables_are_filled_in_by_extensions(
         ],
     )
     service.answers[QUERY] = lambda params: {"result": f"{params['tool_variable']} {{{{city}}}}"}
+    told: Any = client.get("/v1/parameters", headers=app.headers).get_json()
+    assert "external_data" not in told["user_input_form"][1]["external_data_tool"]
     said = ask(client, app, "And?", inputs={"city": "Rome", "weather": "mine", "news": "mine"})
     assert said.status_code == 200, said.text
     assert prompt_of(script) == "In Rome: weather {{city}}, news {{city}}. {{off}}\nAnd?"

@@ -37,7 +37,7 @@ def member(runtime: Runtime, owner: Owner) -> Owner:
 
 def talk(desk: Desk, app_id: str) -> None:
     """Use all that a chat app offers."""
-    app = {"installed_id": app_id}
+    app: Any = {"installed_id": app_id}
     desk.call("GET", f"{APP}/parameters", **app)
     desk.call("GET", f"{APP}/meta", **app)
     said = desk.call("POST", f"{APP}/chat-messages", sent={"query": "Hi"}, **app)
@@ -45,14 +45,15 @@ def talk(desk: Desk, app_id: str) -> None:
     events = desk.call("POST", f"{APP}/chat-messages", sent=again, **app)
     assert text_of(events) == said["answer"] == "Hello world"
     desk.call("POST", f"{APP}/chat-messages/{{task_id}}/stop", task_id=said["task_id"], **app)
-    one, here = {**app, "message_id": said["message_id"]}, f"{APP}/messages/{{message_id}}"
+    one: Any = {**app, "message_id": said["message_id"]}
+    here = f"{APP}/messages/{{message_id}}"
     desk.call("GET", f"{here}/suggested-questions", **one)
     desk.call("POST", f"{here}/feedbacks", sent={"rating": "like"}, **one)
     query = {"conversation_id": said["conversation_id"]}
     history = desk.call("GET", f"{APP}/messages", query=query, **app)["data"]
     assert [item["query"] for item in history] == ["Hi", "And?"]
     assert history[0]["feedback"] == {"rating": "like"}
-    talk = {**app, "conversation_id": said["conversation_id"]}
+    talk: Any = {**app, "conversation_id": said["conversation_id"]}
     at = f"{APP}/conversations/{{conversation_id}}"
     desk.call("POST", f"{at}/name", sent={"name": "Greeting"}, **talk)
     desk.call("PATCH", f"{at}/{{action}}", action="pin", **talk)
@@ -64,10 +65,10 @@ def talk(desk: Desk, app_id: str) -> None:
 
 def complete(desk: Desk, app_id: str) -> None:
     """Use all that a completion app offers."""
-    app = {"installed_id": app_id}
+    app: Any = {"installed_id": app_id}
     said = desk.call("POST", f"{APP}/completion-messages", sent={"inputs": {"query": "it"}}, **app)
     desk.call("POST", f"{APP}/completion-messages/{{task_id}}/stop", task_id=said["task_id"], **app)
-    one = {**app, "message_id": said["message_id"]}
+    one: Any = {**app, "message_id": said["message_id"]}
     again = desk.call("GET", f"{APP}/messages/{{message_id}}/more-like-this", **one)
     assert again["message_id"] != said["message_id"]
     desk.call("POST", f"{APP}/saved-messages", sent={"message_id": said["message_id"]}, **app)
@@ -82,7 +83,7 @@ def run(desk: Desk, runtime: Runtime, maker: Owner) -> None:
     end = drawn("e", "end", outputs=[{"variable": "y", "value_selector": ["s", "x"]}])
     flow = DraftApp(desk.client, runtime, maker, {"nodes": [start, end], "edges": edges("s > e")})
     assert flow.call("POST", "workflows/publish").status_code == 200
-    app = {"installed_id": flow.id}
+    app: Any = {"installed_id": flow.id}
     done = desk.call("POST", f"{APP}/workflows/run", sent={"inputs": {"x": "v"}}, **app)
     assert done["data"]["outputs"] == {"y": "v"}
     desk.call("POST", f"{APP}/workflows/tasks/{{task_id}}/stop", task_id=done["task_id"], **app)

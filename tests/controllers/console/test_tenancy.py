@@ -54,6 +54,9 @@ ROUTES = (
     Route("GET", "/apps/{app}/trace", NORMAL),
     Route("POST", "/apps/{app}/trace", EDITOR, {"enabled": False}),
     Route("GET", "/installed-apps", NORMAL),
+    Route("POST", "/installed-apps", EDITOR, {"app_id": UNKNOWN_ID}),
+    Route("PATCH", "/installed-apps/{app}", EDITOR, {"is_pinned": True}),
+    Route("DELETE", "/installed-apps/{app}", EDITOR),
     Route("POST", "/apps/{app}/audio-to-text", EDITOR),
     Route("POST", "/apps/{app}/text-to-audio", EDITOR, {"text": "Hi."}),
     Route("GET", "/apps/{app}/text-to-audio/voices", NORMAL),
@@ -347,7 +350,7 @@ def test_credentials_of_another_workspace_look_like_none(
 
 OPEN = {"/workspaces/current/tool-provider/builtin/<>/icon"}
 """Pictures of what the program brings, which browsers load without a token."""
-ELSEWHERE = "/installed-apps/"
+ELSEWHERE = "/installed-apps/<>/"
 """Below which test_installed_apps.py sees to all routes at once: any member uses them."""
 OURS = (
     "/app/",

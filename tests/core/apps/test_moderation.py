@@ -132,6 +132,8 @@ def test_question_is_looked_at_with_its_inputs() -> None:
     events = list(screen(moderator, Cancel(), asked, lambda _: iter(())))
     assert events == [TextChunk(text="No."), MessageEnd(usage=None)]
     assert looks.seen == ["Ann\nbad\n3\nWhy?"]
+    assert list(screen(moderator, Cancel(), Asked(inputs={"none": None}), lambda _: iter(()))) == []
+    assert len(looks.seen) == 1  # where nothing was asked, as after a pause, nobody is
 
 
 def test_answer_is_looked_at_no_further_back_than_the_longest_keyword() -> None:
