@@ -185,6 +185,7 @@ ROUTES = (
     Route("POST", f"{R}/tasks/{UNKNOWN_ID}/stop", EDITOR),
     Route("GET", f"/apps/{{app}}/chat-messages?conversation_id={UNKNOWN_ID}", EDITOR),
     Route("GET", f"/apps/{{app}}/messages/{UNKNOWN_ID}", EDITOR),
+    Route("GET", f"/apps/{{app}}/conversation-variables?conversation_id={UNKNOWN_ID}", EDITOR),
     Route("POST", "/apps/{app}/feedbacks", EDITOR, {"message_id": UNKNOWN_ID, "rating": "like"}),
     Route("POST", "/apps/{app}/chat-messages", EDITOR, {"inputs": {}, "query": "q", "model_config": {}}),
     Route("POST", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/stop", EDITOR),
