@@ -6,10 +6,8 @@ whatever happens is told by its events.
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from functools import partial
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import cast
 
 from sqlalchemy import Connection, select
@@ -18,33 +16,26 @@ from sqlalchemy.orm import Session
 from api.core.apps import flow as flow_app
 from api.core.apps.config import FileUpload
 from api.core.apps.inputs import check_inputs
-from api.core.apps.moderation import Asked
 from api.core.apps.prompting import fill
 from api.core.apps.spec import AppMode, AppSpec
 from api.core.events import (
     ErrorOccurred,
     Event,
     EventLog,
-    FormAsked,
-    FormClosed,
     RunFinished,
     RunHeader,
-    RunPaused,
-    RunStarted,
 )
 from api.core.model_runtime.runtime import ModelRuntime
-from api.core.model_runtime.types import PastTurn
 from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowFacts
-from api.core.workflow.engine import DoneNode, FlowEnd, FlowRun
-from api.core.workflow.graph import NodeSpec, is_root
+from api.core.workflow.engine import FlowEnd, FlowRun
+from api.core.workflow.graph import is_root
 from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, VariablePool
 from api.errors import AppError, BadRequest, Internal
 from api.models.account import Account
 from api.models.base import new_id
 from api.principal import ActorKind, Principal
 from api.services import (
-    annotation_replies,
     conversations,
     files,
     flow_deps,
@@ -53,19 +44,17 @@ from api.services import (
     idempotency,
     limits,
     messages,
-    moderation,
     providers,
     run_threads,
     workflow_runs,
 )
-from api.services.annotation_replies import Inquiry
 from api.services.asks import Repeated
 from api.services.conversations import Recalled
 from api.services.draft_rows import Drafts
-from api.services.flow_call import FlowCall
+from api.services.flow_call import Begun, FlowCall
 from api.services.flow_recorder import FlowRecorder
+from api.services.flow_screening import screened
 from api.services.nested_flows import NestedFlows
-from api.services.moderation import Moderation
 from api.services.recorder import Recorder
 
 MAX_FILES = 10
@@ -75,38 +64,6 @@ class NotWorkflowApp(BadRequest):
     """The route is for workflow apps and the app is another."""
 
     code = "not_workflow_app"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behind:
-    """What a run that goes on after a pause has behind it.
-
-    ``order`` is the number of its last node in the order of the ends, ``answer``
-    what its message said so far.
-    """
-
-    paused: RunPaused
-    told_chars: int
-    order: int
-    price: Decimal
-    currency: str
-    closed: tuple[FormClosed, ...]
-    waiting: tuple[FormAsked, ...]
-    answer: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A run that has its rows: what the engine begins with. ``alone`` is the one node there is of it."""
-
-    header: RunHeader
-    pool: dict[str, JSONObject]
-    shown: JSONObject
-    history: tuple[PastTurn, ...] = ()
-    is_new: bool = True
-    done: tuple[DoneNode, ...] = ()
-    behind: Behind | None = None
-    alone: NodeSpec | None = None
 
 
 def check_workflow_mode(app: AppSpec) -> None:
@@ -148,7 +105,7 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
 
         if begun.alone is not None:
             return begin_graph()
-        return _screened(call, begun, variables, models, cancel, begin_graph)
+        return screened(call, begun, variables, models, cancel, begin_graph)
 
     recorder = _recorder(call, begun, variables)
     return run_threads.launch(runtime, begun.header, begin, recorder, slots)
@@ -235,69 +192,6 @@ def _graph(
             waiting=behind.waiting,
         )
     return flow_app.run(flow, run, deps, cancel)
-
-
-def _screened(
-    call: FlowCall,
-    begun: Begun,
-    variables: VariablePool,
-    models: ModelRuntime,
-    cancel: Cancel,
-    begin: Callable[[], Iterator[Event]],
-) -> Iterator[Event]:
-    """Return the events of a run, moderated, or those of an answer that needs none.
-
-    What was asked was looked at before a run began; one that goes on only answers.
-    """
-    root_id, is_first = call.root.id, begun.behind is None
-    asked = Asked(inputs=begun.pool[root_id], query=call.ask.query) if is_first else Asked(inputs={})
-
-    def run(allowed: Asked) -> Iterator[Event]:
-        if allowed != asked:
-            variables.put(root_id, allowed.inputs)
-            variables.put(SYSTEM, {"query": allowed.query} if call.is_chat else {})
-        if not call.is_chat or not is_first:
-            return begin()
-        return annotation_replies.answer_or(_inquiry(call, begun, allowed.query, models, cancel), begin)
-
-    wanted = Moderation(
-        runtime=call.runtime,
-        tenant_id=call.app.tenant_id,
-        app_id=call.app.id,
-        avoidance=call.flow.features.sensitive_word_avoidance,
-        models=models,
-    )
-    refuse = None if call.is_chat else partial(_refuse, begun)
-    return moderation.moderated(wanted, cancel, asked, run, refuse)
-
-
-def _refuse(begun: Begun, preset: str) -> Iterator[Event]:
-    """Yield a run of a workflow that does not begin, for what it was to run with."""
-    now = begun.header.created_at
-    yield RunStarted(inputs=begun.shown, created_at=now)
-    yield RunFinished(
-        status="stopped",
-        error=preset,
-        outputs={},
-        created_at=now,
-        finished_at=int(time.time()),
-        elapsed_s=max(0.0, time.time() - now),
-        total_tokens=0,
-        total_steps=0,
-    )
-
-
-def _inquiry(call: FlowCall, begun: Begun, query: str, models: ModelRuntime, cancel: Cancel) -> Inquiry:
-    return Inquiry(
-        runtime=call.runtime,
-        app=call.app,
-        header=begun.header,
-        principal=call.principal,
-        query=query,
-        invoke_from=call.ask.invoke_from,
-        models=models,
-        cancel=cancel,
-    )
 
 
 def _begin(call: FlowCall) -> Begun:
