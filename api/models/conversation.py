@@ -128,3 +128,18 @@ class AgentThought(TenantScoped, Base):
     files: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     calls: Mapped[list[dict[str, Any]]] = mapped_column(Json)
     tokens: Mapped[int]
+
+
+class SavedMessage(TenantScoped, Base):
+    """An answer of a completion app that is kept by whoever asked for it, and by nobody else."""
+
+    __tablename__ = "saved_messages"
+    __table_args__ = (
+        UniqueConstraint("message_id"),
+        Index("ix_saved_messages_app_created", "app_id", "created_at", "id"),
+    )
+
+    app_id: Mapped[str] = mapped_column(Id)
+    message_id: Mapped[str] = mapped_column(Id)
+    from_end_user_id: Mapped[str | None] = mapped_column(Id)
+    from_account_id: Mapped[str | None] = mapped_column(Id)

@@ -23,7 +23,7 @@ from api.core.model_runtime.types import ToolSpec
 from api.core.ports import Cancel, JSONObject
 from api.core.tools.calling import ToolOutput, call_tool
 from api.core.tools.provider import short_id
-from api.core.tools.tool import ToolFailed
+from api.core.tools.tool import Flows, ToolFailed
 from api.errors import AppError, BadRequest
 from api.models.dataset import Dataset
 from api.principal import Principal
@@ -49,18 +49,15 @@ NOTHING_GIVEN = "The tool gave nothing."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workplace:
-    """For whom an agent works, and with what."""
+    """For whom an agent works, and with what. ``files`` keep what its tools make; ``flows`` run workflows."""
 
     runtime: Runtime
     app: AppSpec
     principal: Principal
     models: ModelRuntime
     user: str
-
-    @property
-    def files(self) -> FlowFiles:
-        """Where what its tools make is kept."""
-        return FlowFiles(self.runtime, self.principal, self.app.id)
+    files: FlowFiles
+    flows: Flows
 
 
 def tools_of_app(place: Workplace) -> dict[str, AgentTool]:
@@ -137,13 +134,17 @@ class _ToolCaller:
             self.ready.credentials,
             cancel,
             files=FilesOfRun(files),
+            flows=self.place.flows,
         )
         try:
             output = call_tool(self.ready.tool, given, context, timeout_s=runtime.limits.flow.tool_timeout_s)
             made = [files.save(file.name, file.mime_type, file.content) for file in output.files]
+            made += output.kept_files
         except (ToolFailed, AppError) as exc:
             return Observation(text=exc.message, is_error=True)
-        return Observation(text=_written(output, made), json=tuple(output.json), files=tuple(made))
+        return Observation(
+            text=_written(output, made), json=tuple(output.json), files=tuple(made), usage=output.usage
+        )
 
 
 def _written(output: ToolOutput, made: Sequence[JSONObject]) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.models.annotation import Annotation, AnnotationHit, AnnotationJob, AnnotationSetting
 from api.models.app import App, EndUser
-from api.models.conversation import AgentThought, Conversation, Message, MessageFeedback
+from api.models.conversation import AgentThought, Conversation, Message, MessageFeedback, SavedMessage
 from api.models.file import UploadFile
 from api.models.workflow import (
     ConversationVariable,
@@ -31,6 +31,7 @@ APPS_PER_SWEEP = 100
 Purged = type[
     MessageFeedback
     | AgentThought
+    | SavedMessage
     | Annotation
     | AnnotationHit
     | AnnotationJob
@@ -50,6 +51,7 @@ Purged = type[
 TABLES: tuple[Purged, ...] = (
     MessageFeedback,
     AgentThought,
+    SavedMessage,
     Annotation,
     AnnotationHit,
     AnnotationJob,

@@ -184,11 +184,10 @@ def agent_line(url: str, key: str) -> str:
 
 def workflow_line(url: str, key: str) -> str:
     """Return a line to paste into a shell: one run of the demo workflow."""
-    text = "A run belongs to the server, so a lost client changes nothing."
     return _curl(
         f"{url}/api/workflows/run",
         key,
-        f'{{"inputs": {{"text": "{text}"}}, "user": "me", "response_mode": "streaming"}}',
+        f'{{"inputs": {{"text": "{demo_workflow.TEXT}"}}, "user": "me", "response_mode": "streaming"}}',
     )
 
 

@@ -20,6 +20,7 @@ from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import Message, ModelSchema, PastTurn, Role
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.text.tokens import count_tokens
+from api.core.tools.tool import Flows
 from api.core.workflow.deps import AgentTask, FlowFacts
 from api.core.workflow.prompt import Memory
 from api.core.workflow.work import NodeFailed, NodeResult, NodeText, Told
@@ -27,6 +28,7 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services import agent_tools
 from api.services.agent_tools import Workplace
+from api.services.flow_files import FlowFiles
 
 STRATEGIES = ("function_calling", "react")
 HISTORY_SHARE = 2
@@ -60,6 +62,8 @@ class FlowAgents:
     app: AppSpec
     principal: Principal
     models: ModelRuntime
+    files: FlowFiles
+    flows: Flows
     history: Sequence[PastTurn] = ()
 
     def run(self, task: AgentTask, facts: FlowFacts, cancel: Cancel) -> Generator[Told, None, NodeResult]:
@@ -69,7 +73,13 @@ class FlowAgents:
         """
         settings, choice = _read(task)
         place = Workplace(
-            runtime=self.runtime, app=self.app, principal=self.principal, models=self.models, user=facts.user
+            runtime=self.runtime,
+            app=self.app,
+            principal=self.principal,
+            models=self.models,
+            user=facts.user,
+            files=self.files,
+            flows=self.flows,
         )
         tools = agent_tools.tools_of(place, map(read_wanted, settings.tools))
         model = self.models.schema(self.app.tenant_id, choice.ref)

@@ -158,7 +158,7 @@ def load_messages(
     named = {
         "tenant_id": principal.tenant_id,
         "conversation_id": conversation.id,
-        "source": _source(principal),
+        "source": source_of(principal),
         "limit": limit + 1,
     }
     query = _PAGE
@@ -198,7 +198,7 @@ def keep_rating(
     The app's team has one judgement of a message, its end user another. Raises
     InvalidRequest where there is none to take back.
     """
-    source = _source(principal)
+    source = source_of(principal)
     mine = (MessageFeedback.message_id == message.id, MessageFeedback.from_source == source)
     if rating is None:
         removed = session.execute(delete(MessageFeedback).where(*mine).returning(MessageFeedback.id)).all()
@@ -266,5 +266,6 @@ def _stored_log(message: Message, principal: Principal, rounds: Sequence[AgentTh
     return StoredLog(header=header, events=(*rounds, *text, from_json(message.outcome or {})))
 
 
-def _source(principal: Principal) -> str:
+def source_of(principal: Principal) -> str:
+    """Return whose judgement of a message a caller gives: the app's team, or its end user."""
     return "admin" if principal.kind is ActorKind.ACCOUNT else "user"

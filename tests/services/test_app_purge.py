@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from api.models.app import APIToken, App, AppModelConfig, EndUser, Site
 from api.models.base import new_id
-from api.models.conversation import AgentThought, Conversation, Message, MessageFeedback
+from api.models.conversation import AgentThought, Conversation, Message, MessageFeedback, SavedMessage
 from api.models.file import UploadFile
 from api.models.job import JobRow
 from api.runtime import Runtime
@@ -25,6 +25,7 @@ COLUMNS = (
     Message.app_id,
     MessageFeedback.app_id,
     AgentThought.app_id,
+    SavedMessage.app_id,
     UploadFile.app_id,
 )
 """What tells, in each table, which app a row hangs on."""
@@ -80,6 +81,7 @@ def fill(runtime: Runtime, app: ChatApp, rows: int) -> list[str]:
                 tokens=0,
                 **owned,
             )
+            saved = SavedMessage(message_id=message.id, **owned)
             user = EndUser(type="service-api", session_id=str(number), is_anonymous=False, **owned)
             file = UploadFile(
                 storage_key=key,
@@ -93,7 +95,7 @@ def fill(runtime: Runtime, app: ChatApp, rows: int) -> list[str]:
                 created_by_role="end_user",
                 **owned,
             )
-            session.add_all([conversation, message, feedback, thought, user, file])
+            session.add_all([conversation, message, feedback, thought, saved, user, file])
     for key in keys:
         runtime.storage.put(key, BytesIO(b"x"))
     return keys

@@ -12,7 +12,7 @@ from api.controllers.schemas.conversation import MESSAGE_FILE, PAGE_LIMIT, rende
 from api.controllers.schemas.fields import Link, to_unix
 from api.controllers.schemas.workflow import ACCOUNT
 from api.core.ports import JSONObject, JSONValue
-from api.services.app_messages import FeedbackDetail, MessageDetail
+from api.services.app_messages import AnnotationDetail, FeedbackDetail, MessageDetail
 
 PUBLIC = ("service-api", "trigger", "web-app")
 """Where messages of end users come in; all others are of accounts."""
@@ -57,6 +57,24 @@ FEEDBACK_DETAIL = Model(
         "from_account": fields.Nested(ACCOUNT, nullable=True),
     },
 )
+MADE_ANNOTATION = Model(
+    "MessageAnnotation",
+    {
+        "id": fields.String,
+        "question": fields.String,
+        "content": fields.String(description="The answer."),
+        "account": fields.Nested(ACCOUNT, nullable=True),
+        "created_at": fields.Integer(description="Unix seconds."),
+    },
+)
+ANNOTATION_HIT = Model(
+    "MessageAnnotationHit",
+    {
+        "annotation_id": fields.String,
+        "annotation_create_account": fields.Nested(ACCOUNT, nullable=True),
+        "created_at": fields.Integer(description="Unix seconds."),
+    },
+)
 MESSAGE_DETAIL = Model(
     "MessageDetail",
     {
@@ -74,8 +92,8 @@ MESSAGE_DETAIL = Model(
         "from_account_id": fields.String(nullable=True),
         "feedbacks": fields.List(fields.Nested(FEEDBACK_DETAIL)),
         "workflow_run_id": fields.String(nullable=True),
-        "annotation": fields.Raw(nullable=True),
-        "annotation_hit_history": fields.Raw(nullable=True),
+        "annotation": fields.Nested(MADE_ANNOTATION, nullable=True),
+        "annotation_hit_history": fields.Nested(ANNOTATION_HIT, nullable=True),
         "created_at": fields.Integer(description="Unix seconds."),
         "agent_thoughts": fields.List(fields.Nested(AGENT_THOUGHT)),
         "message_files": fields.List(fields.Nested(MESSAGE_FILE)),
@@ -114,8 +132,8 @@ def render_detail(detail: MessageDetail, link: Link) -> JSONObject:
         "from_account_id": row.from_account_id,
         "feedbacks": [_render_feedback(feedback) for feedback in detail.feedbacks],
         "workflow_run_id": row.workflow_run_id,
-        "annotation": None,
-        "annotation_hit_history": None,
+        "annotation": _render_annotation(detail.annotation) if detail.annotation else None,
+        "annotation_hit_history": _render_hit(detail.hit) if detail.hit else None,
         "created_at": to_unix(row.created_at),
         "agent_thoughts": [thought_item(one, row.id) for one in detail.thoughts],
         "message_files": [
@@ -137,14 +155,36 @@ def _metadata(outcome: JSONObject) -> JSONObject:
 
 
 def _render_feedback(detail: FeedbackDetail) -> JSONObject:
-    feedback, account = detail.feedback, detail.account
-    shown: JSONObject | None = None
-    if account is not None:
-        shown = {"id": account.id, "name": account.name, "email": account.email}
+    feedback = detail.feedback
     return {
         "rating": feedback.rating,
         "content": feedback.content,
         "from_source": feedback.from_source,
         "from_end_user_id": feedback.from_end_user_id,
-        "from_account": shown,
+        "from_account": _render_account(detail),
     }
+
+
+def _render_annotation(detail: AnnotationDetail) -> JSONObject:
+    return {
+        "id": detail.annotation.id,
+        "question": detail.annotation.question,
+        "content": detail.annotation.answer,
+        "account": _render_account(detail),
+        "created_at": to_unix(detail.at),
+    }
+
+
+def _render_hit(detail: AnnotationDetail) -> JSONObject:
+    return {
+        "annotation_id": detail.annotation.id,
+        "annotation_create_account": _render_account(detail),
+        "created_at": to_unix(detail.at),
+    }
+
+
+def _render_account(detail: FeedbackDetail | AnnotationDetail) -> JSONObject | None:
+    account = detail.account
+    if account is None:
+        return None
+    return {"id": account.id, "name": account.name, "email": account.email}

@@ -112,7 +112,7 @@ def run_agent(agent: Agent) -> Generator[Told, None, Done]:
         yield made
         if made.calls and not agent.cancel.is_set():
             made = replace(made, stage="over", calls=_act(agent, made.calls))
-            usages.append(_spent(made.calls, usage))
+            usages += _spent(made.calls, usage)
             yield made
         rounds.append(made)
         if agent.cancel.failure is not None:
@@ -226,16 +226,18 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}{CUT}"
 
 
-def _spent(calls: Sequence[Call], asked: Usage) -> Usage:
-    """Return what the calls took of the agent's model, at the price of the question before them."""
-    spent = sum((call.observation.spent for call in calls if call.observation), NO_TOKENS)
-    return Usage(
+def _spent(calls: Sequence[Call], asked: Usage) -> list[Usage]:
+    """Return what calls took: of the agent's model, at the price of the question before them; of others."""
+    observations = [call.observation for call in calls if call.observation is not None]
+    spent = sum((one.spent for one in observations), NO_TOKENS)
+    own = Usage(
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
         price=asked.price,
         latency_s=0.0,
         first_token_s=None,
     )
+    return [own, *(one.usage for one in observations if one.usage is not None)]
 
 
 def _cited(rounds: Sequence[Round]) -> tuple[RetrieverResource, ...]:

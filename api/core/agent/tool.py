@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from api.core.events import RetrieverResource
-from api.core.model_runtime.types import NO_TOKENS, TokenCount, ToolSpec
+from api.core.model_runtime.types import NO_TOKENS, TokenCount, ToolSpec, Usage
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.tools.tool import ParameterType, ToolParameter, ToolSchema
 
@@ -25,7 +25,7 @@ JSON_TYPES: dict[ParameterType, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What a call gave. ``spent`` are tokens of the agent's own model that the call took."""
+    """What a call gave. ``spent`` are tokens of the agent's own model that it took, ``usage`` of others."""
 
     text: str
     is_error: bool = False
@@ -33,6 +33,7 @@ class Observation:
     files: tuple[JSONObject, ...] = ()
     cited: tuple[RetrieverResource, ...] = ()
     spent: TokenCount = NO_TOKENS
+    usage: Usage | None = None
 
 
 CallTool = Callable[[JSONObject, Cancel], Observation]
@@ -73,10 +74,10 @@ def to_spec(name: str, schema: ToolSchema, fixed: Collection[str], description: 
 
 
 def _to_json_schema(parameter: ToolParameter) -> JSONObject:
-    described: JSONObject = {
-        "type": JSON_TYPES[parameter.type],
-        "description": parameter.llm_description or parameter.human_description.en,
-    }
+    description = parameter.llm_description or parameter.human_description.en
+    if parameter.schema is not None:
+        return {"description": description, **parameter.schema}
+    described: JSONObject = {"type": JSON_TYPES[parameter.type], "description": description}
     if parameter.type == "select":
         described["enum"] = [word for word, _ in parameter.options]
     if parameter.type == "array":
