@@ -23,6 +23,7 @@ from api.core.http import HTTPClient
 from api.core.model_runtime.types import IdStyle
 from api.core.ports import Cache, Cancel, CodeSandbox, Extractor, Offload, Storage, TaskQueue
 from api.core.rag.vector_store import KeywordIndex, VectorStore
+from api.core.tools.mcp.sessions import MCPSessions
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
 from api.errors import NotFound, Unavailable
@@ -116,6 +117,7 @@ class Runtime:
     ``http`` obeys the egress guard; ``provider_http`` is for the endpoints of
     model providers, which an owner may put on a private network. ``owner``
     names this process in rows that must be taken over when it dies.
+    ``mcp_sessions`` are those this process has with servers of tools.
     ``used_keys`` collects when API keys were used, to be written now and then;
     ``live_runs`` are the runs of this process that have not ended, by task id,
     ``live_jobs`` its jobs, by id and attempt; ``epochs`` count what makes
@@ -137,6 +139,7 @@ class Runtime:
     provider_http: HTTPClient
     limits: Limits
     memory: Memory = field(default_factory=lambda: Memory(50_000))
+    mcp_sessions: MCPSessions = field(default_factory=MCPSessions)
     used_keys: dict[str, datetime] = field(default_factory=dict)
     live_runs: dict[str, Cancel] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)

@@ -118,3 +118,45 @@ class MessageFeedback(TenantScoped, Base):
     from_end_user_id: Mapped[str | None] = mapped_column(Id)
     from_account_id: Mapped[str | None] = mapped_column(Id)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now, onupdate=utc_now)
+
+
+class AgentThought(TenantScoped, Base):
+    """One round of an agent's answer, by its ``position`` from 1; written when the run ends.
+
+    ``files`` are values of files its tools made, ``calls`` what each was given
+    and gave, for the app's team.
+    """
+
+    __tablename__ = "agent_thoughts"
+    __table_args__ = (
+        Index("ix_agent_thoughts_message", "message_id", "position"),
+        Index("ix_agent_thoughts_app", "tenant_id", "app_id"),
+    )
+
+    app_id: Mapped[str] = mapped_column(Id)
+    conversation_id: Mapped[str] = mapped_column(Id)
+    message_id: Mapped[str] = mapped_column(Id)
+    position: Mapped[int]
+    thought: Mapped[str] = mapped_column(Text)
+    observation: Mapped[str] = mapped_column(Text)
+    tool: Mapped[str] = mapped_column(Text)
+    tool_labels: Mapped[dict[str, Any]] = mapped_column(Json)
+    tool_input: Mapped[str] = mapped_column(Text)
+    files: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    calls: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    tokens: Mapped[int]
+
+
+class SavedMessage(TenantScoped, Base):
+    """An answer of a completion app that is kept by whoever asked for it, and by nobody else."""
+
+    __tablename__ = "saved_messages"
+    __table_args__ = (
+        UniqueConstraint("message_id"),
+        Index("ix_saved_messages_app_created", "app_id", "created_at", "id"),
+    )
+
+    app_id: Mapped[str] = mapped_column(Id)
+    message_id: Mapped[str] = mapped_column(Id)
+    from_end_user_id: Mapped[str | None] = mapped_column(Id)
+    from_account_id: Mapped[str | None] = mapped_column(Id)

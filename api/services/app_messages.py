@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
+from api.core.events import AgentThought
 from api.errors import NotFound
 from api.models.account import Account
-from api.models.annotation import Annotation
+from api.models.annotation import Annotation, AnnotationHit
 from api.models.conversation import Message, MessageFeedback
 from api.models.types import position_of
 from api.principal import Principal
-from api.services import messages
+from api.services import messages, thoughts
 from api.services.access import access_app, access_conversation_of_app, access_message_of_app
 
 
@@ -26,19 +28,25 @@ class FeedbackDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotationDetail:
-    """The annotation that was made of a message; ``writer`` is None where that account is gone."""
+    """An annotation made of a message, or given as its answer ``at`` some time; ``account`` wrote it."""
 
     annotation: Annotation
-    writer: Account | None
+    account: Account | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageDetail:
-    """A message with the judgements of it."""
+    """A message with its judgements, its annotations, and the rounds of an agent that answered.
+
+    ``annotation`` was made of it, ``hit`` answered it.
+    """
 
     message: Message
     feedbacks: Sequence[FeedbackDetail]
-    annotation: AnnotationDetail | None
+    annotation: AnnotationDetail | None = None
+    hit: AnnotationDetail | None = None
+    thoughts: Sequence[AgentThought] = ()
 
 
 def load_details(
@@ -74,7 +82,7 @@ def load_details(
 def get_detail(session: Session, principal: Principal, app_id: str, message_id: str) -> MessageDetail:
     """Return a message of an app; raises AppNotFound, NotFound."""
     app = access_app(session, principal, app_id)
-    return with_judgements(session, access_message_of_app(session, app, message_id))
+    return _details(session, [access_message_of_app(session, app, message_id)])[0]
 
 
 def with_judgements(session: Session, message: Message) -> MessageDetail:
@@ -101,23 +109,47 @@ def rate(
 
 
 def _details(session: Session, rows: Sequence[Message]) -> list[MessageDetail]:
-    message_ids = [row.id for row in rows]
-    feedbacks, annotations = _feedbacks(session, message_ids), _annotations(session, message_ids)
+    ids = [row.id for row in rows]
+    feedbacks, made, hits = _feedbacks(session, ids), _annotations(session, ids), _hits(session, ids)
+    rounds = thoughts.load(session, rows[0].tenant_id, {row.id: row.mode for row in rows}) if rows else {}
     return [
-        MessageDetail(message=row, feedbacks=feedbacks.get(row.id, ()), annotation=annotations.get(row.id))
+        MessageDetail(
+            message=row,
+            feedbacks=feedbacks.get(row.id, ()),
+            annotation=made.get(row.id),
+            hit=hits.get(row.id),
+            thoughts=rounds.get(row.id, ()),
+        )
         for row in rows
     ]
 
 
-def _annotations(session: Session, message_ids: Sequence[str]) -> Mapping[str | None, AnnotationDetail]:
+def _annotations(session: Session, message_ids: Sequence[str]) -> Mapping[str, AnnotationDetail]:
+    """Return the annotations that were made of messages, by message."""
     query = (
         select(Annotation, Account)
         .outerjoin(Account, Account.id == Annotation.account_id)
         .where(Annotation.message_id.in_(message_ids))
     )
     return {
-        annotation.message_id: AnnotationDetail(annotation=annotation, writer=writer)
-        for annotation, writer in (session.execute(query) if message_ids else ())
+        str(annotation.message_id): AnnotationDetail(
+            annotation=annotation, account=account, at=annotation.created_at
+        )
+        for annotation, account in (session.execute(query) if message_ids else ())
+    }
+
+
+def _hits(session: Session, message_ids: Sequence[str]) -> Mapping[str, AnnotationDetail]:
+    """Return the annotations that messages were answered by and that are still there, by message."""
+    query = (
+        select(AnnotationHit.message_id, AnnotationHit.created_at, Annotation, Account)
+        .join(Annotation, Annotation.id == AnnotationHit.annotation_id)
+        .outerjoin(Account, Account.id == Annotation.account_id)
+        .where(AnnotationHit.message_id.in_(message_ids))
+    )
+    return {
+        message_id: AnnotationDetail(annotation=annotation, account=account, at=at)
+        for message_id, at, annotation, account in (session.execute(query) if message_ids else ())
     }
 
 

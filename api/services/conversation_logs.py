@@ -338,7 +338,9 @@ def _item(row: Any, log: _Log) -> LoggedConversation:
         session_id=row[1],
         account_name=row[2],
         first=row[3],
-        annotation=AnnotationDetail(annotation=row[4], writer=row[5]) if row[4] else None,
+        annotation=AnnotationDetail(annotation=row[4], account=row[5], at=row[4].created_at)
+        if row[4]
+        else None,
         config=log.config,
         messages=row.messages or 0,
         failed=row.failed or 0,

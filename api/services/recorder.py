@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.core.events import (
+    AgentThought,
     ErrorOccurred,
     Event,
     MessageEnd,
@@ -31,7 +32,7 @@ from api.errors import Unavailable
 from api.models.base import Base, utc_now
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import end_users, jobs
+from api.services import end_users, jobs, thoughts
 from api.services.jobs import Job
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Recorder:
     wants_title: bool
     started: float = field(default_factory=time.monotonic)
     pieces: list[str] = field(default_factory=list)
+    thoughts: dict[str, AgentThought] = field(default_factory=dict)
     ending: Mapping[str, Any] | None = None
     is_stored: bool = False
 
@@ -78,6 +80,10 @@ class Recorder:
                     self.pieces.append(event.text)
                 case TextReplaced():
                     self.pieces[:] = [event.text]
+                    # What an agent thought is what it said, or nearly.
+                    self.thoughts = {id_: replace(one, thought="") for id_, one in self.thoughts.items()}
+                case AgentThought():
+                    self.thoughts[event.id] = event
                 case MessageEnd():
                     self._count_tokens(event)
                     self._end(_ending(event))
@@ -107,6 +113,7 @@ class Recorder:
         except SQLAlchemyError:
             logger.exception("answer not storable", extra={"message_id": self.header.message_id})
             self.pieces.clear()
+            self.thoughts.clear()
             self._end(ending)
 
     def store_later(self) -> None:
@@ -141,7 +148,8 @@ class Recorder:
         }
         row = {"message_key": header.message_id, **values}
         names_it = self.wants_title and values["status"] == "normal"
-        if self.is_new and not names_it and end_users.is_known(self.runtime, self.principal):
+        is_alone = self.is_new and not names_it and not self.thoughts
+        if is_alone and end_users.is_known(self.runtime, self.principal):
             with self.runtime.autocommit() as connection:
                 connection.execute(END_MESSAGE, row)
         else:
@@ -153,6 +161,7 @@ class Recorder:
     def _store_the_rest(self, session: Session, now: datetime, *, names_it: bool) -> None:
         """Write what a run's end changes besides its message."""
         header = self.header
+        thoughts.keep(session, header, self.thoughts.values())
         if not self.is_new:
             session.connection().execute(
                 TOUCH_CONVERSATION, {"conversation_key": header.conversation_id, "updated_at": now}

@@ -10,8 +10,8 @@ from api.controllers.schemas.app_message import (
     render_annotation,
     render_detail,
 )
-from api.controllers.schemas.conversation import SORTS, Link
-from api.controllers.schemas.fields import page_fields, to_unix
+from api.controllers.schemas.conversation import SORTS
+from api.controllers.schemas.fields import Link, page_fields, to_unix
 from api.core.ports import JSONObject, JSONValue
 from api.services.app_messages import MessageDetail
 from api.services.conversation_logs import LoggedConversation, LogPage, LogQuery
