@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="Base URL clients reach this server at; empty: taken from each request."
     )
+    proxies: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="How many proxies of yours stand before it; their X-Forwarded-* headers are believed.",
+    )
     graceful_timeout_s: int = Field(
         30,
         ge=6,
@@ -57,6 +63,10 @@ class Settings(BaseSettings):
     deploy_env: str = Field("PRODUCTION", description="Name of this installation, sent as X-Env.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_format: Literal["json", "text"] = Field("json", description="Shape of a log line.")
+
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token of GET /metrics; empty: only this machine itself may read it."
+    )
 
     # First start
     demo: bool = Field(
@@ -81,7 +91,15 @@ class Settings(BaseSettings):
     broker_url: str = Field(
         "", description="redis://… or amqp://… (RabbitMQ) for QUEUE=celery; empty: REDIS_URL."
     )
-    storage: str = Field("local", description="Where files are kept: local, or a module path with a colon.")
+    storage: str = Field(
+        "local", description="Where files are kept: local, s3, or a module path with a colon."
+    )
+    s3_bucket: str = Field("", description="Bucket of the files, needed by STORAGE=s3.")
+    s3_prefix: str = Field("", description="What their keys in the bucket begin with.")
+    s3_endpoint_url: str = Field("", description="https://host of what speaks like S3; empty: that of AWS.")
+    s3_region: str = Field("", description="Region of the bucket; empty: that of the machine.")
+    s3_access_key_id: str = Field("", description="Key of the bucket; empty: that of the machine.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="Secret of that key.")
     vectors: str = Field(
         "local",
         description="Where vectors are kept: local (the database, searched in memory), pgvector, weaviate, "
@@ -204,7 +222,7 @@ class Settings(BaseSettings):
         500, ge=1, le=100_000, description="Most nodes one run of a workflow runs, rounds of loops included."
     )
     workflow_call_max_depth: int = Field(
-        5, ge=1, le=50, description="How deep workflows may call each other as tools; so far none can."
+        5, ge=1, le=20, description="How deep workflows may call each other as tools."
     )
     workflow_max_threads: int = Field(
         10, ge=1, le=100, description="How many nodes of one run may work at the same time."
@@ -264,6 +282,16 @@ class Settings(BaseSettings):
             raise ValueError("VECTORS=weaviate needs WEAVIATE_URL")
         if self.weaviate_url and not _is_http_url(self.weaviate_url):
             raise ValueError("WEAVIATE_URL must have the form http://host:port")
+        return self
+
+    @model_validator(mode="after")
+    def _check_storage(self) -> Self:
+        if self.storage == "s3" and not self.s3_bucket:
+            raise ValueError("STORAGE=s3 needs S3_BUCKET")
+        if self.s3_endpoint_url and not _is_http_url(self.s3_endpoint_url):
+            raise ValueError("S3_ENDPOINT_URL must have the form https://host:port")
+        if bool(self.s3_access_key_id) != (self.s3_secret_access_key is not None):
+            raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together")
         return self
 
     @model_validator(mode="after")

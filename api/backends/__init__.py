@@ -127,8 +127,10 @@ def to_limits(settings: Settings) -> Limits:
             max_threads=settings.workflow_max_threads,
             max_variable_bytes=settings.max_variable_mb * MB,
             max_loop_rounds=settings.loop_node_max_count,
+            max_call_depth=settings.workflow_call_max_depth,
             http_upload_bytes=max(max_file_bytes.values()),  # any one file, however large, may be sent on
         ),
         cookie_domain=settings.cookie_domain,
         notion_api_url=settings.notion_api_url,
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
     )

@@ -6,7 +6,7 @@ JSON, so that an in-memory twin is as honest as the real thing.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import BinaryIO, Protocol, TypeAlias, TypeVar
@@ -38,6 +38,10 @@ class Storage(Protocol):
 
     def exists(self, key: str) -> bool:
         """Tell whether the file is there."""
+        ...
+
+    def all_keys(self) -> Iterator[str]:
+        """Yield the keys of all files, in no order; of what comes or goes meanwhile, any or none."""
         ...
 
 

@@ -34,7 +34,7 @@ from api.core.events import (
     TextReplaced,
     to_json,
 )
-from api.core.ports import JSONObject
+from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.graph import is_root
 from api.core.workflow.node import NODES
 from api.core.workflow.variables import SYSTEM
@@ -253,7 +253,7 @@ class FlowRecorder:
     def _row(self, event: NodeFinished) -> dict[str, Any]:
         header, metadata = self.header, event.metadata
         self.order += 1
-        self._count(metadata)
+        self._count(metadata, event.process_data.get("usage"))
         self._remember(event)
         now = utc_now()
         is_account = self.principal.kind is ActorKind.ACCOUNT
@@ -309,7 +309,12 @@ class FlowRecorder:
             if is_root(event.node_type):
                 self.executions[SYSTEM] = event.execution_id
 
-    def _count(self, metadata: JSONObject) -> None:
+    def _count(self, metadata: JSONObject, usage: JSONValue) -> None:
+        """Add up what a node's model took, as it is shown in what the node did."""
+        if isinstance(usage, dict):
+            prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            if isinstance(prompt, int) and isinstance(completion, int):
+                self.runtime.metrics.count_tokens(prompt, completion)
         price = metadata.get("total_price")
         if isinstance(price, str):
             self.price += Decimal(price)

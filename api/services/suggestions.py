@@ -5,13 +5,15 @@ Wire: docs/wire/messages.md#get-messagesmessage_idsuggested.
 
 from sqlalchemy import select, tuple_
 
+from api.core.apps.config import ModelConfig
+from api.core.apps.features import Features
 from api.core.apps.spec import AppSpec
 from api.core.model_runtime.provider import PROVIDERS
 from api.core.model_runtime.types import ChatRequest, Role
 from api.core.model_runtime.types import Message as PromptMessage
 from api.core.ports import Cancel
 from api.core.text.found_json import find_json
-from api.errors import BadRequest
+from api.errors import BadRequest, Forbidden
 from api.models.conversation import Message
 from api.models.types import position_of
 from api.principal import Principal
@@ -32,6 +34,12 @@ INSTRUCTIONS = (
 )
 
 
+class SuggestionsDisabled(Forbidden):
+    """The app suggests no questions; what pages are told."""
+
+    code = "app_suggested_questions_after_answer_disabled"
+
+
 def suggest_questions(runtime: Runtime, app: AppSpec, principal: Principal, message_id: str) -> list[str]:
     """Return at most three questions that may follow a message of the caller.
 
@@ -41,6 +49,28 @@ def suggest_questions(runtime: Runtime, app: AppSpec, principal: Principal, mess
     """
     if not app_info.features_of(runtime, app).suggested_questions_after_answer.enabled:
         raise BadRequest("Suggested Questions Is Disabled.")
+    return _suggest(runtime, app, principal, message_id)
+
+
+def suggest_on_page(
+    runtime: Runtime,
+    app: AppSpec,
+    principal: Principal,
+    message_id: str,
+    *,
+    features: ModelConfig | Features | None = None,
+) -> list[str]:
+    """Return what ``suggest_questions`` does, for a page; raises SuggestionsDisabled in place of BadRequest.
+
+    ``features`` say whether the app wants them, where those it is used with do not.
+    """
+    wanted = features or app_info.features_of(runtime, app)
+    if not wanted.suggested_questions_after_answer.enabled:
+        raise SuggestionsDisabled("Suggested Questions Is Disabled.")
+    return _suggest(runtime, app, principal, message_id)
+
+
+def _suggest(runtime: Runtime, app: AppSpec, principal: Principal, message_id: str) -> list[str]:
     with runtime.reading() as session:
         talk = _end_of_talk(session, principal, app.id, message_id)
         default = providers.default_chat_model(runtime, session, app.tenant_id)

@@ -153,6 +153,8 @@ class CallCounter:
 def _count(ceilings: Sequence[Ceiling]) -> None:
     standings = cast("CallCounter", current_app.extensions["call_counter"]).count(ceilings)
     if not standings:
+        if ceilings:
+            runtime().metrics.count("uncounted_calls")
         return
     tightest = min(standings, key=lambda standing: standing.remaining)
     g.rate_limit = tightest

@@ -35,6 +35,7 @@ class Meter:
             if self._first_token_s is None:
                 self._first_token_s = time.monotonic() - self._began
             self._texts.append(chunk.text)
+        self._texts += [f"{call.name} {call.arguments}" for call in chunk.tool_calls]
 
     def usage(self, price: Price, spent: TokenCount = NO_TOKENS) -> Usage:
         """Return what the call took so far, and what was ``spent`` on the same model before it."""
