@@ -3,15 +3,14 @@
 from dataclasses import replace
 
 from api.core.apps.config import ModelConfig
-from api.core.apps.spec import CHAT_MODES, AppMode
+from api.core.apps.spec import AppMode, AppSpec
 from api.core.events import EventLog
 from api.core.ports import JSONObject
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_configs, app_specs, flows, generation, suggestions
-from api.services.access import AppNotFound, access_app, access_message
+from api.services import app_configs, app_specs, generation
+from api.services.access import AppNotFound, access_app
 from api.services.asks import Ask
-from api.services.suggestions import SuggestionsDisabled
 
 CHAT = frozenset({AppMode.CHAT, AppMode.AGENT_CHAT})
 COMPLETION = frozenset({AppMode.COMPLETION})
@@ -45,28 +44,12 @@ def try_app(
     return log
 
 
-def suggest_questions(runtime: Runtime, principal: Principal, app_id: str, message_id: str) -> list[str]:
-    """Return at most three questions that may follow a message the caller got in a test.
-
-    Whether they are wanted says what the message was tested with, for an hour;
-    then the saved configuration; for chatflows the draft. Raises AppNotFound,
-    also for apps that do not chat, NotFound, SuggestionsDisabled, or a
-    ProviderFailure.
-    """
-    with runtime.transaction() as session:
-        app = access_app(session, principal, app_id)
-        if AppMode(app.mode) not in CHAT_MODES:
-            raise AppNotFound("App not found.")
-        spec = app_specs.load_spec(runtime, session, principal.tenant_id, app.id)
-        flow = flows.draft_flow(runtime, session, principal.tenant_id, app.id)
-        message = access_message(session, principal, app.id, message_id)
-    tried = runtime.cache.get(_key(message.id))
-    if tried is not None:
-        spec = replace(spec, config=ModelConfig.model_validate_json(tried), config_id=None)
-    features = spec.config if flow is None else flow.features
-    if features is None or not features.suggested_questions_after_answer.enabled:
-        raise SuggestionsDisabled("Suggested Questions Is Disabled.")
-    return suggestions.write_questions(runtime, spec, principal, message.id)
+def as_tried(runtime: Runtime, app: AppSpec, message_id: str) -> AppSpec:
+    """Return an app as a message was tested, for an hour where it was to suggest questions; else as saved."""
+    tried = runtime.cache.get(_key(message_id))
+    if tried is None:
+        return app
+    return replace(app, config=ModelConfig.model_validate_json(tried), config_id=None)
 
 
 def _key(message_id: str) -> str:

@@ -15,8 +15,7 @@ from api.controllers.schemas.app_message import (
     AppMessagesIn,
     render_detail,
 )
-from api.controllers.schemas.chat import CHAT_ANSWER, COMPLETION_ANSWER
-from api.controllers.schemas.conversation import QUESTIONS
+from api.controllers.schemas.chat import ANSWERED, CHAT_ANSWER, COMPLETION_ANSWER
 from api.controllers.schemas.debug_chat import CHAT_TRIAL, COMPLETION_TRIAL, TrialIn
 from api.principal import Principal, Role
 from api.runtime import Session
@@ -48,7 +47,7 @@ class ChatTrials(Resource):
 
     @ns.expect(CHAT_TRIAL)
     @ns.doc(produces=swagger.ANSWER_OR_STREAM)
-    @ns.response(200, "The answer, or its events as they come.", CHAT_ANSWER)
+    @ns.response(200, ANSWERED, CHAT_ANSWER)
     @ns.response(400, BAD)
     @ns.response(404, NO_APP)
     @console(Role.EDITOR)
@@ -59,21 +58,6 @@ class ChatTrials(Resource):
             runtime(), principal, app_id, trial.to_ask(), config=trial.model_config, modes=debug_chats.CHAT
         )
         return sse.respond(log, trial.response_mode, "continue", principal)
-
-
-@ns.route("/apps/<app_id>/chat-messages/<string:message_id>/suggested-questions")
-class TrialSuggestions(Resource):
-    """Questions that may follow the answer of a test."""
-
-    @ns.response(200, "Three questions as a rule; none where the model has none.", QUESTIONS)
-    @ns.response(400, "The model does not answer.")
-    @ns.response(403, "app_suggested_questions_after_answer_disabled, or the caller may not edit apps.")
-    @ns.response(404, "There is no such app that chats, or the caller has no such message.")
-    @console(Role.EDITOR)
-    def get(self, principal: Principal, app_id: str, message_id: str) -> Response:
-        """Have a model write what may be asked next, where what is tested wants that."""
-        questions = debug_chats.suggest_questions(runtime(), principal, app_id, message_id)
-        return render({"result": "success", "data": questions})
 
 
 @ns.route("/apps/<app_id>/completion-messages")

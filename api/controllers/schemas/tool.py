@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import orjson
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import UUID, Choice, Object, Text, json_field, parser, query_field
@@ -14,12 +15,14 @@ from api.core.tools.openapi.operations import Operation
 from api.core.tools.openapi.tools import to_tool
 from api.core.tools.provider import ToolProvider
 from api.core.tools.tool import ToolParameter, ToolSchema, Words
+from api.errors import InvalidRequest
 from api.services.custom_tools import CustomView
 from api.services.tool_credentials import CredentialView
 
 Kind = Literal["builtin", "api", "workflow", "mcp"]
 KINDS = ("builtin", "api", "workflow", "mcp")
 AUTHOR = "Slipway"
+MAX_ICON_BYTES = 4096
 LABELS = (
     ("search", "搜索"),
     ("image", "图片"),
@@ -38,6 +41,18 @@ LABELS = (
     ("utilities", "工具"),
     ("other", "其他"),
 )
+
+
+class Icon:
+    """A picture's ``{background, content}``, of a bounded size."""
+
+    __schema__ = {"type": "object"}  # noqa: RUF012  # restx reads it off the instance
+
+    def __call__(self, value: object) -> JSONObject:
+        icon = Object()(value)
+        if len(orjson.dumps(icon)) > MAX_ICON_BYTES:
+            raise InvalidRequest(f"The value must have at most {MAX_ICON_BYTES} bytes", fault="too_long")
+        return icon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,21 +192,31 @@ def render_builtin(
 def render_custom(view: CustomView) -> JSONObject:
     """Return an own provider."""
     return {
-        "id": view.id,
-        "author": "",
-        "name": view.name,
-        "plugin_id": "",
-        "plugin_unique_identifier": "",
-        "description": Words(view.name).to_json(),
-        "icon": view.details["icon"],
-        "icon_dark": "",
-        "label": Words(view.name).to_json(),
-        "type": "api",
+        **render_own(view.id, view.name, "api", view.details["icon"]),
         "team_credentials": view.credentials,
-        "is_team_authorization": True,
-        "allow_delete": True,
         "tools": render_operations(view.operations or (), view.details["labels"]),
         "labels": [*view.details["labels"]],
+    }
+
+
+def render_own(provider_id: str, name: str, kind: Kind, icon: JSONValue) -> JSONObject:
+    """Return what providers a workspace made have in common, whatever they are made of."""
+    return {
+        "id": provider_id,
+        "author": "",
+        "name": name,
+        "plugin_id": "",
+        "plugin_unique_identifier": "",
+        "description": Words(name).to_json(),
+        "icon": icon,
+        "icon_dark": "",
+        "label": Words(name).to_json(),
+        "type": kind,
+        "team_credentials": {},
+        "is_team_authorization": True,
+        "allow_delete": True,
+        "tools": [],
+        "labels": [],
     }
 
 

@@ -15,7 +15,7 @@ from api.errors import NotFound
 from api.services import passports
 
 STATIC = Path(__file__).parent / "static"
-ASSETS = {"app.css", "app.js", "client.js", "form.js", "markdown.js", "texts.js", "view.js"}
+ASSETS = {"activate.js", "app.css", "app.js", "client.js", "form.js", "markdown.js", "texts.js", "view.js"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:{files}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
@@ -31,7 +31,7 @@ def page(code: str) -> Response:
     """Give the page of an app, or one that says that there is none."""
     is_open = passports.is_open(runtime(), code)
     name, status = ("index.html", 200) if is_open else ("closed.html", 404)
-    return _guarded(Response((STATIC / name).read_bytes(), status, mimetype="text/html"))
+    return guarded_page(Response((STATIC / name).read_bytes(), status, mimetype="text/html"))
 
 
 @blueprint.get("/assets/<string:name>")
@@ -40,10 +40,10 @@ def asset(name: str) -> Response:
     """Give a part of the page."""
     if name not in ASSETS:
         raise NotFound("There is no such part of the page.")
-    return _guarded(send_from_directory(STATIC, name))
+    return guarded_page(send_from_directory(STATIC, name))
 
 
-def _guarded(response: Response) -> Response:
+def guarded_page(response: Response) -> Response:
     """Let a browser run and load nothing but what this server has, and ask for it anew when it changed."""
     files = urlsplit(runtime().limits.public_url)
     origin = f" {files.scheme}://{files.netloc}" if files.netloc else ""
