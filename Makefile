@@ -3,7 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
 CELERY := $(BIN)/python -m celery --quiet --app api.worker
-QUIET := --without-gossip --without-mingle --without-heartbeat
 
 .PHONY: run test dev check fmt bench soak worker beat migrate env lock
 
@@ -33,12 +32,8 @@ bench: .venv/dev  ## measure against a bare proxy in the same run; asserts nothi
 soak: .venv/dev  ## the long tests, which the suite has in short
 	@$(BIN)/python -m pytest tests/soak/long_*.py
 
-# Short jobs, indexing and summaries have processes of their own, so that none waits for the others.
 worker: .venv/runtime  ## run the jobs of a scaled-out installation (QUEUE=celery)
-	@$(CELERY) worker -P gevent -n short@%h -c 16 -Q slipway.default,slipway.titles $(QUIET) & \
-	$(CELERY) worker -P gevent -n indexing@%h -c 2 -Q slipway.indexing $(QUIET) & \
-	$(CELERY) worker -P gevent -n summaries@%h -c 2 -Q slipway.summaries $(QUIET) & \
-	$(CELERY) worker -P gevent -n crawls@%h -c 4 -Q slipway.crawls $(QUIET) & wait
+	@PYTHON=$(CURDIR)/$(BIN)/python docker/worker.sh
 
 beat: .venv/runtime  ## call the schedule of a scaled-out installation; one of these
 	@$(CELERY) beat --pidfile=
@@ -52,6 +47,8 @@ env: .venv/runtime  ## write .env.example from the settings
 lock:  ## pin the dependencies again; needs uv on PATH
 	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --no-annotate pyproject.toml -o requirements/runtime.lock
+	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-annotate --extra s3 -c requirements/runtime.lock pyproject.toml -o requirements/s3.lock
 	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --no-annotate --group dev -c requirements/runtime.lock -o requirements/dev.lock
 

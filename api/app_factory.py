@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, cast
 import orjson
 from flask import Flask
 from flask.json.provider import JSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api.backends import build_runtime
 from api.backends.broker import Broker
 from api.backends.database import create_database, session_factory
+from api.backends.secret import check_secret, exchanged, keep_secret, root_secret
 from api.controllers import register_doors
 from api.controllers.http.uploads import HouseRequest
 from api.core.model_runtime import providers
 from api.core.workflow import nodes
 from api.logs import configure_logging
-from api.models import account, app, conversation, dataset, document, file, job, provider, workflow
+from api.models import account, app, conversation, dataset, document, file, job, provider, usage, workflow
 from api.models.base import Base
 from api.runtime import Runtime
 from api.settings import Settings, SettingsError, load_settings
@@ -26,9 +28,20 @@ from api.tasks.schedule import to_ticks
 if TYPE_CHECKING:
     from celery import Celery
 
+__all__ = [
+    "check_secret",
+    "create_app",
+    "create_worker",
+    "exchanged",
+    "keep_secret",
+    "root_secret",
+    "start_queue",
+    "start_worker",
+]
+
 PLUG_INS = (providers, nodes, MODULES)
 """Importing these fills the registries of providers, nodes and tasks."""
-TABLES = (account, app, conversation, dataset, document, file, job, provider, workflow)
+TABLES = (account, app, conversation, dataset, document, file, job, provider, usage, workflow)
 """Importing these fills the metadata."""
 
 
@@ -63,6 +76,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_STORAGE_URI=settings.redis_url if settings.effective_cache == "redis" else "memory://",
         ERROR_INCLUDE_MESSAGE=False,
     )
+    if settings.proxies:
+        flask.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's own way to wrap a program
+            flask.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies
+        )
     database = create_database(flask, settings, Base.metadata)
     flask.extensions["runtime"] = build_runtime(settings, session_factory(flask, database))
     register_doors(

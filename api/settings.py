@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="Base URL clients reach this server at; empty: taken from each request."
     )
+    proxies: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="How many proxies of yours stand before it; their X-Forwarded-* headers are believed.",
+    )
     graceful_timeout_s: int = Field(
         30,
         ge=6,
@@ -57,6 +63,10 @@ class Settings(BaseSettings):
     deploy_env: str = Field("PRODUCTION", description="Name of this installation, sent as X-Env.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_format: Literal["json", "text"] = Field("json", description="Shape of a log line.")
+
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token of GET /metrics; empty: only this machine itself may read it."
+    )
 
     # First start
     demo: bool = Field(
@@ -81,7 +91,15 @@ class Settings(BaseSettings):
     broker_url: str = Field(
         "", description="redis://… or amqp://… (RabbitMQ) for QUEUE=celery; empty: REDIS_URL."
     )
-    storage: str = Field("local", description="Where files are kept: local, or a module path with a colon.")
+    storage: str = Field(
+        "local", description="Where files are kept: local, s3, or a module path with a colon."
+    )
+    s3_bucket: str = Field("", description="Bucket of the files, needed by STORAGE=s3.")
+    s3_prefix: str = Field("", description="What their keys in the bucket begin with.")
+    s3_endpoint_url: str = Field("", description="https://host of what speaks like S3; empty: that of AWS.")
+    s3_region: str = Field("", description="Region of the bucket; empty: that of the machine.")
+    s3_access_key_id: str = Field("", description="Key of the bucket; empty: that of the machine.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="Secret of that key.")
     vectors: str = Field(
         "local",
         description="Where vectors are kept: local (the database, searched in memory), pgvector, weaviate, "
@@ -167,6 +185,22 @@ class Settings(BaseSettings):
     login_max_failures: int = Field(10, ge=1, le=10, description="Failed logins before a lock.")
     login_lock_s: int = Field(900, ge=1, le=900, description="How long that lock holds.")
 
+    # Mail
+    smtp_host: str = Field(
+        "",
+        description="Mail server for invitations and codes; empty: no mail is sent, who invites gets links.",
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of that mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to it is encrypted."
+    )
+    smtp_username: str = Field("", description="Name to sign in to it with; empty: without signing in.")
+    smtp_password: SecretStr | None = Field(None, description="Password for that name.")
+    mail_from: str = Field("", description="Sender of the mail, needed with SMTP_HOST.")
+    console_web_url: str = Field(
+        "", description="Base URL of the web console, where links of invitations lead; empty: this server."
+    )
+
     # Outbound
     egress_allow: str = Field(
         "", description="Private targets outbound calls may reach: host:port or CIDR, comma separated."
@@ -191,7 +225,7 @@ class Settings(BaseSettings):
         500, ge=1, le=100_000, description="Most nodes one run of a workflow runs, rounds of loops included."
     )
     workflow_call_max_depth: int = Field(
-        5, ge=1, le=50, description="How deep workflows may call each other as tools; so far none can."
+        5, ge=1, le=20, description="How deep workflows may call each other as tools."
     )
     workflow_max_threads: int = Field(
         10, ge=1, le=100, description="How many nodes of one run may work at the same time."
@@ -254,6 +288,16 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_storage(self) -> Self:
+        if self.storage == "s3" and not self.s3_bucket:
+            raise ValueError("STORAGE=s3 needs S3_BUCKET")
+        if self.s3_endpoint_url and not _is_http_url(self.s3_endpoint_url):
+            raise ValueError("S3_ENDPOINT_URL must have the form https://host:port")
+        if bool(self.s3_access_key_id) != (self.s3_secret_access_key is not None):
+            raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together")
+        return self
+
+    @model_validator(mode="after")
     def _check_sandbox(self) -> Self:
         if self.sandbox == "http" and not self.code_execution_endpoint:
             raise ValueError("SANDBOX=http needs CODE_EXECUTION_ENDPOINT")
@@ -274,6 +318,18 @@ class Settings(BaseSettings):
         for name, value in (("CHANNEL", self.effective_channel), ("CACHE", self.effective_cache)):
             if value == "memory":
                 raise ValueError(f"QUEUE=celery needs {name}=redis, because workers share no memory")
+        return self
+
+    @model_validator(mode="after")
+    def _check_mail(self) -> Self:
+        if self.smtp_host and not self.mail_from:
+            raise ValueError("SMTP_HOST needs MAIL_FROM")
+        if self.smtp_host and not (self.console_web_url or self.public_url):
+            raise ValueError("SMTP_HOST needs CONSOLE_WEB_URL or PUBLIC_URL, for the links in its mail")
+        if self.mail_from and not re.fullmatch(r"[^@\r\n]+@[^@\r\n]+", self.mail_from.strip()):
+            raise ValueError(f"MAIL_FROM={self.mail_from} is not an e-mail address")
+        if self.console_web_url and not _is_http_url(self.console_web_url):
+            raise ValueError("CONSOLE_WEB_URL must begin with https:// or http://")
         return self
 
     @model_validator(mode="after")

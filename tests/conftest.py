@@ -33,6 +33,7 @@ from api.runtime import Runtime
 from api.services import passwords
 from api.settings import Settings
 from api.tasks.registry import run_job
+from tests import s3_double
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
 
 pytest_plugins = ("tests.vector_stores",)
@@ -104,6 +105,7 @@ def postgres_url() -> Iterator[str]:
     with psycopg.connect(DATABASE_URL, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
         connection.execute(f"CREATE DATABASE {name}".encode())
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())  # lost with it
         yield urlsplit(DATABASE_URL)._replace(path=f"/{name}").geturl()
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
@@ -122,6 +124,21 @@ def rabbitmq_url() -> str:
     if not answers(RABBITMQ_URL):
         pytest.skip(f"no RabbitMQ answers at {urlsplit(RABBITMQ_URL).hostname}")
     return RABBITMQ_URL
+
+
+@pytest.fixture(scope="session")
+def s3_values() -> Iterator[dict[str, str]]:
+    """The settings of a bucket."""
+    with s3_double.serving() as double:
+        yield {
+            "storage": "s3",
+            "s3_bucket": "files",
+            "s3_prefix": "ours",
+            "s3_endpoint_url": double.url,
+            "s3_region": "eu-central-1",
+            "s3_access_key_id": "the-key",
+            "s3_secret_access_key": "the-secret",
+        }
 
 
 def make_settings(data_dir: Path, **values: object) -> Settings:

@@ -1,12 +1,14 @@
 """The migrations make the tables the program is written for, and take them away again."""
 
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask_migrate import check, downgrade, upgrade
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 
 from api.app_factory import create_app
 from api.backends.migrations import install_migrations
@@ -41,5 +43,38 @@ def test_migrations_go_up_down_and_up_again(empty: Flask) -> None:
     check()  # exits where the models say otherwise
     downgrade(revision="base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
+    upgrade(revision="0013")
+    add_defaults(engine)
     upgrade()
     assert sorted(inspect(engine).get_table_names()) == made
+    with engine.begin() as connection:
+        kept = connection.execute(text("SELECT name FROM tool_credentials WHERE is_default ORDER BY name"))
+        assert kept.scalars().all() == ["first", "other"]
+
+
+def add_defaults(engine: Engine) -> None:
+    """Give a workspace two default credentials of one provider, and one of another."""
+    ids = [str(uuid.uuid4()) for _ in range(4)]
+    times = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
+    tenant = {"id": ids[0], "at": times[0]}
+    rows = [
+        {"id": ids[1], "tenant": ids[0], "provider": "a", "name": "second", "at": times[1]},
+        {"id": ids[2], "tenant": ids[0], "provider": "a", "name": "first", "at": times[0]},
+        {"id": ids[3], "tenant": ids[0], "provider": "b", "name": "other", "at": times[2]},
+    ]
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO tenants (id, name, plan, status, providers_version, created_at, updated_at)"
+                " VALUES (:id, 'x', 'sandbox', 'normal', 1, :at, :at)"
+            ),
+            tenant,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO tool_credentials"
+                " (id, tenant_id, provider, name, sealed, is_default, created_at, updated_at)"
+                " VALUES (:id, :tenant, :provider, :name, '', true, :at, :at)"
+            ),
+            rows,
+        )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api import __version__
 from api.backends.extraction import Backend as ExtractionBackend
+from api.backends.mail import Backend as MailBackend
 from api.backends.offload import Backend as OffloadBackend
 from api.backends.secret import root_secret
 from api.core.egress import EgressPolicy
@@ -51,6 +52,7 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
         http=HTTPClient(_policy(settings, allow_private=False), timeouts),
         provider_http=HTTPClient(_policy(settings, allow_private=may_be_private), timeouts),
         limits=to_limits(settings),
+        mailer=MailBackend.from_settings(settings),
     )
 
 
@@ -94,6 +96,7 @@ def to_limits(settings: Settings) -> Limits:
         version=__version__,
         deploy_env=settings.deploy_env,
         public_url=settings.public_url,
+        console_web_url=settings.console_web_url,
         default_plan=settings.default_plan,
         is_app_name_unique=settings.app_name_unique == "on",
         are_rate_limits_on=settings.rate_limits == "on",
@@ -125,8 +128,10 @@ def to_limits(settings: Settings) -> Limits:
             max_threads=settings.workflow_max_threads,
             max_variable_bytes=settings.max_variable_mb * MB,
             max_loop_rounds=settings.loop_node_max_count,
+            max_call_depth=settings.workflow_call_max_depth,
             http_upload_bytes=max(max_file_bytes.values()),  # any one file, however large, may be sent on
         ),
         cookie_domain=settings.cookie_domain,
         notion_api_url=settings.notion_api_url,
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
     )

@@ -4,10 +4,12 @@ import contextlib
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from api.settings import Settings, SettingsError
 
+MIN_CHARS = 32
 KNOWN = frozenset({"sk-9f73s3ljTXVcMT3Blb3ljTqtsKiGHXVcMT3BlbkFJLK7U", "change-me", "secret", "changeme"})
 
 
@@ -32,12 +34,52 @@ def root_secret(settings: Settings) -> str:
     return kept
 
 
+def check_secret(settings: Settings, secret: str) -> None:
+    """Raise SettingsError where SECRET_KEY is set to another secret."""
+    given = settings.secret_key
+    if given is not None and given.get_secret_value() != secret:
+        raise SettingsError("SECRET_KEY is not the one of the archive; what it sealed could not be read.")
+
+
+def keep_secret(settings: Settings, secret: str) -> None:
+    """Make a secret that of the installation from its next start on; SECRET_KEY, where it is set, is it."""
+    if settings.secret_key is None:
+        Path(_draft(settings.data_dir, secret)).replace(settings.data_dir / "secret_key")
+
+
+@contextlib.contextmanager
+def exchanged(settings: Settings, given: str | None) -> Iterator[str]:
+    """Give the new root secret, and keep it unless the block raises; SECRET_KEY is for the operator to set.
+
+    It is on the disk before anything is sealed under it: a power cut loses no secret.
+    Raises SettingsError where the operator must give one and did not, or gave a short one.
+    """
+    if settings.secret_key is not None and given is None:
+        raise SettingsError("SECRET_KEY is set: give its successor in NEW_SECRET_KEY.")
+    secret = given or secrets.token_urlsafe(48)
+    if len(secret) < MIN_CHARS:
+        raise SettingsError(f"NEW_SECRET_KEY must have at least {MIN_CHARS} characters")
+    next_path = settings.data_dir / "secret_key.next"
+    Path(_draft(settings.data_dir, secret)).replace(next_path)
+    yield secret
+    if settings.secret_key is None:
+        next_path.replace(settings.data_dir / "secret_key")
+    else:
+        next_path.unlink()
+
+
 def _make(path: Path) -> None:
     """Write a fresh secret whole and only for its owner; whoever links it first wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(48))
+    draft = _draft(path.parent, secrets.token_urlsafe(48))
     with contextlib.suppress(FileExistsError):
         os.link(draft, path)
     Path(draft).unlink()
+
+
+def _draft(directory: Path, secret: str) -> str:
+    """Return the path of a file with the secret, that only its owner can read."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=directory)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret)
+    return draft

@@ -46,7 +46,11 @@ class Vault:
     def new_data_key(self, key_id: str) -> tuple[DataKey, bytes]:
         """Return a fresh data key and its sealed form, to be stored under ``key_id``."""
         key = DataKey(key_id, os.urandom(32))
-        return key, _seal(self.derive("data-keys"), ROOT_KEY_ID, key.key, key_id)
+        return key, self.seal_data_key(key)
+
+    def seal_data_key(self, key: DataKey) -> bytes:
+        """Return a data key sealed, to be stored under its id."""
+        return _seal(self.derive("data-keys"), ROOT_KEY_ID, key.key, key.id)
 
     def open_data_key(self, key_id: str, sealed: bytes) -> DataKey:
         """Return the data key of a sealed one; raises SealBroken under another root secret."""

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from api.errors import Forbidden, NotFound
 from api.models.annotation import Annotation
 from api.models.app import App, EndUser
-from api.models.conversation import Conversation, Message
+from api.models.conversation import Conversation, Message, SavedMessage
 from api.models.dataset import (
     Dataset,
     DatasetMember,
@@ -23,6 +23,7 @@ from api.models.dataset import (
     Tag,
 )
 from api.models.document import SUMMARY, ChildChunk, Document, Segment, SegmentImport
+from api.models.extension import APIExtension
 from api.models.file import UploadFile
 from api.models.types import Id
 from api.models.workflow import WorkflowRun
@@ -262,6 +263,19 @@ def access_data_source_key(session: Session, principal: Principal, binding_id: s
     return row
 
 
+def access_api_extension(session: Session, principal: Principal, extension_id: str) -> APIExtension:
+    """Return an API-based extension of the caller's workspace; raises NotFound."""
+    row = None
+    if is_id(extension_id):
+        query = select(APIExtension).where(
+            APIExtension.tenant_id == principal.tenant_id, APIExtension.id == extension_id.lower()
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("API-based extension not found.")
+    return row
+
+
 def access_metadata_field(
     session: Session, principal: Principal, dataset: Dataset, field_id: str
 ) -> MetadataField:
@@ -376,7 +390,9 @@ def own_files(principal: Principal) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def owned_by(table: type[Conversation | Message | WorkflowRun], principal: Principal) -> ColumnElement[bool]:
+def owned_by(
+    table: type[Conversation | Message | SavedMessage | WorkflowRun], principal: Principal
+) -> ColumnElement[bool]:
     """Return the condition that a row was made by the caller itself."""
     if principal.kind is ActorKind.ACCOUNT:
         return table.from_account_id == principal.id

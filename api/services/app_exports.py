@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from api.core import vault
 from api.core.apps.spec import FLOW_MODES, AppMode
 from api.core.dsl.document import AppDocument, WorkflowPart, write_document
-from api.core.dsl.needs import Inventory, Need, missing
+from api.core.dsl.needs import Inventory, Need, missing, needs_of
 from api.core.dsl.secrets import bare_config, bare_graph
 from api.core.model_runtime.types import ModelRef, ModelType
 from api.core.ports import JSONValue
@@ -66,33 +66,51 @@ def export_app(
     return runtime.offload.call(_written, document, has_secrets, timeout_s=WRITE_S)
 
 
-def missing_of(runtime: Runtime, session: Session, principal: Principal, app_id: str) -> list[Need]:
-    """Return what an app uses that its workspace does not have; nothing of an app that was not drawn yet."""
-    app = access_app(session, principal, app_id)
-    try:
-        document = to_document(runtime, session, app, None, has_secrets=False, is_sealed=False)
-    except DraftMissing:
-        return []
-    return missing(document, inventory(runtime, session, principal))
+def missing_of(runtime: Runtime, principal: Principal, app_id: str) -> list[Need]:
+    """Return what an app uses that its workspace does not have; nothing of an app that was not drawn yet.
+
+    Raises AppNotFound.
+    """
+    with runtime.reading() as session:
+        app = access_app(session, principal, app_id)
+        try:
+            document = to_document(runtime, session, app, None, has_secrets=False, is_sealed=False)
+        except DraftMissing:
+            return []
+    tools = known_tools(runtime, principal, document)
+    with runtime.reading() as session:
+        return missing(document, inventory(runtime, session, principal, tools))
 
 
-def inventory(runtime: Runtime, session: Session, principal: Principal) -> Inventory:
-    """Return what the caller's workspace has for an app; of datasets, those the caller may use."""
+def known_tools(runtime: Runtime, principal: Principal, document: AppDocument) -> frozenset[Need]:
+    """Return those tools of an app that its workspace has; no session may be open, for documents are read."""
+    return frozenset(
+        need
+        for need in needs_of(document)
+        if need.kind == "tool" and tool_calls.has_tool(runtime, principal.tenant_id, _to_ref(need))
+    )
+
+
+def inventory(runtime: Runtime, session: Session, principal: Principal, tools: frozenset[Need]) -> Inventory:
+    """Return what the caller's workspace has for an app; of datasets, those the caller may use.
+
+    ``tools`` are those it has, which was found out before the session was opened.
+    """
 
     def has_model(need: Need) -> bool:
         ref = ModelRef(need.provider, need.name)
         return any(_is_usable(runtime, session, principal.tenant_id, ref, kind) for kind in MODEL_TYPES)
 
-    def has_tool(need: Need) -> bool:
-        ref = ToolRef(
-            kind=need.provider_type, provider=need.provider, name=need.name, provider_name=need.provider_name
-        )
-        return tool_calls.has_tool(runtime, session, principal.tenant_id, ref)
-
     return Inventory(
         has_model=has_model,
-        has_tool=has_tool,
+        has_tool=tools.__contains__,
         has_dataset=lambda need: need.name in usable_datasets(session, principal, [need.name]),
+    )
+
+
+def _to_ref(need: Need) -> ToolRef:
+    return ToolRef(
+        kind=need.provider_type, provider=need.provider, name=need.name, provider_name=need.provider_name
     )
 
 

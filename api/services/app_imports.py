@@ -32,7 +32,7 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services import app_configs, apps, idempotency, workflows
 from api.services.access import access_app
-from api.services.app_exports import dataset_opener, inventory, usable_datasets
+from api.services.app_exports import dataset_opener, inventory, known_tools, usable_datasets
 from api.services.remote_files import check_address
 
 FETCH_S = 30.0
@@ -170,13 +170,14 @@ def make_app(
 
     Says why in ``error`` where it cannot be made, and then names no app.
     """
+    tools = known_tools(runtime, principal, document)
     for _ in range(TRIES):
         try:
             with runtime.transaction() as session:
                 first = idempotency.take(session, claim) if claim else None
                 if first is not None:
                     return _from_json(idempotency.first_answer(runtime, first)[1])
-                app_id, lacking = _keep(runtime, session, principal, file, document)
+                app_id, lacking = _keep(runtime, session, principal, file, document, tools=tools)
                 done = replace(begun, app_id=app_id, missing=lacking)
                 if claim is not None:
                     idempotency.keep_answer(runtime, session, claim, 200, orjson.dumps(asdict(done)))
@@ -196,10 +197,16 @@ def _from_json(raw: bytes) -> Import:
 
 
 def _keep(
-    runtime: Runtime, session: Session, principal: Principal, file: AppFile, document: AppDocument
+    runtime: Runtime,
+    session: Session,
+    principal: Principal,
+    file: AppFile,
+    document: AppDocument,
+    *,
+    tools: frozenset[Need],
 ) -> tuple[str, list[Need]]:
     """Write the app; return its id and what it lacks."""
-    lacking, document = _localized(runtime, session, principal, document)
+    lacking, document = _localized(runtime, session, principal, document, tools)
     if file.app_id:
         app = _overwritten(runtime, session, principal, file, document)
     else:
@@ -220,14 +227,18 @@ def _keep(
 
 
 def _localized(
-    runtime: Runtime, session: Session, principal: Principal, document: AppDocument
+    runtime: Runtime,
+    session: Session,
+    principal: Principal,
+    document: AppDocument,
+    tools: frozenset[Need],
 ) -> tuple[list[Need], AppDocument]:
     """Return what the workspace lacks, and the app with its datasets and no one's credentials."""
     opened = dataset_opener(runtime, session, principal.tenant_id)
     ids = {need.name: opened(need.name) for need in needs_of(document) if need.kind == "dataset"}
     usable = usable_datasets(session, principal, [known for known in ids.values() if known])
     there = replace(
-        inventory(runtime, session, principal), has_dataset=lambda need: ids.get(need.name) in usable
+        inventory(runtime, session, principal, tools), has_dataset=lambda need: ids.get(need.name) in usable
     )
 
     def here(name: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.core.apps.config import FormItem, ModelConfig
+from api.core.apps.config import EXTERNAL_DATA, FormItem, ModelConfig
 from api.core.apps.features import Features
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import FLOW_MODES, AppSpec
@@ -161,10 +161,13 @@ def _of_flow(runtime: Runtime, app: AppSpec) -> tuple[dict[str, Any], tuple[Form
 
 
 def _form_item(item: FormItem) -> JSONObject:
-    """Return a variable under its kind: as its author named it, with all that was drawn of it."""
+    """Return a variable under its kind: as its author named it, with all that was drawn of it.
+
+    The type of external data is that of the service that fills it in.
+    """
     told = item.model_dump(mode="json")
     kind = told.pop("kind")
-    return {str(told.get("type") or kind): told}
+    return {str(kind if kind == EXTERNAL_DATA else told.get("type") or kind): told}
 
 
 def _system_parameters(limits: Limits) -> JSONObject:

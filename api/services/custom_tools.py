@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import orjson
 from sqlalchemy import Select, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.core.http import HTTPFailure
@@ -20,13 +19,12 @@ from api.core.tools.openapi.document import MAX_BYTES, BadDocument
 from api.core.tools.openapi.operations import Operation, clean_name
 from api.core.tools.openapi.tools import AUTH_FIELDS, to_tool
 from api.core.tools.tool import ToolFailed
-from api.errors import Duplicate, InvalidRequest, NotFound
+from api.errors import InvalidRequest, NotFound
 from api.models.base import new_id
 from api.models.tool import ToolProvider
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import tool_calls, tool_secrets
-from api.services.constraints import is_duplicate
+from api.services import own_tools, tool_calls, tool_secrets
 from api.services.credential_forms import HIDDEN, mask, mask_form, read_form
 from api.services.remote_files import check_address
 
@@ -55,13 +53,16 @@ class CustomProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomView:
-    """An own provider as it is shown. ``operations`` are None where they were not asked for."""
+    """An own provider as it is shown. ``operations`` are None where they were not asked for.
+
+    A list shows no ``document``, which is large.
+    """
 
     id: str
     name: str
-    document: str
     credentials: dict[str, JSONValue]
     details: Details
+    document: str = ""
     operations: Sequence[Operation] | None = None
 
 
@@ -79,7 +80,7 @@ class Trial:
 def parse_document(runtime: Runtime, text: str) -> tuple[str, Sequence[Operation]]:
     """Return the language and the operations of a document. Raises InvalidRequest with what is wrong."""
     try:
-        return tool_calls.parse_operations(runtime, text)
+        return own_tools.parse_operations(runtime, text)
     except BadDocument as exc:
         raise InvalidRequest(str(exc), field="schema") from exc
 
@@ -107,8 +108,8 @@ def load_providers(
 ) -> Sequence[CustomView]:
     """Return the own providers of a workspace, oldest first, with their operations where asked."""
     with runtime.reading() as session:
-        query = _rows(principal).order_by(ToolProvider.created_at, ToolProvider.id)
-        found = [(row, _to_view(runtime, session, row)) for row in session.scalars(query)]
+        rows = session.scalars(own_tools.of_kind(principal.tenant_id, own_tools.API))
+        found = [(row, _to_view(runtime, session, row)) for row in rows]
     return [_with_tools(runtime, row, view) if with_tools else view for row, view in found]
 
 
@@ -116,21 +117,22 @@ def get_provider(runtime: Runtime, principal: Principal, name: str) -> CustomVie
     """Return an own provider by its name, with its operations. Raises NotFound."""
     with runtime.reading() as session:
         row = _access(session, principal, name)
-        view = _to_view(runtime, session, row)
+        view = replace(_to_view(runtime, session, row), document=row.document)
     return _with_tools(runtime, row, view)
 
 
 def create_provider(runtime: Runtime, principal: Principal, given: CustomProvider) -> None:
-    """Keep a provider of tools. Raises InvalidRequest, Duplicate for a name that is taken."""
+    """Keep a provider of tools. Raises InvalidRequest, TooManyProviders, Duplicate for a taken name."""
     parse_document(runtime, given.document)
     fields = _read_credentials(given.credentials, {})
     row_id = new_id()
     with runtime.transaction() as session:
+        own_tools.check_room(session, principal, own_tools.API)
         session.add(
             ToolProvider(
                 id=row_id,
                 tenant_id=principal.tenant_id,
-                kind=tool_calls.API,
+                kind=own_tools.API,
                 name=given.name,
                 document=given.document,
                 details=orjson.dumps(given.details),
@@ -138,7 +140,7 @@ def create_provider(runtime: Runtime, principal: Principal, given: CustomProvide
                 created_by=principal.id,
             )
         )
-        _flush_name(session)
+        own_tools.flush_name(session, "provider")
 
 
 def update_provider(runtime: Runtime, principal: Principal, original: str, given: CustomProvider) -> None:
@@ -153,7 +155,7 @@ def update_provider(runtime: Runtime, principal: Principal, original: str, given
         row.sealed = tool_secrets.seal(runtime, session, principal.tenant_id, row.id, fields)
         row.name, row.document = given.name, given.document
         row.details = orjson.dumps(given.details)
-        _flush_name(session)
+        own_tools.flush_name(session, "provider")
 
 
 def delete_provider(session: Session, principal: Principal, name: str) -> None:
@@ -202,7 +204,7 @@ def _credentials_of(
         stored = tool_secrets.unseal(runtime, session, row)
     key = stored.get("api_key_value")
     is_kept = key is not None and sent.get("api_key_value") in (HIDDEN, mask(key))
-    if is_kept and not _origins(operations) <= _origins(tool_calls.load_operations(runtime, row)):
+    if is_kept and not _origins(operations) <= _origins(own_tools.load_operations(runtime, row)):
         raise InvalidRequest(
             "The document names another server; give the key again",
             field="credentials.api_key_value",
@@ -230,7 +232,7 @@ def _origins(operations: Sequence[Operation]) -> set[tuple[str, str]]:
 
 def _rows(principal: Principal) -> Select[ToolProvider]:
     return select(ToolProvider).where(
-        ToolProvider.tenant_id == principal.tenant_id, ToolProvider.kind == tool_calls.API
+        ToolProvider.tenant_id == principal.tenant_id, ToolProvider.kind == own_tools.API
     )
 
 
@@ -245,20 +247,10 @@ def _to_view(runtime: Runtime, session: Session, row: ToolProvider) -> CustomVie
     return CustomView(
         id=row.id,
         name=row.name,
-        document=row.document,
         credentials=mask_form(AUTH_FIELDS, tool_secrets.unseal(runtime, session, row)),
         details=cast("Details", orjson.loads(row.details)),
     )
 
 
 def _with_tools(runtime: Runtime, row: ToolProvider, view: CustomView) -> CustomView:
-    return replace(view, operations=tool_calls.load_operations(runtime, row))
-
-
-def _flush_name(session: Session) -> None:
-    try:
-        session.flush()
-    except IntegrityError as exc:
-        if is_duplicate(exc, "tool_providers", "tenant_id", "kind", "name"):
-            raise Duplicate("A tool provider of this name already exists.", field="provider") from exc
-        raise
+    return replace(view, operations=own_tools.load_operations(runtime, row))

@@ -16,8 +16,7 @@ from api.runtime import Runtime
 from api.services import app_specs, flow_rows, flow_runs, flows, generation, limits, workflow_runs
 from api.services.access import access_app
 from api.services.asks import Ask
-from api.services.flow_call import FlowCall
-from api.services.flow_runs import Begun
+from api.services.flow_call import Begun, FlowCall
 from api.services.workflows import DraftNotFound, access_flow_app
 
 UNTIL = "until_node_id"

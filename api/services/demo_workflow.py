@@ -10,6 +10,15 @@ from api.services.workflows import DraftChanges
 
 NAME = "Slipway demo workflow"
 MANY_WORDS = "8"
+TEXT = "A run belongs to the server, so a lost client changes nothing."
+"""What is counted for a caller that does not know the form, as the samples of the SDKs do not."""
+FIELD: JSONObject = {
+    "variable": "text",
+    "label": "Text",
+    "type": "paragraph",
+    "required": False,
+    "default": TEXT,
+}
 CODE = """def main(text: str) -> dict:
     words = [word.strip(".,;:!?") for word in text.split()]
     return {"count": len(words), "longest": max(words, key=len) if words else ""}
@@ -40,10 +49,9 @@ def _graph() -> JSONObject:
         "comparison_operator": "≥",
         "value": MANY_WORDS,
     }
-    field: JSONObject = {"variable": "text", "label": "Text", "type": "paragraph", "required": True}
     output: JSONObject = {"type": "number"}
     nodes: list[JSONValue] = [
-        _node(0, "start", "start", title="Start", variables=[field]),
+        _node(0, "start", "start", title="Start", variables=[{**FIELD}]),
         _node(
             1,
             "words",

@@ -8,11 +8,13 @@ from api.core.apps.spec import AppSpec
 from api.core.events import FormAsked
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import PastTurn
+from api.core.tools.tool import Flows
 from api.core.workflow.deps import FlowDeps, FlowFacts
 from api.core.workflow.work import NodeFailed
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import flow_rows
+from api.services.flow_agents import FlowAgents
 from api.services.flow_files import FlowFiles
 from api.services.flow_knowledge import FlowKnowledge
 from api.services.flow_tools import FlowTools
@@ -34,19 +36,25 @@ def make_deps(
     principal: Principal,
     models: ModelRuntime,
     *,
+    flows: Flows,
+    home_app_id: str | None = None,
     conversation_id: str | None = None,
     history: tuple[PastTurn, ...] = (),
 ) -> FlowDeps:
-    """Return what nodes may use. Conversation variables are kept where there is a conversation."""
-    files = FlowFiles(runtime, principal, app.id)
+    """Return what nodes may use. Conversation variables are kept where there is a conversation.
+
+    Files are those of ``home_app_id``, where the run is one inside that app's.
+    """
+    files = FlowFiles(runtime, principal, home_app_id or app.id)
     deps = FlowDeps(
         models=models,
         sandbox=runtime.sandbox,
         http=runtime.http,
         files=files,
         knowledge=FlowKnowledge(runtime, app, principal, models),
-        tools=FlowTools(runtime, principal, files),
+        tools=FlowTools(runtime, principal, files, flows),
         forms=KeptForms(runtime),
+        agents=FlowAgents(runtime, app, principal, models, files, flows, history),
         history=history,
         limits=runtime.limits.flow,
         conversation_types={item.name: item.value_type for item in flow.conversation_variables},

@@ -4,11 +4,10 @@ Everything that can be refused is refused before the run has a row; from then on
 whatever happens is told by its events.
 """
 
+import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from functools import partial
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import cast
 
 from sqlalchemy import Connection, select
@@ -19,20 +18,24 @@ from api.core.apps.config import FileUpload
 from api.core.apps.inputs import check_inputs
 from api.core.apps.prompting import fill
 from api.core.apps.spec import AppMode, AppSpec
-from api.core.events import Event, EventLog, FormAsked, FormClosed, RunHeader, RunPaused
+from api.core.events import (
+    ErrorOccurred,
+    Event,
+    EventLog,
+    RunFinished,
+    RunHeader,
+)
 from api.core.model_runtime.runtime import ModelRuntime
-from api.core.model_runtime.types import PastTurn
 from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowFacts
-from api.core.workflow.engine import DoneNode, FlowRun
-from api.core.workflow.graph import NodeSpec, is_root
+from api.core.workflow.engine import FlowEnd, FlowRun
+from api.core.workflow.graph import is_root
 from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, VariablePool
-from api.errors import BadRequest
+from api.errors import AppError, BadRequest, Internal
 from api.models.account import Account
 from api.models.base import new_id
 from api.principal import ActorKind, Principal
 from api.services import (
-    annotation_replies,
     conversations,
     files,
     flow_deps,
@@ -41,17 +44,18 @@ from api.services import (
     idempotency,
     limits,
     messages,
-    moderation,
     providers,
     run_threads,
     workflow_runs,
 )
-from api.services.annotation_replies import Inquiry
 from api.services.asks import Repeated
 from api.services.conversations import Recalled
 from api.services.draft_rows import Drafts
-from api.services.flow_call import FlowCall
+from api.services.flow_call import Begun, FlowCall
 from api.services.flow_recorder import FlowRecorder
+from api.services.flow_screening import screened
+from api.services.ledger import Tally
+from api.services.nested_flows import NestedFlows
 from api.services.recorder import Recorder
 
 MAX_FILES = 10
@@ -61,38 +65,6 @@ class NotWorkflowApp(BadRequest):
     """The route is for workflow apps and the app is another."""
 
     code = "not_workflow_app"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behind:
-    """What a run that goes on after a pause has behind it.
-
-    ``order`` is the number of its last node in the order of the ends, ``answer``
-    what its message said so far.
-    """
-
-    paused: RunPaused
-    told_chars: int
-    order: int
-    price: Decimal
-    currency: str
-    closed: tuple[FormClosed, ...]
-    waiting: tuple[FormAsked, ...]
-    answer: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A run that has its rows: what the engine begins with. ``alone`` is the one node there is of it."""
-
-    header: RunHeader
-    pool: dict[str, JSONObject]
-    shown: JSONObject
-    history: tuple[PastTurn, ...] = ()
-    is_new: bool = True
-    done: tuple[DoneNode, ...] = ()
-    behind: Behind | None = None
-    alone: NodeSpec | None = None
 
 
 def check_workflow_mode(app: AppSpec) -> None:
@@ -124,76 +96,113 @@ def begin_flow(call: FlowCall, slots: tuple[limits.Slot, ...]) -> EventLog:
 
 def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> EventLog:
     """Let the engine go on a run that has its rows; return its log."""
-    runtime, flow, behind = call.runtime, call.flow, begun.behind
-    max_bytes = runtime.limits.flow.max_variable_bytes
-    variables = VariablePool(begun.pool, secrets=flow.secrets, max_bytes=max_bytes)
+    runtime, variables, tally = call.runtime, _variables(call, begun), _tally(call)
 
     def begin(cancel: Cancel) -> Iterator[Event]:
-        models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version)
-        if not call.is_chat or begun.alone is not None:
-            return begin_graph(models, cancel)
-        return _screened(call, begun, models, cancel, lambda: begin_graph(models, cancel))
+        models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version, tally.tab)
 
-    def begin_graph(models: ModelRuntime, cancel: Cancel) -> Iterator[Event]:
-        deps = flow_deps.make_deps(
-            runtime,
-            call.app,
-            flow,
-            call.principal,
-            models,
-            conversation_id=begun.header.conversation_id,
-            history=begun.history,
-        )
+        def begin_graph() -> Iterator[Event]:
+            return _graph(call, begun, variables, models, cancel)
+
         if begun.alone is not None:
-            deps = replace(deps, forms=flow_deps.NoForms())
-        run = FlowRun(
-            graph=flow.graph,
-            root=(begun.alone or call.root).id,
-            variables=variables,
-            inputs=begun.shown,
-            facts=_facts(call, begun.header),
-            configs=flow.configs,
-            done=begun.done,
-        )
-        if behind is not None:
-            run = replace(
-                run,
-                told_chars=behind.told_chars,
-                earlier=behind.paused,
-                closed=behind.closed,
-                waiting=behind.waiting,
-            )
-        return flow_app.run(flow, run, deps, cancel)
+            return begin_graph()
+        return screened(call, begun, variables, models, cancel, begin_graph)
 
-    recorder = _recorder(call, begun, variables)
+    recorder = _recorder(call, begun, variables, tally)
     return run_threads.launch(runtime, begun.header, begin, recorder, slots)
 
 
-def _screened(
-    call: FlowCall, begun: Begun, models: ModelRuntime, cancel: Cancel, ask: Callable[[], Iterator[Event]]
-) -> Iterator[Event]:
-    """Return the events of ``ask``, moderated, or those of an answer that needs no run.
+def run_inside(call: FlowCall, cancel: Cancel) -> tuple[FlowEnd, JSONObject]:
+    """Run a workflow on the caller's own thread and return how it ended and its outputs, secrets masked.
 
-    What was asked was looked at before a run began; one that goes on only answers.
+    It has rows as any other run, but no log: nobody reads it. What ends it early
+    is ``cancel``. Raises the AppError of what is refused, or ended it outside of its graph.
     """
-    run, inputs, query = ask, cast("JSONObject", {}), ""
-    if begun.behind is None:
-        inputs, query = begun.pool[call.root.id], call.ask.query
-        inquiry = Inquiry(
-            runtime=call.runtime,
-            app=call.app,
-            header=begun.header,
-            principal=call.principal,
-            query=query,
-            invoke_from=call.ask.invoke_from,
-            models=models,
-            cancel=cancel,
-        )
-        run = partial(annotation_replies.answer_or, inquiry, ask)
-    avoidance = call.flow.features.sensitive_word_avoidance
-    return moderation.moderated(
-        avoidance, models, call.app.tenant_id, cancel, inputs=inputs, query=query, run=run
+    begun = _begin(call)
+    variables = _variables(call, begun)
+    tally = _tally(call)
+    models = providers.model_runtime(call.runtime, call.app.tenant_id, call.app.providers_version, tally.tab)
+    recorder = _recorder(call, begun, variables, tally)
+    ends: list[FlowEnd] = []
+    outputs: JSONObject = {}
+
+    def events() -> Iterator[Event]:
+        ends.append((yield from _graph(call, begun, variables, models, cancel)))
+
+    try:
+        for event in recorder.watch(events()):
+            if isinstance(event, RunFinished):
+                outputs = event.outputs
+    except AppError as exc:
+        recorder.fail(ErrorOccurred(status=exc.http_status, code=exc.code, message=exc.message))
+        raise
+    except BaseException:
+        error = Internal("The run ended by a fault of the server.")
+        recorder.fail(ErrorOccurred(status=error.http_status, code=error.code, message=error.message))
+        raise
+    finally:
+        if not recorder.is_stored:
+            threading.Thread(target=recorder.store_later, name="store-run", daemon=True).start()
+    return ends[0], outputs
+
+
+def _tally(call: FlowCall) -> Tally:
+    return Tally(
+        tenant_id=call.app.tenant_id,
+        app_id=call.app.id,
+        actor_id=call.principal.id,
+        key_id=call.ask.key_id,
     )
+
+
+def _variables(call: FlowCall, begun: Begun) -> VariablePool:
+    max_bytes = call.runtime.limits.flow.max_variable_bytes
+    return VariablePool(begun.pool, secrets=call.flow.secrets, max_bytes=max_bytes)
+
+
+def _graph(
+    call: FlowCall, begun: Begun, variables: VariablePool, models: ModelRuntime, cancel: Cancel
+) -> Generator[Event, None, FlowEnd]:
+    """Return the events of a run's graph, which ends with what the run came to."""
+    flow, behind = call.flow, begun.behind
+    deps = flow_deps.make_deps(
+        call.runtime,
+        call.app,
+        flow,
+        call.principal,
+        models,
+        flows=NestedFlows(
+            runtime=call.runtime,
+            principal=call.principal,
+            app_id=call.home_app_id or call.app.id,
+            invoke_from=call.ask.invoke_from,
+            depth=call.depth,
+            run_inside=run_inside,
+        ),
+        home_app_id=call.home_app_id,
+        conversation_id=begun.header.conversation_id,
+        history=begun.history,
+    )
+    if begun.alone is not None or call.depth:
+        deps = replace(deps, forms=flow_deps.NoForms())
+    run = FlowRun(
+        graph=flow.graph,
+        root=(begun.alone or call.root).id,
+        variables=variables,
+        inputs=begun.shown,
+        facts=_facts(call, begun.header),
+        configs=flow.configs,
+        done=begun.done,
+    )
+    if behind is not None:
+        run = replace(
+            run,
+            told_chars=behind.told_chars,
+            earlier=behind.paused,
+            closed=behind.closed,
+            waiting=behind.waiting,
+        )
+    return flow_app.run(flow, run, deps, cancel)
 
 
 def _begin(call: FlowCall) -> Begun:
@@ -213,7 +222,8 @@ def _begin(call: FlowCall) -> Begun:
         values = inputs
         if isinstance(opened, Session):
             attached = files.attach(opened, principal, file_policy(call), ask.files)
-            form = call.flow.form if call.trigger_id is None else ()
+            # What calls from inside a run gives files as variables hold them.
+            form = call.flow.form if call.trigger_id is None and not call.depth else ()
             values = flow_files.attach_values(runtime, opened, principal, form, inputs)
             _claim(opened, ask.claim, header)
             flow_rows.keep_snapshot(runtime, opened, call.app, call.flow)
@@ -358,7 +368,7 @@ def _first_run(call: FlowCall, made: str) -> EventLog:
     return workflow_runs.first_run(call.runtime, call.app, call.principal, made)
 
 
-def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowRecorder:
+def _recorder(call: FlowCall, begun: Begun, variables: VariablePool, tally: Tally) -> FlowRecorder:
     message = None
     if begun.header.message_id is not None:
         message = Recorder(
@@ -367,6 +377,7 @@ def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowReco
             principal=call.principal,
             is_new=begun.is_new,
             wants_title=False,
+            tally=tally,
         )
     made = FlowRecorder(
         runtime=call.runtime,
@@ -374,6 +385,7 @@ def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowReco
         principal=call.principal,
         message=message,
         drafts=Drafts(variables=variables, only=_left(call, begun)) if call.leaves_variables else None,
+        tally=tally,
         is_alone=begun.alone is not None,
     )
     behind = begun.behind
@@ -406,4 +418,5 @@ def _facts(call: FlowCall, header: RunHeader) -> FlowFacts:
         invoke_from=call.ask.invoke_from,
         is_chat=call.is_chat,
         conversation_id=header.conversation_id,
+        depth=call.depth,
     )

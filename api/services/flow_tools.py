@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from api.core.ports import Cancel, JSONObject
 from api.core.tools.calling import call_tool
-from api.core.tools.tool import ToolFailed
+from api.core.tools.tool import Flows, ToolFailed
 from api.core.workflow.deps import FlowFacts, ToolAnswer, ToolCall
 from api.core.workflow.work import NodeFailed
 from api.principal import Principal
@@ -35,6 +35,7 @@ class FlowTools:
     runtime: Runtime
     principal: Principal
     files: FlowFiles
+    flows: Flows
 
     def call(self, call: ToolCall, facts: FlowFacts, cancel: Cancel) -> ToolAnswer:
         """Return what a tool answers; what its author set counts where the drawing fills nothing in.
@@ -57,6 +58,7 @@ class FlowTools:
                 found.credentials,
                 cancel,
                 files=FilesOfRun(self.files),
+                flows=self.flows,
             )
             given = {**call.configurations, **call.parameters}
             limit_s = self.runtime.limits.flow.tool_timeout_s
@@ -66,6 +68,10 @@ class FlowTools:
         return ToolAnswer(
             text=output.text,
             json=output.json,
-            files=[self.files.save(file.name, file.mime_type, file.content) for file in output.files],
+            files=[
+                *(self.files.save(file.name, file.mime_type, file.content) for file in output.files),
+                *output.kept_files,
+            ],
             variables=output.variables,
+            usage=output.usage,
         )

@@ -15,27 +15,10 @@ from api.errors import RateLimited, Unavailable
 from api.models.base import new_id
 from api.principal import Principal
 from api.runtime import Limits, Runtime, Window
+from api.services.plans import HOUR, MINUTE, PLANS
 
 logger = logging.getLogger(__name__)
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
-PLAN_WINDOWS = {
-    "sandbox": (
-        Window(limit=60, seconds=MINUTE),
-        Window(limit=1_000, seconds=HOUR),
-        Window(limit=10_000, seconds=DAY),
-    ),
-    "professional": (
-        Window(limit=300, seconds=MINUTE),
-        Window(limit=10_000, seconds=HOUR),
-        Window(limit=100_000, seconds=DAY),
-    ),
-    "team": (
-        Window(limit=600, seconds=MINUTE),
-        Window(limit=30_000, seconds=HOUR),
-        Window(limit=300_000, seconds=DAY),
-    ),
-}
 SLOT_MARGIN_S = 60.0
 """A slot nobody gave back (its process died) is free again this long after its run had to be over."""
 
@@ -78,8 +61,9 @@ def workspace_ceilings(limits: Limits, tenant_id: str, plan: str) -> tuple[Ceili
     """Return what every public API call is counted against, whatever it is for: the workspace's plan."""
     if not limits.are_rate_limits_on:
         return ()
-    windows = PLAN_WINDOWS.get(plan, limits.enterprise_windows)
-    return tuple(Ceiling(f"tenant:{tenant_id}", window) for window in windows if window.limit)
+    windows = PLANS[plan].windows if plan in PLANS else None
+    chosen = limits.enterprise_windows if windows is None else windows
+    return tuple(Ceiling(f"tenant:{tenant_id}", window) for window in chosen if window.limit)
 
 
 def account_ceilings(limits: Limits, principal: Principal) -> tuple[Ceiling, ...]:

@@ -75,6 +75,7 @@ class Shutdown:
             steps.callback(self._sign_off)
             steps.callback(runtime.provider_http.close)
             steps.callback(runtime.http.close)
+            steps.callback(runtime.mcp_sessions.close)
             steps.callback(runtime.sandbox.stop)
             steps.callback(runtime.channel.stop)
             steps.callback(runtime.queue.stop, JOBS_S)

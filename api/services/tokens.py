@@ -288,7 +288,10 @@ _CALLER_OF_APP = _caller_query(App.id == bindparam("app_id"))
 
 
 def _app_of_workspace_key(session: Session, tenant_id: str, scope: str | None, hint: str | None) -> str:
-    """Return the app a workspace key is used for: the one named, else the only one that fits the route."""
+    """Return the app a workspace key is used for: the one named, else the only one that fits the route.
+
+    Where several fit, the only one of the mode the route is named after.
+    """
     query = select(App.id).where(App.tenant_id == tenant_id)
     if hint is not None:
         found = session.scalars(query.where(App.id == hint.lower())).all() if is_id(hint) else []
@@ -296,7 +299,10 @@ def _app_of_workspace_key(session: Session, tenant_id: str, scope: str | None, h
             raise NotFound("App not found.")
     else:
         modes = MODES_OF_SCOPE.get(scope or "", frozenset(AppMode))
-        found = session.scalars(query.where(App.mode.in_(modes)).limit(2)).all()
+        fit = query.where(App.mode.in_(modes)).limit(2)
+        found = session.scalars(fit).all()
+        if len(found) > 1:
+            found = session.scalars(fit.where(App.mode == scope)).all()
         if len(found) != 1:
             raise InvalidRequest(
                 "A workspace key needs the app it is used for in the X-App-Id header.",

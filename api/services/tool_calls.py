@@ -2,27 +2,21 @@
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select
 
 from api.core.ports import Cancel, JSONObject
 from api.core.tools import builtin  # noqa: F401  # makes the built-in tools known
-from api.core.tools.openapi.document import BadDocument, load_document
-from api.core.tools.openapi.operations import Operation, clean_name, read_operations
-from api.core.tools.openapi.tools import to_tool
+from api.core.tools.openapi.operations import clean_name
 from api.core.tools.provider import TOOL_PROVIDERS, short_id
-from api.core.tools.tool import Tool, ToolContext, ToolFailed, ToolFiles
-from api.errors import BadRequest, Unavailable
+from api.core.tools.tool import Flows, NoFlows, Tool, ToolContext, ToolFailed, ToolFiles
+from api.errors import BadRequest
 from api.models.tool import ToolCredential, ToolProvider
 from api.runtime import Runtime
-from api.services import tool_secrets
+from api.services import own_tools, tool_secrets
 from api.services.access import is_id
 
 BUILTIN = ("builtin", "plugin")
 """Kinds of providers whose tools are built in here; what Dify installs as plugins is."""
-
-API = "api"
-PARSE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,63 +51,27 @@ def find_tool(runtime: Runtime, tenant_id: str, ref: ToolRef) -> ReadyTool:
     """Return a tool of a workspace, ready to be called. Raises ToolFailed where there is none."""
     if ref.kind in BUILTIN:
         return _find_builtin(runtime, tenant_id, ref)
-    if ref.kind == API:
+    if ref.kind in own_tools.KINDS:
         return _find_own(runtime, tenant_id, ref)
     raise _absent(ref)
 
 
-def has_tool(runtime: Runtime, session: Session, tenant_id: str, ref: ToolRef) -> bool:
-    """Tell whether a workspace has a tool; whether it has credentials for it is not asked."""
+def has_tool(runtime: Runtime, tenant_id: str, ref: ToolRef) -> bool:
+    """Tell whether a workspace has a tool; whether it has credentials for it is not asked.
+
+    Opens a session of its own, because a document may have to be read.
+    """
     if ref.kind in BUILTIN:
         provider = TOOL_PROVIDERS.get(short_id(ref.provider))
         return provider is not None and ref.name in provider.tools
-    row = session.scalars(own_provider(tenant_id, ref)).first() if ref.kind == API else None
-    if row is None:
+    if ref.kind not in own_tools.KINDS:
         return False
-    return any(each.name == clean_name(ref.name) for each in load_operations(runtime, row))
-
-
-def own_provider(tenant_id: str, ref: ToolRef) -> Select[ToolProvider]:
-    """Return the statement for the own provider a tool is of: its id counts before its name."""
-    named = [name for name in (ref.provider, ref.provider_name) if name and "\0" not in name]
-    ids = [ref.provider.lower()] if is_id(ref.provider) else []
-    is_named = ToolProvider.name.in_(named)
-    return (
-        select(ToolProvider)
-        .where(
-            ToolProvider.tenant_id == tenant_id,
-            ToolProvider.kind == API,
-            or_(ToolProvider.id.in_(ids), is_named),
-        )
-        .order_by(is_named.asc(), ToolProvider.created_at)
-    )
-
-
-def load_operations(runtime: Runtime, row: ToolProvider) -> list[Operation]:
-    """Return the operations of an own provider; a document is read once while it stays as it is.
-
-    Raises BadRequest for one that can no longer be read, Unavailable.
-    """
-    key = ("tool-operations", row.id, row.updated_at)
-    known: list[Operation] | None = runtime.memory.get(key)
-    if known is None:
-        try:
-            known = parse_operations(runtime, row.document)[1]
-        except BadDocument as exc:
-            raise BadRequest(f"The document of {row.name!r} can no longer be read: {exc}") from exc
-        runtime.memory.put(key, known)
-    return known
-
-
-def parse_operations(runtime: Runtime, text: str) -> tuple[str, list[Operation]]:
-    """Return the language of a document and its operations, read off the event loop.
-
-    Raises BadDocument, Unavailable where reading takes too long.
-    """
+    with runtime.reading() as session:
+        row = session.scalars(own_provider(tenant_id, ref)).first()
     try:
-        return runtime.offload.call(_parsed, text, timeout_s=PARSE_S)
-    except TimeoutError as exc:
-        raise Unavailable(f"The document could not be read within {PARSE_S:g} s; try again.") from exc
+        return row is not None and _tool_of(runtime, row, ref) is not None
+    except BadRequest:  # what can no longer be read has no tools
+        return False
 
 
 def make_context(
@@ -124,8 +82,9 @@ def make_context(
     cancel: Cancel,
     *,
     files: ToolFiles | None = None,
+    flows: Flows | None = None,
 ) -> ToolContext:
-    """Return what a tool may use in one call."""
+    """Return what a tool may use in one call; without ``flows`` it runs no workflow."""
     limits = runtime.limits.flow
     return ToolContext(
         tenant_id=tenant_id,
@@ -138,6 +97,7 @@ def make_context(
         credentials=credentials,
         max_text_bytes=limits.http_text_bytes,
         max_file_bytes=limits.http_file_bytes,
+        flows=flows or NoFlows(),
     )
 
 
@@ -173,17 +133,21 @@ def _find_own(runtime: Runtime, tenant_id: str, ref: ToolRef) -> ReadyTool:
         if row is None:
             raise _absent(ref)
         credentials = tool_secrets.unseal(runtime, session, row)
-    for operation in load_operations(runtime, row):
-        if operation.name == clean_name(ref.name):
-            return ReadyTool(to_tool(operation), credentials)
-    raise _absent(ref)
+    tool = _tool_of(runtime, row, ref)
+    if tool is None:
+        raise _absent(ref)
+    return ReadyTool(tool, credentials)
+
+
+def own_provider(tenant_id: str, ref: ToolRef) -> Select[ToolProvider]:
+    return own_tools.named(tenant_id, ref.kind, ref.provider, ref.provider_name)
+
+
+def _tool_of(runtime: Runtime, row: ToolProvider, ref: ToolRef) -> Tool | None:
+    name = clean_name(ref.name)
+    return next((tool for tool in own_tools.load_tools(runtime, row) if tool.schema.name == name), None)
 
 
 def _absent(ref: ToolRef) -> ToolFailed:
     named = f"{ref.provider_name or ref.provider}/{ref.name}"
     return ToolFailed(f"The tool {named[:200]} is not installed here.", error_type="ToolNotFound")
-
-
-def _parsed(text: str) -> tuple[str, list[Operation]]:
-    document = load_document(text)
-    return document.kind, read_operations(document)

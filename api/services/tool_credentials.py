@@ -16,7 +16,7 @@ from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
 from api.core.rag.waiting import within
 from api.core.tools.provider import TOOL_PROVIDERS, ToolProvider, short_id
 from api.core.tools.tool import ToolFailed
-from api.errors import AppError, Duplicate, InvalidRequest, NotFound
+from api.errors import AppError, Duplicate, InvalidRequest, NotFound, Unavailable
 from api.models.tool import ToolCredential
 from api.principal import Principal
 from api.runtime import Runtime
@@ -26,6 +26,11 @@ from api.services.constraints import is_duplicate
 from api.services.credential_forms import mask_form, read_form
 
 CHECK_S = 30.0
+TRIES = 5
+
+
+class TakenMeanwhile(Exception):
+    """Another request took the name, or became the default, a moment ago."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +72,38 @@ def create_credential(
     """
     provider = get_provider(provider_id)
     fields = _checked(runtime, principal, provider, sent, {})
-    with runtime.transaction() as session:
-        rows = session.scalars(_rows(principal, provider)).all()
-        taken = {row.name for row in rows}
-        free = next(each for n in range(1, len(taken) + 2) if (each := f"API KEY {n}") not in taken)
-        session.add(
-            ToolCredential(
-                tenant_id=principal.tenant_id,
-                provider=provider.schema.id,
-                name=name or free,
-                sealed=tool_secrets.seal(runtime, session, principal.tenant_id, provider.schema.id, fields),
-                is_default=not any(row.is_default for row in rows),
-                created_by=principal.id,
-            )
+    for _ in range(TRIES):
+        try:
+            with runtime.transaction() as session:
+                _add(runtime, session, principal, provider, fields, name)
+        except TakenMeanwhile:  # of two that come at once, the second now sees the first
+            continue
+        return
+    raise Unavailable("Too many credentials are added at once; try again.")
+
+
+def _add(
+    runtime: Runtime,
+    session: Session,
+    principal: Principal,
+    provider: ToolProvider,
+    fields: dict[str, str],
+    name: str | None,
+) -> None:
+    rows = session.scalars(_rows(principal, provider)).all()
+    taken = {row.name for row in rows}
+    free = next(each for n in range(1, len(taken) + 2) if (each := f"API KEY {n}") not in taken)
+    session.add(
+        ToolCredential(
+            tenant_id=principal.tenant_id,
+            provider=provider.schema.id,
+            name=name or free,
+            sealed=tool_secrets.seal(runtime, session, principal.tenant_id, provider.schema.id, fields),
+            is_default=not any(row.is_default for row in rows),
+            created_by=principal.id,
         )
-        _flush_name(session)
+    )
+    _flush_name(session, is_chosen=name is not None)
 
 
 def update_credential(
@@ -106,7 +128,7 @@ def update_credential(
         if fields is not None:
             row.sealed = tool_secrets.seal(runtime, session, principal.tenant_id, provider.schema.id, fields)
         row.name = name or row.name
-        _flush_name(session)
+        _flush_name(session, is_chosen=True)
 
 
 def delete_credential(session: Session, principal: Principal, provider_id: str, credential_id: str) -> None:
@@ -119,19 +141,27 @@ def delete_credential(session: Session, principal: Principal, provider_id: str, 
         oldest = _rows(principal, provider).order_by(ToolCredential.created_at, ToolCredential.id).limit(1)
         heir = session.scalars(oldest).one_or_none()
         if heir is not None:
-            heir.is_default = True
+            _make_default(session, heir)
 
 
 def choose_default(session: Session, principal: Principal, provider_id: str, credential_id: str) -> None:
     """Use other stored credentials of a provider where none are named. Raises NotFound."""
     provider = get_provider(provider_id)
     chosen = _access(session, principal, provider, credential_id)
-    session.execute(
-        update(ToolCredential)
-        .where(ToolCredential.tenant_id == principal.tenant_id, ToolCredential.provider == provider.schema.id)
-        .values(is_default=ToolCredential.id == chosen.id, updated_at=ToolCredential.updated_at)
-        .execution_options(synchronize_session=False)
+    _make_default(session, chosen)
+
+
+def _make_default(session: Session, chosen: ToolCredential) -> None:
+    """Make credentials the default and no others; whoever does the same at once waits for its turn."""
+    of_provider = update(ToolCredential).where(
+        ToolCredential.tenant_id == chosen.tenant_id, ToolCredential.provider == chosen.provider
     )
+    kept = {"updated_at": ToolCredential.updated_at}
+    for changed in (
+        of_provider.values(is_default=False, **kept),
+        of_provider.where(ToolCredential.id == chosen.id).values(is_default=True, **kept),
+    ):
+        session.execute(changed.execution_options(synchronize_session=False))
 
 
 def _checked(
@@ -182,10 +212,14 @@ def _to_view(runtime: Runtime, session: Session, row: ToolCredential) -> Credent
     )
 
 
-def _flush_name(session: Session) -> None:
+def _flush_name(session: Session, *, is_chosen: bool) -> None:
+    """Write what is to be written; ``is_chosen`` tells that the caller named it. Raises Duplicate."""
     try:
         session.flush()
     except IntegrityError as exc:
-        if is_duplicate(exc, "tool_credentials", "tenant_id", "provider", "name"):
+        is_name = is_duplicate(exc, "tool_credentials", "tenant_id", "provider", "name")
+        if is_name and is_chosen:
             raise Duplicate("A credential of this name already exists.", field="name") from exc
+        if is_name or is_duplicate(exc, "tool_credentials", "tenant_id", "provider"):
+            raise TakenMeanwhile from exc
         raise

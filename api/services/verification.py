@@ -45,7 +45,7 @@ def verify(
             raise NotFound(f"There is no dataset {dataset_id}.")
         yield from _verify_dataset(runtime, target, is_mending)
         return
-    for target in _load_targets(runtime):
+    for target in load_targets(runtime):
         yield from _verify_dataset(runtime, target, is_mending)
     for store in Store:
         yield from _find_unknown_collections(runtime, store, is_mending)
@@ -65,7 +65,7 @@ def _load_target(runtime: Runtime, dataset_id: str) -> Target | None:
     return None if row is None else rows.to_target(row)
 
 
-def _load_targets(runtime: Runtime) -> Iterator[Target]:
+def load_targets(runtime: Runtime) -> Iterator[Target]:
     """Yield every dataset of every workspace; no session is held between two of them."""
     query = select(Dataset).order_by(Dataset.id).limit(AT_ONCE)
     page: Sequence[Dataset] = ()

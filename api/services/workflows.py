@@ -36,6 +36,7 @@ from api.errors import BadRequest, Conflict, InvalidRequest, NotFound
 from api.models.account import Account
 from api.models.app import App
 from api.models.base import new_id, utc_now
+from api.models.tool import ToolProvider
 from api.models.workflow import DRAFT, Workflow
 from api.principal import Principal
 from api.runtime import Runtime
@@ -73,13 +74,14 @@ class DraftChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowView:
-    """A workflow as the console shows it: secrets are masks."""
+    """A workflow as the console shows it: secrets are masks. ``is_tool`` tells that its app is a tool."""
 
     row: Workflow
     environment_variables: Sequence[JSONObject]
     conversation_variables: Sequence[JSONObject]
     created_by: Account | None
     updated_by: Account | None
+    is_tool: bool = False
 
 
 def access_flow_app(session: Session, principal: Principal, app_id: str) -> App:
@@ -93,7 +95,7 @@ def access_flow_app(session: Session, principal: Principal, app_id: str) -> App:
 def get_draft(runtime: Runtime, session: Session, principal: Principal, app_id: str) -> WorkflowView:
     """Return an app's draft; raises AppNotFound, DraftNotFound."""
     app = access_flow_app(session, principal, app_id)
-    return _view(runtime, session, access_draft(session, app))
+    return _view(runtime, session, access_draft(session, app), is_tool=_is_tool(session, app))
 
 
 def access_draft(session: Session, app: App) -> Workflow:
@@ -202,7 +204,9 @@ def get_published(
     """Return the version an app's API runs; None where none was published. Raises AppNotFound."""
     app = access_flow_app(session, principal, app_id)
     row = session.get(Workflow, app.workflow_id) if app.workflow_id else None
-    return None if row is None else _view(runtime, session, row)
+    if row is None:
+        return None
+    return _view(runtime, session, row, is_tool=_is_tool(session, app))
 
 
 def load_versions(
@@ -230,7 +234,8 @@ def load_versions(
         query = query.where(Workflow.created_by == user_id)
     latest_first = query.order_by((Workflow.number != 0), Workflow.number.desc())
     rows = session.scalars(latest_first.offset((page - 1) * limit).limit(limit + 1)).all()
-    return [_view(runtime, session, row) for row in rows[:limit]], len(rows) > limit
+    is_tool = _is_tool(session, app)
+    return [_view(runtime, session, row, is_tool=is_tool) for row in rows[:limit]], len(rows) > limit
 
 
 def mark_version(
@@ -252,17 +257,22 @@ def mark_version(
         row.marked_comment = comment
     row.updated_by = principal.id
     session.flush()
-    return _view(runtime, session, row)
+    return _view(runtime, session, row, is_tool=_is_tool(session, app))
 
 
 def delete_version(session: Session, principal: Principal, app_id: str, workflow_id: str) -> None:
-    """Remove a published version. Raises BadRequest for the one in use and the draft, NotFound."""
+    """Remove a published version. Raises BadRequest for the draft and for one that is in use, NotFound."""
     app = access_flow_app(session, principal, app_id)
     row = _access_version(session, app, workflow_id)
     if row.version == DRAFT:
         raise BadRequest("The draft cannot be deleted.")
     if row.id == app.workflow_id:
         raise BadRequest("The version that is in use cannot be deleted.")
+    tool = select(ToolProvider.id).where(
+        ToolProvider.tenant_id == app.tenant_id, ToolProvider.workflow_id == row.id
+    )
+    if session.scalar(tool) is not None:
+        raise BadRequest("The version is offered as a tool and cannot be deleted.")
     session.delete(row)
     session.flush()
 
@@ -374,7 +384,7 @@ def _sealed(
     return flows.seal_secrets(runtime, session, tenant_id, [item.to_json(ENVIRONMENT) for item in variables])
 
 
-def _view(runtime: Runtime, session: Session, row: Workflow) -> WorkflowView:
+def _view(runtime: Runtime, session: Session, row: Workflow, *, is_tool: bool) -> WorkflowView:
     opened = flows.open_secrets(runtime, session, row.tenant_id, row.environment_variables)
     return WorkflowView(
         row=row,
@@ -382,7 +392,16 @@ def _view(runtime: Runtime, session: Session, row: Workflow) -> WorkflowView:
         conversation_variables=row.conversation_variables,
         created_by=session.get(Account, row.created_by) if row.created_by else None,
         updated_by=session.get(Account, row.updated_by) if row.updated_by else None,
+        is_tool=is_tool,
     )
+
+
+def _is_tool(session: Session, app: App) -> bool:
+    """Tell whether an app's workflow is offered as a tool."""
+    tool = select(ToolProvider.id).where(
+        ToolProvider.tenant_id == app.tenant_id, ToolProvider.app_id == app.id
+    )
+    return session.scalar(tool) is not None
 
 
 def _given(value: JSONValue, stored: object) -> JSONValue:

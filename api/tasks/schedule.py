@@ -7,11 +7,14 @@ from api.core.ports import Tick
 from api.runtime import Runtime
 from api.services import (
     app_purge,
+    confirmations,
     dataset_purge,
     files,
     forms,
     idempotency,
+    invitations,
     jobs,
+    mcp_servers,
     run_purge,
     runs,
     stored_embeddings,
@@ -26,18 +29,25 @@ OWN: tuple[tuple[float, Call], ...] = (
     (5.0, runs.beat),
     (3600.0, warm_up.warm_up),
     (30.0, tokens.save_uses),
+    (60.0, mcp_servers.close_idle),
 )
 """Seconds between two calls, and what each serving process does for itself."""
-SHARED: tuple[tuple[float, Call], ...] = (
-    (10.0, jobs.wake_due_jobs),
-    (10.0, forms.close_overdue),
-    (10.0, trigger_runs.fire_due),
+PURGES: tuple[tuple[float, Call], ...] = (
     (60.0, run_purge.purge_old_runs),
     (3600.0, idempotency.forget_old),
+    (3600.0, invitations.forget_expired),
+    (3600.0, confirmations.forget_spent),
     (3600.0, files.purge_unattached),
     (3600.0, app_purge.sweep_deleted_apps),
     (86_400.0, dataset_purge.sweep_deleted_datasets),
     (86_400.0, stored_embeddings.purge_unused),
+)
+"""The same for what is deleted, unused, or was kept long enough; an operator may call it too."""
+SHARED: tuple[tuple[float, Call], ...] = (
+    (10.0, jobs.wake_due_jobs),
+    (10.0, forms.close_overdue),
+    (10.0, trigger_runs.fire_due),
+    *PURGES,
 )
 """The same for what beat has some worker do; each must bear being done by several at once."""
 

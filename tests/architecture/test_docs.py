@@ -16,6 +16,7 @@ from tests.conftest import make_house, make_settings, stop_house
 ROOT = Path(__file__).parents[2]
 WIRE = sorted((ROOT / "docs/wire").glob("*.md"))
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+SDK_PAGES = sorted((ROOT / "sdks").glob("*/README.md"))
 SOURCES = sorted((ROOT / "api").rglob("*.py"))
 PUBLIC_MOUNTS = {"seed": "/api", "dify": "/v1"}
 RESTX_OWN = {"root", "specs", "static"}
@@ -91,7 +92,7 @@ def test_routes_described_in_the_wire_pages_all_exist(routes: set[tuple[str, str
 def test_error_codes_are_all_in_the_table_with_their_status(program: Flask) -> None:
     assert program.testing  # imported, so that every leaf is known
     told = set(
-        re.findall(r"^\| (\d{3}) \| `(\w+)` \|", (ROOT / "docs/wire/errors.md").read_text(), re.MULTILINE)
+        re.findall(r"^\| (\d{3}) \| `([\w-]+)` \|", (ROOT / "docs/wire/errors.md").read_text(), re.MULTILINE)
     )
     known = {(str(leaf.http_status), leaf.code) for leaf in leaves(AppError)}
     assert told == known | FRAMEWORK_CODES | STREAM_CODES
@@ -106,7 +107,7 @@ def test_words_of_both_dialects_are_in_their_table() -> None:
 # -- links and names -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+@pytest.mark.parametrize("page", [*PAGES, *SDK_PAGES], ids=named)
 def test_links_of_a_page_lead_to_what_exists(page: Path) -> None:
     for target, anchor in LINK.findall(page.read_text()):
         if target.startswith("http"):

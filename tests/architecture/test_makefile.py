@@ -5,8 +5,10 @@ from pathlib import Path
 
 from api.core.ports import Queue
 
-MAKEFILE = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
-CLI = (Path(__file__).parents[2] / "api" / "cli.py").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+CLI = (ROOT / "api" / "cli.py").read_text(encoding="utf-8")
+WORKER = (ROOT / "docker" / "worker.sh").read_text(encoding="utf-8")
 VERBS = ("run", "test", "dev", "check", "fmt", "bench", "worker", "beat", "migrate", "env")
 
 
@@ -25,4 +27,4 @@ def test_every_command_the_makefile_calls_exists() -> None:
 
 
 def test_every_queue_is_served_by_a_worker() -> None:
-    assert set(re.findall(r"slipway\.([a-z]+)", MAKEFILE)) == {queue.value for queue in Queue}
+    assert set(re.findall(r"slipway\.([a-z]+)", WORKER)) == {queue.value for queue in Queue}

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "api").rglob("*.py"))
+FILES = sorted([*(ROOT / "api").rglob("*.py"), *(ROOT / "sdks/python").rglob("*.py")])
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_POSITIONAL = 6  # self or cls included
 
 
-def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield every function of the program with where it stands."""
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield every function of the program and the SDK with where it stands."""
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
 
 

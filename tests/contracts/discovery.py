@@ -20,5 +20,7 @@ def names(kind: str) -> list[str]:
 
 def make_backend(kind: str, name: str, request: pytest.FixtureRequest, data_dir: Path) -> Any:
     """Return a backend built as the program builds it; skips where its server does not answer."""
-    redis_url = request.getfixturevalue("redis_url") if name == "redis" else ""
-    return load(kind, name).from_settings(make_settings(data_dir, redis_url=redis_url))
+    values = request.getfixturevalue("s3_values") if name == "s3" else {}
+    if name == "redis":
+        values = {"redis_url": request.getfixturevalue("redis_url")}
+    return load(kind, name).from_settings(make_settings(data_dir, **values))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from api.backends import load
 from api.core.ports import Storage
-from api.errors import NotFound
+from api.errors import NotFound, Unavailable
+from tests.conftest import make_settings
 from tests.contracts import discovery
 
 
@@ -105,3 +107,33 @@ def test_storage_key_not_well_formed_is_refused(storage: Storage, key: str) -> N
             use(key)
     with pytest.raises(ValueError, match="not a storage key"):
         storage.put(key, io.BytesIO(b"x"))
+
+
+def test_storage_keys_are_those_of_whole_files_that_are_there(storage: Storage) -> None:
+    keys = {make_key() for _ in range(3)}
+    for key in keys:
+        storage.put(key, io.BytesIO(b"x"))
+    with pytest.raises(ConnectionResetError):
+        storage.put(make_key(), BrokenSource(b"y" * 3_000_000))
+    gone = keys.pop()
+    storage.delete(gone)
+
+    assert keys <= set(storage.all_keys())
+    assert gone not in storage.all_keys()
+    assert {key for key in storage.all_keys() if storage.exists(key)} == set(storage.all_keys())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("s3_endpoint_url", "http://127.0.0.1:1"), ("s3_access_key_id", "another"), ("s3_bucket", "no")],
+)
+def test_bucket_that_is_away_or_refuses_is_unavailable(
+    s3_values: dict[str, str], tmp_path: Path, name: str, value: str
+) -> None:
+    settings = make_settings(tmp_path, **{**s3_values, name: value})
+    bucket: Storage = load("storage", "s3").from_settings(settings)
+
+    with pytest.raises(Unavailable):
+        bucket.put(make_key(), io.BytesIO(b"x"))
+    with pytest.raises(Unavailable):
+        bucket.open(make_key())

@@ -52,6 +52,9 @@ class DictStorage:
     def exists(self, key: str) -> bool:
         return key in self.files
 
+    def all_keys(self) -> Iterator[str]:
+        return iter(self.files)
+
 
 @pytest.fixture
 def storage() -> DictStorage:

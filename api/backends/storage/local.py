@@ -6,7 +6,6 @@ after a power cut; nothing outside the directory can be named.
 
 import errno
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +13,11 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from api.backends.offload import Backend as Offload
+from api.backends.storage.keys import check_key
 from api.core.parallel import give_way
 from api.errors import NotFound, Unavailable
 from api.settings import Settings
 
-# No segment begins with a dot, so neither ".." nor INCOMING can be named.
-KEY = re.compile(r"[a-z0-9_-][a-z0-9._-]*(?:/[a-z0-9_-][a-z0-9._-]*)*")
 INCOMING = ".incoming"
 CHUNK_BYTES = 1024 * 1024
 SYNC_WAIT_S = 60.0
@@ -72,10 +70,15 @@ class Backend:
         """Tell whether the file is there."""
         return self._path(key).is_file()
 
+    def all_keys(self) -> Iterator[str]:
+        """Yield the keys of all files; see Storage."""
+        for directory, below, names in os.walk(self._root):
+            below[:] = [name for name in below if not name.startswith(".")]
+            for name in names:
+                yield (Path(directory) / name).relative_to(self._root).as_posix()
+
     def _path(self, key: str) -> Path:
-        if not KEY.fullmatch(key):
-            raise ValueError(f"{key!r} is not a storage key")
-        return self._root / key
+        return self._root / check_key(key)
 
 
 @contextmanager

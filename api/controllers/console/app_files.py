@@ -5,7 +5,7 @@ from flask_restx import Namespace, Resource
 
 from api.controllers.http import swagger
 from api.controllers.http.auth import console
-from api.controllers.http.door import claim, render, runtime, transactional
+from api.controllers.http.door import claim, render, runtime
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.app_file import (
     DEPENDENCIES,
@@ -19,7 +19,6 @@ from api.controllers.schemas.app_file import (
     render_import,
 )
 from api.principal import Principal, Role
-from api.runtime import Session
 from api.services import app_exports, app_imports
 from api.services.app_imports import AppFile
 
@@ -86,10 +85,9 @@ class Dependencies(Resource):
     @ns.response(200, "What it uses that is not there.", DEPENDENCIES)
     @ns.response(404, "There is no such app.")
     @console(Role.EDITOR)
-    @transactional
-    def get(self, session: Session, principal: Principal, app_id: str) -> Response:
+    def get(self, principal: Principal, app_id: str) -> Response:
         """Tell which models, tools and datasets of an app the workspace does not have."""
-        lacking = app_exports.missing_of(runtime(), session, principal, app_id)
+        lacking = app_exports.missing_of(runtime(), principal, app_id)
         return render({"leaked_dependencies": [], "missing": [need.to_json() for need in lacking]})
 
 

@@ -6,6 +6,7 @@ from flask_restx import Namespace, Resource
 from api.controllers.http.auth import console
 from api.controllers.http.door import base_url, render, runtime
 from api.controllers.http.parsing import parse
+from api.controllers.schemas.mcp_server import render_choice, render_server
 from api.controllers.schemas.tool import (
     KINDS,
     LABEL_MODEL,
@@ -17,9 +18,10 @@ from api.controllers.schemas.tool import (
     render_custom,
     render_labels,
 )
+from api.controllers.schemas.workflow_tool import render_flow_provider
 from api.core.ports import JSONValue
 from api.principal import Principal
-from api.services import custom_tools, tools
+from api.services import custom_tools, mcp_servers, tools, workflow_tools
 
 ns = Namespace("tools", path="/", description="Tools, built in and own")
 for model in MODELS:
@@ -69,4 +71,10 @@ def _listed(principal: Principal, kinds: tuple[str, ...], *, with_tools: bool) -
     if "api" in kinds:
         views = custom_tools.load_providers(runtime(), principal, with_tools=with_tools)
         found += [render_custom(view) for view in views]
+    if "workflow" in kinds:
+        flows = workflow_tools.load_tools(runtime(), principal, with_tools=with_tools)
+        found += [render_flow_provider(flow) for flow in flows]
+    if "mcp" in kinds:
+        servers = mcp_servers.load_servers(runtime(), principal, with_tools=with_tools)
+        found += [render_choice(view) if with_tools else render_server(view) for view in servers]
     return found

@@ -97,7 +97,7 @@ def knowledge(*, may_edit: bool = False) -> Callable[[Callable[..., Any]], Calla
             limits.count_account(principal)
             return method(self, principal, *args, **kwargs)
 
-        return guarded(Guard("console", "dataset_operator" if may_edit else "member"), wrapper)
+        return guarded(Guard("console", "knowledge" if may_edit else "member"), wrapper)
 
     return decorate
 
@@ -114,7 +114,8 @@ def console(role: Role = Role.NORMAL) -> Callable[[Callable[..., Any]], Callable
             limits.count_account(principal)
             return method(self, principal, *args, **kwargs)
 
-        return guarded(Guard("console", role.wire), wrapper)
+        need = "member" if role is Role.DATASET_OPERATOR else role.wire
+        return guarded(Guard("console", need), wrapper)
 
     return decorate
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Choice, Items, Object, Text, json_field, parser, query_field
-from api.controllers.schemas.tool import render_form, render_operations, render_parameter
+from api.controllers.schemas.tool import Icon, render_form, render_operations, render_parameter
 from api.core.ports import JSONObject
 from api.core.tools.openapi.operations import Operation
 from api.core.tools.openapi.tools import AUTH_FIELDS, to_tool
@@ -101,7 +101,7 @@ FIELDS = (
     CREDENTIALS,
     SCHEMA,
     SCHEMA_TYPE,
-    json_field("icon", Object(), help="{background, content}"),
+    json_field("icon", Icon(), help="{background, content}, up to 4 KB."),
     json_field("privacy_policy", NOTE, nullable=True),
     json_field("custom_disclaimer", NOTE, nullable=True),
     json_field("labels", Items(item=Text(max_length=50), max_items=20), nullable=True),

@@ -4,21 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import orjson
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import UUID, Choice, Object, Text, json_field, parser, query_field
+from api.controllers.schemas.fields import AnyValue
 from api.core.model_runtime.types import CredentialField
 from api.core.ports import JSONObject, JSONValue
 from api.core.tools.openapi.operations import Operation
 from api.core.tools.openapi.tools import to_tool
 from api.core.tools.provider import ToolProvider
 from api.core.tools.tool import ToolParameter, ToolSchema, Words
+from api.errors import InvalidRequest
 from api.services.custom_tools import CustomView
 from api.services.tool_credentials import CredentialView
 
 Kind = Literal["builtin", "api", "workflow", "mcp"]
 KINDS = ("builtin", "api", "workflow", "mcp")
 AUTHOR = "Slipway"
+MAX_ICON_BYTES = 4096
 LABELS = (
     ("search", "搜索"),
     ("image", "图片"),
@@ -39,6 +43,18 @@ LABELS = (
 )
 
 
+class Icon:
+    """A picture's ``{background, content}``, of a bounded size."""
+
+    __schema__ = {"type": "object"}  # noqa: RUF012  # restx reads it off the instance
+
+    def __call__(self, value: object) -> JSONObject:
+        icon = Object()(value)
+        if len(orjson.dumps(icon)) > MAX_ICON_BYTES:
+            raise InvalidRequest(f"The value must have at most {MAX_ICON_BYTES} bytes", fault="too_long")
+        return icon
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderListIn:
     """Which kind of providers to list; None: all."""
@@ -52,6 +68,7 @@ class NewCredentialIn:
 
     credentials: JSONObject
     name: str | None = None
+    type: str = "api-key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +128,8 @@ PROVIDER_MODEL = Model(
         "plugin_id": fields.String,
         "plugin_unique_identifier": fields.String,
         "description": fields.Raw,
-        "icon": fields.Raw(description="An address, or {background, content}."),
-        "icon_dark": fields.Raw,
+        "icon": AnyValue(description="An address, or {background, content}."),
+        "icon_dark": AnyValue,
         "label": fields.Raw,
         "type": fields.String(enum=KINDS),
         "team_credentials": fields.Raw(description="The credentials in use, secrets masked."),
@@ -175,21 +192,31 @@ def render_builtin(
 def render_custom(view: CustomView) -> JSONObject:
     """Return an own provider."""
     return {
-        "id": view.id,
-        "author": "",
-        "name": view.name,
-        "plugin_id": "",
-        "plugin_unique_identifier": "",
-        "description": Words(view.name).to_json(),
-        "icon": view.details["icon"],
-        "icon_dark": "",
-        "label": Words(view.name).to_json(),
-        "type": "api",
+        **render_own(view.id, view.name, "api", view.details["icon"]),
         "team_credentials": view.credentials,
-        "is_team_authorization": True,
-        "allow_delete": True,
         "tools": render_operations(view.operations or (), view.details["labels"]),
         "labels": [*view.details["labels"]],
+    }
+
+
+def render_own(provider_id: str, name: str, kind: Kind, icon: JSONValue) -> JSONObject:
+    """Return what providers a workspace made have in common, whatever they are made of."""
+    return {
+        "id": provider_id,
+        "author": "",
+        "name": name,
+        "plugin_id": "",
+        "plugin_unique_identifier": "",
+        "description": Words(name).to_json(),
+        "icon": icon,
+        "icon_dark": "",
+        "label": Words(name).to_json(),
+        "type": kind,
+        "team_credentials": {},
+        "is_team_authorization": True,
+        "allow_delete": True,
+        "tools": [],
+        "labels": [],
     }
 
 

@@ -233,7 +233,7 @@ def render_workflow(view: WorkflowView) -> JSONObject:
         "created_at": to_unix(row.created_at),
         "updated_by": _account(view.updated_by),
         "updated_at": to_unix(row.updated_at),
-        "tool_published": False,
+        "tool_published": view.is_tool,
         "environment_variables": cast("list[JSONValue]", list(view.environment_variables)),
         "conversation_variables": cast("list[JSONValue]", list(view.conversation_variables)),
         "rag_pipeline_variables": [],

@@ -32,7 +32,7 @@ class AudioToText(Resource):
     @ns.response(413, "The recording is over 30 MB: audio_too_large.")
     @ns.response(415, "Recordings of this kind are not taken: unsupported_audio_type.")
     @takes_audio
-    @app_key("audio")
+    @app_key("audio", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Write down what is said in a recording; it is not kept."""
         sent, mime_type = sent_audio()
@@ -49,7 +49,7 @@ class TextToAudio(Resource):
     @ns.doc(produces=swagger.SOUND_ONLY)
     @ns.response(200, "The spoken text, as it comes.")
     @ns.response(400, "Nothing to say, an app that does not speak, or no model that does.")
-    @app_key("audio")
+    @app_key("audio", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Read a text or the answer of a message aloud, as MP3."""
         asked = parse(SPEECH, SpeechIn)

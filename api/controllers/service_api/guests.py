@@ -65,7 +65,7 @@ class WebAppFeatures(Resource):
     @visitor
     def get(self) -> Response:
         """Return which ways to sign in and which parts there are."""
-        return render(render_system_features())
+        return render(render_system_features(has_mail=runtime().mailer is not None))
 
 
 @ns.route("/webapp/access-mode")

@@ -16,7 +16,7 @@ from api.errors import NotFound
 from api.services import passports
 
 STATIC = Path(__file__).parent / "static"
-ASSETS = {"app.css", "app.js", "client.js", "form.js", "markdown.js", "texts.js", "view.js"}
+ASSETS = {"activate.js", "app.css", "app.js", "client.js", "form.js", "markdown.js", "texts.js", "view.js"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:{files}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
@@ -37,7 +37,7 @@ def page(code: str) -> Response:
     is_open = passports.is_open(runtime(), code)
     name, status = ("index.html", 200) if is_open else ("closed.html", 404)
     text = (STATIC / name).read_text(encoding="utf-8").replace(NO_FILES, FILES.format(_files()), 1)
-    return _guarded(Response(text, status, mimetype="text/html"))
+    return guarded_page(Response(text, status, mimetype="text/html"))
 
 
 @blueprint.get("/assets/<string:name>")
@@ -46,10 +46,10 @@ def asset(name: str) -> Response:
     """Give a part of the page."""
     if name not in ASSETS:
         raise NotFound("There is no such part of the page.")
-    return _guarded(send_from_directory(STATIC, name))
+    return guarded_page(send_from_directory(STATIC, name))
 
 
-def _guarded(response: Response) -> Response:
+def guarded_page(response: Response) -> Response:
     """Let a browser run and load nothing but what this server has, and ask for it anew when it changed."""
     files = _files()
     response.headers["Content-Security-Policy"] = POLICY.format(files=files and f" {files}")

@@ -1,6 +1,6 @@
 """Workflow and chatflow apps: a version of a workflow as it is run, and what a chat says after its run."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -10,7 +10,7 @@ from api.core.apps.features import Features
 from api.core.events import Event, MessageEnd
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.workflow.deps import FlowDeps
-from api.core.workflow.engine import FlowRun, run_graph
+from api.core.workflow.engine import FlowEnd, FlowRun, run_graph
 from api.core.workflow.graph import Graph, NodeSpec
 from api.core.workflow.node import NodeConfig
 from api.core.workflow.variables import ValueType
@@ -82,14 +82,14 @@ def _as_form(item: JSONObject) -> JSONObject:
     return {key: value for key, value in named.items() if value is not None}
 
 
-def run(spec: FlowSpec, flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Iterator[Event]:
-    """Yield a workflow's run; that of a chatflow ends with the end of its answer.
+def run(spec: FlowSpec, flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Generator[Event, None, FlowEnd]:
+    """Yield a workflow's run and return its end; that of a chatflow ends with the end of its answer.
 
     Raises InvalidRequest after the run of a chatflow failed: there is no answer.
     """
     end = yield from run_graph(flow, deps, cancel)
     if end.status == "paused" or not flow.facts.is_chat:
-        return
+        return end
     if end.status == "failed":
         raise InvalidRequest(f"Run failed: {end.error}")
     yield MessageEnd(
@@ -98,3 +98,4 @@ def run(spec: FlowSpec, flow: FlowRun, deps: FlowDeps, cancel: Cancel) -> Iterat
         outcome="stopped" if end.status == "stopped" else "finished",
         files=end.files,
     )
+    return end

@@ -10,17 +10,20 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from api.core.http import Cancelled, HTTPFailure
+from api.core.model_runtime.types import Usage
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
 from api.core.rag.waiting import within
 from api.core.tools.arguments import read_arguments
 from api.core.tools.tool import (
     FileMessage,
     JSONMessage,
+    KeptFileMessage,
     TextMessage,
     Tool,
     ToolContext,
     ToolFailed,
     ToolMessage,
+    UsageMessage,
     VariableMessage,
 )
 from api.errors import AppError
@@ -30,12 +33,17 @@ MAX_DEPTH = 100
 
 @dataclass(slots=True, kw_only=True)
 class ToolOutput:
-    """All that a tool gave: its text, its JSON values, its files and its own variables."""
+    """All that a tool gave: its text, its JSON values, its files and its own variables.
+
+    ``kept_files`` are files as variables hold them, ``usage`` is what it used of models.
+    """
 
     text: str = ""
     json: list[JSONValue] = field(default_factory=list)
     files: list[FileMessage] = field(default_factory=list)
+    kept_files: list[JSONObject] = field(default_factory=list)
     variables: JSONObject = field(default_factory=dict)
+    usage: Usage | None = None
 
 
 def call_tool(tool: Tool, given: JSONObject, context: ToolContext, *, timeout_s: float) -> ToolOutput:
@@ -70,8 +78,12 @@ def _folded(messages: Iterable[ToolMessage], cancel: Cancel, late: ToolFailed) -
                 output.json.append(_checked(value))
             case FileMessage():
                 output.files.append(message)
+            case KeptFileMessage(value):
+                output.kept_files.append(value)
             case VariableMessage(name, value):
                 output.variables[name] = _checked(value)
+            case UsageMessage(usage):
+                output.usage = usage if output.usage is None else output.usage.plus(usage)
         if cancel.is_set():
             raise Cancelled
         if cancel.is_overdue():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from api.core.http import HTTPClient, Timeouts
-from api.core.model_runtime.types import CredentialField
+from api.core.model_runtime.types import CredentialField, Usage
 from api.core.ports import Cancel, CodeSandbox, JSONObject, JSONValue, Offload
 
 ParameterType = Literal[
@@ -51,6 +51,7 @@ class ToolParameter:
     ``form`` says who fills it in: a model (``llm``), or whoever sets the tool up
     (``form``). ``llm_description`` is for models, ``human_description`` for
     people. ``minimum`` and ``maximum`` bound numbers; ``options`` are the values of a select.
+    ``schema`` is the JSON Schema a model is told, where the type says too little.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ToolParameter:
     minimum: float | None = None
     maximum: float | None = None
     options: tuple[tuple[str, Words], ...] = ()
+    schema: JSONObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,21 @@ class VariableMessage:
     value: JSONValue
 
 
-ToolMessage = TextMessage | JSONMessage | FileMessage | VariableMessage
+@dataclass(frozen=True, slots=True)
+class KeptFileMessage:
+    """A file that is kept already, as variables hold it."""
+
+    value: JSONObject
+
+
+@dataclass(frozen=True, slots=True)
+class UsageMessage:
+    """What the tool used of models, to be counted as its caller's."""
+
+    usage: Usage
+
+
+ToolMessage = TextMessage | JSONMessage | FileMessage | KeptFileMessage | VariableMessage | UsageMessage
 
 
 class ToolFiles(Protocol):
@@ -119,6 +135,32 @@ class ToolFiles(Protocol):
     def read(self, file: JSONObject, cancel: Cancel) -> bytes:
         """Return a file's bytes. Raises ToolFailed where it is gone, foreign or too large."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowAnswer:
+    """What a workflow gave that was run for a tool; ``files`` are as variables hold them."""
+
+    outputs: JSONObject
+    files: tuple[JSONObject, ...] = ()
+    usage: Usage | None = None
+
+
+class Flows(Protocol):
+    """The workflows of the workspace, as the caller of a tool may run them."""
+
+    def run(self, app_id: str, workflow_id: str, inputs: JSONObject, cancel: Cancel) -> FlowAnswer:
+        """Run a published version to its end. Raises ToolFailed where it cannot be run, or failed."""
+        ...
+
+
+class NoFlows:
+    """A caller that runs no workflows."""
+
+    def run(self, app_id: str, workflow_id: str, inputs: JSONObject, cancel: Cancel) -> FlowAnswer:
+        """Raise ToolFailed: none is run here."""
+        del app_id, workflow_id, inputs, cancel
+        raise ToolFailed("Workflows cannot be called as tools here.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +181,7 @@ class ToolContext:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_text_bytes: int = 1024 * 1024
     max_file_bytes: int = 10 * 1024 * 1024
+    flows: Flows = field(default_factory=NoFlows)
 
     @property
     def timeouts(self) -> Timeouts:

@@ -37,11 +37,15 @@ class FlowLimits:
     http_file_bytes: int = 10 * 1024 * 1024
     http_upload_bytes: int = 100 * 1024 * 1024
     tool_timeout_s: float = 120.0
+    max_call_depth: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowFacts:
-    """Who runs what; ``user`` is the caller's name for its user."""
+    """Who runs what; ``user`` is the caller's name for its user.
+
+    ``depth`` counts the workflows that called each other as tools down to this one.
+    """
 
     tenant_id: str
     app_id: str
@@ -51,6 +55,7 @@ class FlowFacts:
     invoke_from: str
     is_chat: bool
     conversation_id: str | None = None
+    depth: int = 0
 
 
 class Files(Protocol):
@@ -112,13 +117,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolAnswer:
-    """What a tool gave: text, JSON objects and files, and variables of its own."""
+    """What a tool gave: text, JSON objects and files, variables of its own, and what it used of models."""
 
     text: str = ""
     json: list[JSONValue] = field(default_factory=list)
     files: list[JSONValue] = field(default_factory=list)
     variables: JSONObject = field(default_factory=dict)
     info: JSONObject = field(default_factory=dict)
+    usage: Usage | None = None
 
 
 class Tools(Protocol):

@@ -1,20 +1,25 @@
 """Custom tools over HTTP: kept, changed, tried out."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import QueuePool, event, select
 
 from api.models.tool import ToolProvider
-from api.runtime import Runtime
+from api.runtime import Memory, Runtime
+from api.services import own_tools
 from tests.conftest import ONCE
 from tests.factories import Owner, make_owner
+from tests.flows import drawn
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer
 
+T = TypeVar("T")
 W = "/console/api/workspaces/current"
 API = f"{W}/tool-provider/api"
 SECRET = "planted-secret-key-0001"
@@ -184,6 +189,7 @@ def test_document_is_fetched(house: Flask, client: FlaskClient, owner: Owner) ->
         ({"schema_type": "other"}, "schema_type"),
         ({"labels": [7]}, "labels"),
         ({"icon": 7}, "icon"),
+        ({"icon": {"content": "x" * 5000}}, "icon"),
     ],
 )
 def test_what_is_no_provider_is_refused_by_field(
@@ -202,3 +208,67 @@ def test_words_of_old_and_nulls_are_taken(client: FlaskClient, owner: Owner) -> 
     assert shown(client, owner).get_json()["credentials"]["auth_type"] == "api_key_header"
     unknown = {"tool_name": "none", "credentials": {}, "parameters": {}, "schema": document()}
     assert post(client, owner, "test/pre", unknown).status_code == 400
+
+
+@ONCE
+def test_workspace_has_so_many_providers_and_no_more(
+    client: FlaskClient, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_tools, "MAX_PROVIDERS", 1)
+    assert post(client, owner, "add", provider()).status_code == 200
+
+    full = post(client, owner, "add", provider("more"))
+    assert (full.status_code, full.get_json()["code"]) == (400, "limit_exceeded")
+    assert post(client, owner, "update", provider(original_provider="pets")).status_code == 200
+
+
+@dataclass
+class WatchedOffload:
+    """Runs calls right here, and notes how many connections are held meanwhile."""
+
+    runtime: Runtime
+    held: list[int] = field(default_factory=list)
+
+    def call(self, fn: Callable[..., T], *args: object, timeout_s: float) -> T:
+        """Return what the call gives."""
+        assert timeout_s > 0
+        pool = self.runtime.engine.pool
+        assert isinstance(pool, QueuePool)
+        self.held.append(pool.checkedout())
+        return fn(*args)
+
+
+def test_document_is_read_while_no_connection_is_held_and_not_for_a_list(
+    client: FlaskClient, runtime: Runtime, house: Flask, owner: Owner
+) -> None:
+    post(client, owner, "add", provider())
+    nodes = [
+        drawn(name, "tool", provider_type="api", provider_id="pets", tool_name=name)
+        for name in ("getPet", "getPets")
+    ]
+    content = {
+        "version": "0.5.0",
+        "kind": "app",
+        "app": {"name": "Pets", "mode": "workflow"},
+        "workflow": {"graph": {"nodes": nodes, "edges": []}, "features": {}},
+    }
+    imported = {"mode": "yaml-content", "yaml_content": json.dumps(content)}
+    statements: list[str] = []
+    watched = WatchedOffload(runtime)
+    house.extensions["runtime"] = replace(runtime, offload=watched, memory=Memory(100))
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(runtime.engine, "before_cursor_execute", note)
+    try:
+        assert client.get(f"{W}/tool-providers?type=api", headers=owner.headers).status_code == 200
+        assert not any("document" in statement for statement in statements)
+        done = client.post("/console/api/apps/imports", json=imported, headers=owner.headers).get_json()
+    finally:
+        event.remove(runtime.engine, "before_cursor_execute", note)
+        house.extensions["runtime"] = runtime
+
+    assert [need["name"] for need in done["missing"]] == ["getPets"]
+    assert watched.held
+    assert set(watched.held) == {0}

@@ -1,6 +1,7 @@
 """Tools of a workspace over HTTP: what there is, and credentials of built-in ones."""
 
 from collections.abc import Iterator
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -96,7 +97,9 @@ def test_one_provider_is_shown_by_either_name(client: FlaskClient, owner: Owner)
 
 def test_credentials_are_kept_sealed_and_shown_masked(client: FlaskClient, owner: Owner) -> None:
     before = get(client, owner, f"{BUILTIN}/keyed/info")
-    added = post(client, owner, "keyed/add", {"credentials": {"key": SECRET}, "name": "one"})
+    added = post(
+        client, owner, "keyed/add", {"credentials": {"key": SECRET}, "name": "one", "type": "api-key"}
+    )
     again = post(client, owner, "keyed/add", {"credentials": {"key": SECRET + "x"}})
 
     assert (before["is_team_authorization"], added.status_code, again.status_code) == (False, 200, 200)
@@ -175,6 +178,42 @@ def test_name_is_had_once_and_strangers_see_nothing(house: Flask, client: FlaskC
         post(client, stranger, "keyed/update", {"credential_id": one["id"], "name": "x"}).status_code == 404
     )
     assert post(client, stranger, "keyed/default-credential", {"id": one["id"]}).status_code == 404
+
+
+def test_of_credentials_made_at_once_one_is_the_default(
+    house: Flask, client: FlaskClient, owner: Owner
+) -> None:
+    barrier = Barrier(4)
+
+    def meet(_context: ToolContext) -> None:
+        barrier.wait(20.0)
+
+    TOOL_PROVIDERS["keyed"].check = meet
+    sent = {"credentials": {"key": SECRET}}
+    answers: list[int] = []
+
+    def at_once(path: str, bodies: list[Any]) -> None:
+        def add(body: Any) -> None:
+            answers.append(post(house.test_client(), owner, f"keyed/{path}", body).status_code)
+
+        calls = [Thread(target=add, args=(body,)) for body in bodies]
+        for each in calls:
+            each.start()
+        for each in calls:
+            each.join(30.0)
+
+    at_once("add", [sent] * 4)
+    kept = credentials(client, owner)
+    assert (answers, len(kept)) == ([200] * 4, 4)
+    assert sorted(each["name"] for each in kept) == [f"API KEY {n}" for n in range(1, 5)]
+    assert [each["is_default"] for each in kept].count(True) == 1
+    at_once("default-credential", [{"id": each["id"]} for each in kept])
+    assert [each["is_default"] for each in credentials(client, owner)].count(True) == 1
+    while kept:
+        (default,) = [each for each in kept if each["is_default"]]
+        assert post(client, owner, "keyed/delete", {"credential_id": default["id"]}).status_code == 200
+        kept = credentials(client, owner)
+    assert answers == [200] * 8
 
 
 @ONCE

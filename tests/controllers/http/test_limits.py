@@ -7,9 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from flask import request
 from flask.testing import FlaskClient
 from limits.storage import MemoryStorage, RedisStorage
 
+from api.app_factory import create_app
 from api.controllers.http.limits import REST_S, STORAGE_OPTIONS, CallCounter
 from api.runtime import Window
 from api.services.limits import Ceiling
@@ -114,3 +116,15 @@ def test_counters_hung_calls_are_answered_without_waiting_for_them(tmp_path: Pat
     assert [answer.status_code for answer in answers] == [200] * 5
     assert took_s < 2.0
     assert all("X-RateLimit-Limit" not in answer.headers for answer in answers)
+
+
+@pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "203.0.113.9"), (2, "198.51.100.7")])
+def test_address_of_a_client_is_believed_of_as_many_proxies_as_there_are(
+    tmp_path: Path, proxies: int, address: str
+) -> None:
+    app = create_app(make_settings(tmp_path, proxies=proxies))
+
+    with app.test_client() as client:
+        client.get("/health", headers={"X-Forwarded-For": "192.0.2.1, 198.51.100.7, 203.0.113.9"})
+        assert request.remote_addr == address
+    stop_house(app)

@@ -74,6 +74,11 @@ def test_question_of_an_annotation_gets_its_answer_and_no_model_is_asked(bath: B
     with bath.runtime.reading() as session:
         message = session.get_one(Message, events[-1]["message_id"])
         assert (message.status, message.answer, message.answer_tokens) == ("normal", ANSWER, 0)
+    hit = bath.read("GET", f"messages/{message.id}")["annotation_hit_history"]
+    assert (hit["annotation_id"], hit["annotation_create_account"]) == (
+        bath.id,
+        {**account, "email": bath.app.owner.email},
+    )
 
 
 def test_hits_are_counted_and_told(bath: Bath) -> None:

@@ -125,6 +125,7 @@ def test_workspace_key_needs_to_know_which_app(client: FlaskClient, runtime: Run
     body = {"query": "Hi", "user": "ada"}
     headers = {"Authorization": f"Bearer {key}"}
 
+    make_app(runtime, owner, mode="agent-chat")
     alone = client.post("/api/chat-messages", json=body, headers=headers)
     second = make_chat_app(runtime, owner, model=Script(pieces=["second"]).choice)
     unclear = client.post("/api/chat-messages", json=body, headers=headers)

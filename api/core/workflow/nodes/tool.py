@@ -47,4 +47,8 @@ class Tool:
         answer = ctx.deps.tools.call(call, ctx.facts, ctx.cancel)
         outputs: JSONObject = {"text": answer.text, "files": answer.files, "json": answer.json}
         info: JSONObject = {"provider_type": config.provider_type, "provider_id": config.provider_id}
-        return NodeResult(outputs=outputs | answer.variables, metadata={"tool_info": info | answer.info})
+        return NodeResult(
+            outputs=outputs | answer.variables,
+            metadata={"tool_info": info | answer.info},
+            usage=answer.usage,
+        )

@@ -1,0 +1,41 @@
+# ruff: noqa: INP001  # a script, no package
+"""Tells Docker whether the server, the workers or the schedule of a container live; exits with 0 if so."""
+
+import os
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+WORKERS = 4
+SCHEDULE = "/tmp/celerybeat-schedule"  # noqa: S108  # the one place of a container that can be written to
+MAX_SCHEDULE_AGE_S = 600
+"""Three times as long as Celery takes to write it down again."""
+
+
+def serves() -> bool:
+    """Tell whether the server answers."""
+    connection = HTTPConnection("127.0.0.1", int(os.environ.get("PORT", "5001")), timeout=4)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+
+
+def works() -> bool:
+    """Tell whether all workers of this container run; what one that hangs has to do, others take over."""
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    return sum(b"--queues" in command for command in commands) >= WORKERS
+
+
+def calls() -> bool:
+    """Tell whether the schedule goes on."""
+    written = [path.stat().st_mtime for path in Path(SCHEDULE).parent.glob(f"{Path(SCHEDULE).name}*")]
+    return bool(written) and time.time() - max(written) < MAX_SCHEDULE_AGE_S
+
+
+CHECKS = {"serve": serves, "worker": works, "beat": calls}
+
+if __name__ == "__main__":
+    sys.exit(not CHECKS[sys.argv[1] if sys.argv[1:] else "serve"]())

@@ -1,0 +1,182 @@
+"""What is under docker/: right by Compose's schema and by the settings; the image's steps done by hand."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from api.core.ports import Queue
+from api.settings import Settings
+from tests.live.conftest import PATIENT, START_TIMEOUT_S, free_port
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+COMPOSED = ("compose.yaml", "compose.scale.yaml")
+SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "WEAVIATE_API_KEY")
+FAKE_PYTHON = f"""#!{sys.executable} -SE
+import os, sys, time
+with open(os.environ["TOLD"], "a") as told: told.write(" ".join(sys.argv) + "\\n")
+if os.environ["ENDS"] in " ".join(sys.argv): sys.exit(3)
+time.sleep(60)
+"""
+
+
+def read(name: str, given: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return a Compose file with its variables filled in from what is given."""
+    given = given or {}
+
+    def value(found: re.Match[str]) -> str:
+        name, _, default = found[1].partition(":")
+        if default.startswith("?"):
+            return given[name]
+        return given.get(name) or default.removeprefix("-")
+
+    text = re.sub(r"\$\{([^}]+)\}", value, (DOCKER / name).read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> dict[str, str]:
+    """What docker/secrets.sh draws."""
+    shutil.copy(DOCKER / "secrets.sh", tmp_path)
+    subprocess.run([tmp_path / "secrets.sh"], check=True, capture_output=True)
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    lines = (tmp_path / ".env").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_secrets_are_long_all_different_and_never_drawn_again(
+    tmp_path: Path, secrets: dict[str, str]
+) -> None:
+    subprocess.run([tmp_path / "secrets.sh"], check=True, capture_output=True)
+
+    assert set(secrets) == set(SECRETS)
+    assert len(set(secrets.values())) == len(SECRETS)
+    assert all(len(value) == 64 for value in secrets.values())
+    assert (tmp_path / ".env").read_text(encoding="utf-8").splitlines() == [
+        f"{k}={v}" for k, v in secrets.items()
+    ]
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_compose_files_fit_the_schema_of_compose(name: str, secrets: dict[str, str]) -> None:
+    file = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    schema = json.loads(file.read_text(encoding="utf-8"))
+
+    jsonschema.validate(read(name, secrets), schema)
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_services_of_ours_are_given_settings_that_a_start_takes(name: str, secrets: dict[str, str]) -> None:
+    ours = [each for each in read(name, secrets)["services"].values() if each["image"] == "slipway:local"]
+
+    assert ours
+    for service in ours:
+        values = {key.lower(): value for key, value in service["environment"].items()}
+        assert set(values) <= set(Settings.model_fields)
+        Settings.model_validate(values)
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_every_service_is_bounded_watched_and_started_again(name: str, secrets: dict[str, str]) -> None:
+    made = read(name, secrets)
+
+    for service in made["services"].values():
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+        assert service["restart"] == "unless-stopped"
+        assert "healthcheck" in service or service["image"] == "slipway:local"  # that of the image
+        if "slipway" in service["image"] or "nginx" in service["image"]:
+            assert service["read_only"]
+            assert service["cap_drop"] == ["ALL"]
+        volumes = [
+            volume.split(":")[0] for volume in service.get("volumes", ()) if not volume.startswith(".")
+        ]
+        assert set(volumes) <= set(made["volumes"])
+
+
+def test_proxy_holds_back_no_event_and_takes_what_the_program_takes() -> None:
+    text = (DOCKER / "nginx.conf").read_text(encoding="utf-8")
+    limits = Settings.model_fields
+    told = dict(re.findall(r"^\s*([a-z_]+)\s+([^;{]+);", text, re.MULTILINE))
+
+    assert told["proxy_buffering"] == told["proxy_request_buffering"] == "off"
+    assert int(told["client_max_body_size"].rstrip("m")) > limits["document_max_mb"].default
+    assert int(told["proxy_read_timeout"].rstrip("s")) > limits["run_timeout_s"].default
+    assert "gzip" not in told
+
+
+@PATIENT
+def test_steps_of_the_image_give_a_server_that_is_healthy_and_ends_when_told(tmp_path: Path) -> None:
+    steps = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+    build = steps.split("\nFROM ")[1]
+    image = tmp_path / "slipway"
+    for *sources, target in (line.split() for line in re.findall(r"^COPY ([^-\n].*)$", build, re.MULTILINE)):
+        place = image / target
+        for source in sources:
+            copied = ROOT / source
+            if copied.is_dir():
+                shutil.copytree(
+                    copied, place, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+                )
+            else:
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copy(copied, place)
+    env = dict(
+        re.findall(r"\b([A-Z_]+)=(\S+)", re.findall(r"^ENV ((?:.*\\\n)*.*)$", steps, re.MULTILINE)[-1])
+    )
+    env |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOST": "127.0.0.1"}
+    env |= {"PORT": str(free_port()), "DATA_DIR": str(tmp_path / "data"), "LOG_LEVEL": "ERROR"}
+    health = [sys.executable, str(image / "docker/healthy.py")]
+
+    with subprocess.Popen([image / "docker/entrypoint.sh", "serve"], cwd=tmp_path, env=env) as server:
+        try:
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while subprocess.run(health, env=env, check=False, timeout=10).returncode:
+                assert server.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(30) == 0
+        finally:
+            server.kill()
+    assert subprocess.run(health, env=env, check=False, timeout=10).returncode == 1
+
+
+@pytest.mark.parametrize(("ends", "exit_code"), [("crawls@", 3), ("nothing", 0)])
+def test_workers_serve_every_queue_and_end_together(tmp_path: Path, ends: str, exit_code: int) -> None:
+    fake, told = tmp_path / "python", tmp_path / "told"
+    fake.write_text(FAKE_PYTHON, encoding="utf-8")
+    fake.chmod(0o700)
+    env = {**os.environ, "PYTHON": str(fake), "TOLD": str(told), "ENDS": ends}
+    health = [sys.executable, str(DOCKER / "healthy.py"), "worker"]
+
+    with subprocess.Popen([DOCKER / "worker.sh"], env=env, start_new_session=True) as workers:
+        try:
+            if exit_code == 0:
+                deadline = time.monotonic() + 30
+                while not told.exists() or told.read_text(encoding="utf-8").count("\n") < 4:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                assert subprocess.run(health, check=False, timeout=10).returncode == 0
+                workers.send_signal(signal.SIGTERM)
+            assert workers.wait(30) == exit_code
+            with pytest.raises(ProcessLookupError):  # nothing is left of its group
+                os.killpg(workers.pid, 0)
+        finally:
+            workers.kill()
+    served = set(re.findall(r"slipway\.([a-z]+)", told.read_text(encoding="utf-8")))
+    assert served <= {queue.value for queue in Queue}
+    assert exit_code or served == {queue.value for queue in Queue}

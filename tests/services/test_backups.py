@@ -1,0 +1,221 @@
+"""Backups: what was in an installation is in another one afterwards, whatever either keeps it in."""
+
+import gzip
+import io
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Select, Table, func, select
+
+from api.errors import Conflict, InvalidRequest
+from api.models.account import Account, DataKey, Tenant, TenantMember
+from api.models.base import Base
+from api.models.document import StoredEmbedding
+from api.runtime import Runtime
+from api.services import backups, verification
+from api.services.verification_rows import Checked
+from tests.conftest import SECRET, make_house, make_settings, stop_house
+from tests.factories import make_chat_app, make_owner
+from tests.live.conftest import PATIENT, empty_database
+from tests.services.test_indexing import Made, found, make_document, work
+
+ROOT = Path(__file__).parents[2]
+REVISION = "0001"
+TEXT = "Penguins live in the cold south. They swim well.\n\nThe market closed higher. Bonds fell."
+KINDS = ({"technique": "economy"}, {"technique": "high_quality", "doc_form": "hierarchical_model"})
+QUESTION = "Where do penguins live?"
+
+Open = Callable[[str], Runtime]
+
+
+@pytest.fixture
+def open_empty(tmp_path: Path) -> Iterator[Open]:
+    """Makes empty installations, on SQLite or on PostgreSQL."""
+    made: list[Flask] = []
+    databases: list[Any] = []
+
+    def make(kind: str) -> Runtime:
+        values = {}
+        if kind == "postgres":
+            databases.append(empty_database())
+            values["database_url"] = databases[-1].__enter__()
+        made.append(make_house(make_settings(tmp_path / f"{kind}{len(made)}", **values), has_owner=False))
+        runtime: Runtime = made[-1].extensions["runtime"]
+        return runtime
+
+    yield make
+    for app in made:
+        stop_house(app)
+    for database in databases:
+        database.__exit__(None, None, None)
+
+
+def archive_of(runtime: Runtime) -> io.BytesIO:
+    archive = io.BytesIO()
+    backups.back_up(runtime, archive, revision=REVISION, secret=SECRET.get_secret_value())
+    return archive
+
+
+def rows_of(runtime: Runtime) -> dict[str, list[dict[str, Any]]]:
+    """Return all rows that are kept, in order; but jobs, of which a restore adds some."""
+    tables = [table for table in Base.metadata.sorted_tables if table.name not in {*backups.LEFT_OUT, "jobs"}]
+    with runtime.engine.connect() as connection:
+        return {
+            table.name: [
+                *map(dict, connection.execute(select(table).order_by(*table.primary_key)).mappings())
+            ]
+            for table in tables
+        }
+
+
+def files_of(runtime: Runtime) -> dict[str, bytes]:
+    """Return all files by their keys."""
+    contents = {}
+    for key in runtime.storage.all_keys():
+        with runtime.storage.open(key) as content:
+            contents[key] = content.read()
+    return contents
+
+
+def in_order(table: Table) -> Select[Any]:
+    return select(table).order_by(*table.primary_key)
+
+
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "postgres"), ("postgres", "sqlite")])
+def test_installation_restored_elsewhere_has_the_same_rows_and_files_and_finds_the_same(
+    open_empty: Open, source: str, target: str
+) -> None:
+    old, new = open_empty(source), open_empty(target)
+    owner = make_owner(old)
+    make_chat_app(old, owner)
+    documents: list[Made] = []
+    for kind in KINDS:
+        documents.append(make_document(old, owner, TEXT, **kind))
+        work(old, owner)
+    with old.transaction() as session:
+        session.query(StoredEmbedding).delete()  # as after 30 days
+    old.storage.put("upload_files/a/b.bin", io.BytesIO(b"\0\xff" * 1000))
+
+    contents = backups.restore(new, archive_of(old))
+    told = list(verification.verify(new, is_mending=True))
+
+    assert rows_of(new) == rows_of(old)
+    assert contents.rows["apps"] == 1
+    assert contents.files == len(files_of(old)) > 0
+    assert files_of(new) == files_of(old)
+    assert [finding for finding in told if finding.is_wrong] == []
+    assert sum(each.mended for each in told if isinstance(each, Checked)) > 0
+    for document in documents:
+        assert found(new, owner, document, QUESTION) == found(old, owner, document, QUESTION)
+    with pytest.raises(Conflict):
+        backups.restore(new, archive_of(old))
+
+
+def test_backup_of_an_installation_that_works_holds_one_instant(open_empty: Open) -> None:
+    old, new = open_empty("sqlite"), open_empty("sqlite")
+    for _ in range(20):
+        make_owner(old)
+    stop = threading.Event()
+
+    def work_on() -> None:
+        while not stop.is_set():
+            make_owner(old)
+
+    worker = threading.Thread(target=work_on)
+    worker.start()
+    try:
+        archives = [archive_of(old) for _ in range(5)]
+    finally:
+        stop.set()
+        worker.join()
+    backups.restore(new, archives[-1])
+
+    with new.reading() as session:
+        tables = (Account, Tenant, TenantMember, DataKey)
+        counts = {session.scalar(select(func.count()).select_from(table)) for table in tables}
+    assert len(counts) == 1
+    assert (counts.pop() or 0) >= 20
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_archive_that_is_broken_off_restores_nothing(open_empty: Open, kept: float) -> None:
+    old, new = open_empty("sqlite"), open_empty("sqlite")
+    make_owner(old)
+    whole = archive_of(old).getvalue()
+
+    with pytest.raises(InvalidRequest):
+        backups.restore(new, io.BytesIO(whole[: int(len(whole) * kept)]))
+
+    assert rows_of(new)["accounts"] == []
+
+
+def test_archive_without_its_last_part_or_with_another_number_of_rows_restores_nothing(
+    open_empty: Open,
+) -> None:
+    old, new = open_empty("sqlite"), open_empty("sqlite")
+    make_owner(old)
+    parts = {}
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(archive_of(old).getvalue()))) as archive:
+        for member in archive:
+            parts[member.name] = archive.extractfile(member).read()  # type: ignore[union-attr]  # all are files
+
+    faults = {
+        backups.END: "broken off",
+        "rows/accounts/000000.json": "do not fit together",
+        "rows/sessions/000000.json": "does not hold",
+    }
+    for gone, reason in faults.items():
+        with pytest.raises(InvalidRequest, match=reason):
+            backups.restore(new, packed({name: part for name, part in parts.items() if name != gone}))
+        assert rows_of(new)["tenants"] == []
+    with pytest.raises(InvalidRequest, match="format"):
+        backups.read_head(packed({**parts, backups.MANIFEST: b'{"format": 99}'}))
+    with pytest.raises(InvalidRequest, match="cannot be read"):
+        backups.read_head(io.BytesIO(b"no archive"))
+
+
+def packed(parts: dict[str, bytes]) -> io.BytesIO:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz") as archive:
+        for name, part in parts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(part)
+            archive.addfile(member, io.BytesIO(part))
+    return raw
+
+
+@PATIENT
+def test_commands_back_up_and_restore_with_the_secret_that_sealed_what_is_in_it(tmp_path: Path) -> None:
+    def run(data: str, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        env = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path / data), "LOG_LEVEL": "ERROR", **settings}
+        command = [sys.executable, "-m", "api.cli", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90, check=False
+        )
+
+    archive = tmp_path / "archive.tar.gz"
+    assert (
+        run("old", "backup", str(archive)).stderr
+        == "Error: The database has not the newest schema; migrate first.\n"
+    )
+    assert run("old", "migrate").returncode == 0
+    done = run("old", "backup", str(archive))
+    restored = run("new", "restore", str(archive))
+    refused = run("other", "restore", str(archive), SECRET_KEY="another-secret-of-0123456789-abcdef")
+
+    assert done.returncode == 0, done.stderr
+    assert archive.stat().st_mode & 0o777 == 0o600
+    assert restored.returncode == 0, restored.stderr
+    assert (tmp_path / "new/secret_key").read_text() == (tmp_path / "old/secret_key").read_text()
+    assert (tmp_path / "new/secret_key").stat().st_mode & 0o777 == 0o600
+    assert (
+        refused.stderr
+        == "Error: SECRET_KEY is not the one of the archive; what it sealed could not be read.\n"
+    )
