@@ -13,9 +13,12 @@ from tests.conftest import make_settings
 from tests.contracts import discovery
 
 
-@pytest.fixture(params=discovery.names("storage"))
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    made: Storage = discovery.make_backend("storage", request.param, request, tmp_path)
+@pytest.fixture(scope="module", params=discovery.names("storage"))
+def storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    """One for all tests: each puts files of its own, and a client of a bucket takes long to make."""
+    made: Storage = discovery.make_backend(
+        "storage", request.param, request, tmp_path_factory.mktemp(request.param)
+    )
     return made
 
 

@@ -1,6 +1,6 @@
 """Who may use which route of apps, keys and providers, and that a workspace sees only its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from flask import Flask
@@ -31,6 +31,7 @@ CREDENTIAL = {"credential_id": UNKNOWN_ID}
 EXTENSION = {"name": "x", "api_endpoint": "http://10.0.0.1/", "api_key": "sk-12345"}
 MODEL = {"model": "m", "model_type": "llm"}
 NORMAL, EDITOR, ADMIN = Role.NORMAL, Role.EDITOR, Role.ADMIN
+BELOW_OWNER = (Role.DATASET_OPERATOR, NORMAL, EDITOR, ADMIN)
 
 
 @dataclass(frozen=True)
@@ -231,42 +232,73 @@ def call(
     return answer.status_code, answer.data
 
 
+@dataclass(frozen=True)
+class Shared:
+    """A workspace with a member of each role, and a stranger: what is refused changes nothing of it."""
+
+    members: dict[Role, Owner]
+    stranger: Owner
+    app_id: str
+    key: str
+    key_id: str
+
+
+@pytest.fixture(scope="module")
+def shared(house: Flask) -> Shared:
+    runtime: Runtime = house.extensions["runtime"]
+    owner = make_owner(runtime)
+    members = {role: make_member(runtime, owner, role) for role in BELOW_OWNER}
+    app_id = make_app(runtime, owner, name="Kept")
+    key = make_key(runtime, owner, app_id)
+    keys = house.test_client().get(f"/console/api/apps/{app_id}/api-keys", headers=owner.headers)
+    return Shared(
+        members={Role.OWNER: owner, **members},
+        stranger=make_owner(runtime),
+        app_id=app_id,
+        key=key,
+        key_id=keys.get_json()["data"][0]["id"],
+    )
+
+
+@pytest.fixture(autouse=True)
+def uncounted(house: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account calls here more often than it may in a minute."""
+    made: Runtime = house.extensions["runtime"]
+    generous = replace(made, limits=replace(made.limits, console_rpm=0))
+    monkeypatch.setitem(house.extensions, "runtime", generous)
+
+
 @ONCE
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
-def test_route_refuses_roles_below_its_own(
-    client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
-) -> None:
-    app_id = make_app(runtime, owner, name="Kept")
-    before = client.get(f"/console/api/apps/{app_id}", headers=owner.headers).data
+def test_route_refuses_roles_below_its_own(client: FlaskClient, shared: Shared, route: Route) -> None:
+    owner, kept = shared.members[Role.OWNER], f"/console/api/apps/{shared.app_id}"
+    before = client.get(kept, headers=owner.headers).data
 
-    for role in (Role.DATASET_OPERATOR, NORMAL, EDITOR, ADMIN):
+    for role in BELOW_OWNER:
         if role < route.role:
-            status, body = call(client, route, make_member(runtime, owner, role), app_id)
+            status, body = call(client, route, shared.members[role], shared.app_id)
             assert (status, b'"access_denied"' in body) == (403, True), role
 
-    assert client.get(f"/console/api/apps/{app_id}", headers=owner.headers).data == before
+    assert client.get(kept, headers=owner.headers).data == before
 
 
 @ONCE
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
 def test_route_lets_its_role_and_those_above_in(
-    client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
+    client: FlaskClient, runtime: Runtime, shared: Shared, route: Route
 ) -> None:
     for role in (NORMAL, EDITOR, ADMIN, Role.OWNER):
         if role >= route.role:
-            member = make_member(runtime, owner, role)
-            status, _ = call(client, route, member, make_app(runtime, owner))
+            app_id = make_app(runtime, shared.members[Role.OWNER])  # which the call before may have removed
+            status, _ = call(client, route, shared.members[role], app_id)
             assert status not in (401, 403), role
 
 
 @ONCE
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
-def test_route_wants_a_console_session(
-    client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
-) -> None:
-    app_id = make_app(runtime, owner)
-    key = {"Authorization": f"Bearer {make_key(runtime, owner, app_id)}"}
-    url = "/console/api" + route.path.format(app=app_id, key=UNKNOWN_ID)
+def test_route_wants_a_console_session(client: FlaskClient, shared: Shared, route: Route) -> None:
+    key = {"Authorization": f"Bearer {shared.key}"}
+    url = "/console/api" + route.path.format(app=shared.app_id, key=UNKNOWN_ID)
 
     answers = [
         client.open(url, method=route.method, json=route.body, headers=headers)
@@ -278,17 +310,12 @@ def test_route_wants_a_console_session(
 
 
 @pytest.mark.parametrize("route", ONE_APP, ids=app_ids)
-def test_app_of_another_workspace_looks_like_none(
-    client: FlaskClient, owner: Owner, runtime: Runtime, route: Route
-) -> None:
-    stranger = make_owner(runtime)
-    app_id = make_app(runtime, owner)
-    key = client.post(f"/console/api/apps/{app_id}/api-keys", headers=owner.headers).get_json()["id"]
-    own = f"/console/api/apps/{app_id}"
+def test_app_of_another_workspace_looks_like_none(client: FlaskClient, shared: Shared, route: Route) -> None:
+    owner, own = shared.members[Role.OWNER], f"/console/api/apps/{shared.app_id}"
     before = client.get(own, headers=owner.headers).data
 
-    foreign = call(client, route, stranger, app_id, key)
-    missing = call(client, route, stranger, UNKNOWN_ID, UNKNOWN_ID)
+    foreign = call(client, route, shared.stranger, shared.app_id, shared.key_id)
+    missing = call(client, route, shared.stranger, UNKNOWN_ID, UNKNOWN_ID)
 
     assert foreign == missing
     assert foreign[0] == 404
@@ -297,9 +324,9 @@ def test_app_of_another_workspace_looks_like_none(
 
 
 @pytest.mark.parametrize("route", ONE_APP, ids=app_ids)
-def test_app_with_a_bad_id_is_not_found(client: FlaskClient, owner: Owner, route: Route) -> None:
+def test_app_with_a_bad_id_is_not_found(client: FlaskClient, shared: Shared, route: Route) -> None:
     for bad in BAD_IDS:
-        status, body = call(client, route, owner, bad, bad)
+        status, body = call(client, route, shared.members[Role.OWNER], bad, bad)
         assert (status, b"not_found" in body) == (404, True), bad
 
 
