@@ -1,4 +1,4 @@
-"""Waiting in tests for what another thread is about to do."""
+"""Waiting in tests for what another thread is about to do, and measuring how long things take."""
 
 import time
 from collections.abc import Callable
@@ -10,3 +10,13 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
     while not is_so():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
         time.sleep(0.01)
+
+
+class TooLateError(AssertionError):
+    """Something took longer than it may; a machine with much else to do can be the reason."""
+
+
+def assert_quick(took_s: float, limit_s: float) -> None:
+    """Hold a duration against its limit; a test that only fails here is tried again (tests/conftest.py)."""
+    if took_s >= limit_s:
+        raise TooLateError(f"took {took_s:.3g} s, may take {limit_s:g} s")

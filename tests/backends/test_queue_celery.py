@@ -12,6 +12,7 @@ from api.backends.queue import sender
 from api.backends.queue.celery import Backend
 from api.backends.queue.sender import Sender, WakeUp
 from tests.queues import make_ids
+from tests.waiting import assert_quick
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_enqueue_with_the_broker_away_returns_at_once_and_warns_once(
         took_s = time.monotonic() - started
         assert queue.stop(10.0)
 
-    assert took_s < 1.0
+    assert_quick(took_s, 1.0)
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
     assert "the broker is away" in caplog.text
     assert "guest" not in caplog.text
@@ -49,7 +50,7 @@ def test_enqueue_with_a_silent_broker_returns_at_once(
         queue.enqueue(job_id, queue="default")
     took_s = time.monotonic() - started
 
-    assert took_s < 1.0
+    assert_quick(took_s, 1.0)
     assert queue.stop(10.0)
 
 

@@ -57,6 +57,7 @@ from api.core.ports import Cancel
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable, QuotaExceeded
 from tests.servers import Reply, ScriptedServer, Step
 from tests.vendors import HARNESSES, SECRET, Harness, InlineOffload, Wire
+from tests.waiting import assert_quick
 
 ARGUMENTS = {"city": "Zürich", "days": 2}
 TOOL = ToolSpec(
@@ -305,7 +306,7 @@ def test_chat_pieces_are_yielded_before_the_stream_ends(bench: Bench) -> None:
     bench.server.then(Reply.of_events(*bench.wire.text("first", end=False), Step.HANG))
     started = time.monotonic()
     assert next(bench.start()).text == "first"
-    assert time.monotonic() - started < 1.5
+    assert_quick(time.monotonic() - started, 1.5)
 
 
 def test_chat_request_carries_secret_model_and_messages(bench: Bench) -> None:
@@ -453,7 +454,9 @@ def test_chat_vendor_that_says_nothing_times_out_however_busy(
     got: list[str] = []
     with pytest.raises(CompletionFailed, match=rf"in time \({phase}\)"):
         got.extend(chunk.text for chunk in bench.run(timeouts))
-    assert 0.2 <= time.monotonic() - started < 1.0
+    took_s = time.monotonic() - started
+    assert took_s >= 0.2
+    assert_quick(took_s, 1.0)
     assert got == (["half"] if has_begun else [])
     assert bench.server.wait_for_hangup(0.3)
 
@@ -466,7 +469,7 @@ def test_chat_cancelled_ends_quietly_and_hangs_up(bench: Bench, has_begun: bool)
     threading.Timer(0.15, cancel.set).start()
     started = time.monotonic()
     assert [chunk.text for chunk in bench.start(cancel=cancel)] == (["half"] if has_begun else [])
-    assert time.monotonic() - started < 0.45
+    assert_quick(time.monotonic() - started, 0.45)
     assert bench.server.wait_for_hangup(0.3)
 
 
@@ -631,7 +634,7 @@ def test_single_call_cancelled_hangs_up(single: tuple[Bench, Call]) -> None:
     started = time.monotonic()
     with pytest.raises(Cancelled):
         call(Reply(steps=[Step.HANG]), cancel=cancel)
-    assert time.monotonic() - started < 0.4
+    assert_quick(time.monotonic() - started, 0.4)
     assert bench.server.wait_for_hangup(0.3)
 
 
@@ -671,7 +674,7 @@ def test_speak_pieces_are_yielded_before_the_sound_ends(speaking_bench: Bench) -
     pieces = speaking_bench.speak(Reply(steps=[b"ID3-one", Step.HANG]))
     started = time.monotonic()
     assert next(pieces) == b"ID3-one"
-    assert time.monotonic() - started < 1.5
+    assert_quick(time.monotonic() - started, 1.5)
     assert isinstance(pieces, Generator)
     pieces.close()
     (seen,) = speaking_bench.server.seen
@@ -716,4 +719,4 @@ def test_speech_stop_ends_a_call_at_once(hearing_bench: Bench) -> None:
     started = time.monotonic()
     with pytest.raises(Cancelled):
         hearing_bench.transcribe(Reply(steps=[Step.HANG]), cancel=cancel)
-    assert time.monotonic() - started < 1.5
+    assert_quick(time.monotonic() - started, 1.5)

@@ -19,6 +19,7 @@ import pytest
 from api.core.ports import Cancel, CodeFailed, CodeSandbox, JSONObject
 from tests.contracts.discovery import names
 from tests.sandboxes import make_sandbox, processes
+from tests.waiting import assert_quick
 
 NAMES = names("sandbox")
 OURS = [name for name in NAMES if name != "http"]
@@ -206,7 +207,7 @@ def test_code_over_its_time_is_ended_and_names_the_limit(
     run(our_sandbox, "def main(): return {}")
     started = time.monotonic()
     said = failure(our_sandbox, code, language=language, timeout_s=1.0)
-    assert time.monotonic() - started < 3.0
+    assert_quick(time.monotonic() - started, 3.0)
     assert "limit" in said
     assert "1 s" in said or "1s" in said
     assert run(our_sandbox, "def main(): return {'next': 1}") == {"next": 1}
@@ -216,7 +217,7 @@ def test_code_over_its_time_is_ended_soon_after(our_sandbox: CodeSandbox) -> Non
     run(our_sandbox, "def main(): return {}")
     started = time.monotonic()
     failure(our_sandbox, "def main():\n    while True: pass", timeout_s=1.0)
-    assert time.monotonic() - started < 1.5
+    assert_quick(time.monotonic() - started, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -387,12 +388,14 @@ def cancelled_after(wait_s: float, work: Callable[[Cancel], object]) -> float:
     ],
 )
 def test_code_that_is_cancelled_ends_at_once(sandbox: CodeSandbox, language: str, code: str) -> None:
-    assert cancelled_after(0.5, lambda cancel: run(sandbox, code, language=language, cancel=cancel)) < 0.3
+    assert_quick(
+        cancelled_after(0.5, lambda cancel: run(sandbox, code, language=language, cancel=cancel)), 0.3
+    )
     assert run(sandbox, "def main(): return {'next': 1}") == {"next": 1}
 
 
 def test_template_that_is_cancelled_ends_early(sandbox: CodeSandbox) -> None:
-    assert cancelled_after(0.5, lambda cancel: render(sandbox, ENDLESS, 60.0, cancel)) < 10
+    assert_quick(cancelled_after(0.5, lambda cancel: render(sandbox, ENDLESS, 60.0, cancel)), 10)
     assert render(sandbox, "{{ x | upper }}", x="next") == "NEXT"
 
 
@@ -405,7 +408,7 @@ def test_code_cancelled_before_does_not_run(sandbox: CodeSandbox) -> None:
 def test_code_ends_with_the_time_of_the_run(our_sandbox: CodeSandbox) -> None:
     started = time.monotonic()
     failure(our_sandbox, "def main():\n    while True: pass", cancel=Cancel(total_s=1.0))
-    assert time.monotonic() - started < 3.0
+    assert_quick(time.monotonic() - started, 3.0)
 
 
 def test_many_runs_side_by_side_all_give_their_own(
@@ -464,7 +467,7 @@ def test_other_work_goes_on_while_code_runs(our_sandbox: CodeSandbox) -> None:
     is_over.set()
     watcher.join()
     assert len(gaps) > 10
-    assert max(gaps) < 0.5
+    assert_quick(max(gaps), 0.5)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -543,7 +546,7 @@ def test_template_that_would_do_harm_fails(sandbox: CodeSandbox, template: str, 
     started = time.monotonic()
     with pytest.raises(CodeFailed, match=sentence):
         render(sandbox, template, timeout_s=1.0, x=[1])
-    assert time.monotonic() - started < 3.0
+    assert_quick(time.monotonic() - started, 3.0)
     assert render(sandbox, "{{ x | upper }}", x="next") == "NEXT"
 
 

@@ -31,7 +31,7 @@ from api.core.ports import Cancel
 from api.errors import InvalidRequest
 from api.logs import request_id
 from tests.servers import Reply, ScriptedServer, Step
-from tests.waiting import wait_until
+from tests.waiting import assert_quick, wait_until
 
 PATIENT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
 SECRET = "sk-do-not-tell-0123456789"
@@ -138,7 +138,7 @@ def test_request_any_spelling_of_loopback_is_denied_unseen(spelling: str) -> Non
 
 def test_request_denied_address_takes_under_50_ms(client: HTTPClient) -> None:
     with contextlib.closing(make_client(EgressPolicy())) as strict:
-        assert seconds_to(EgressDenied, lambda: fetch(strict, "http://127.0.0.1:1/")) < 0.05
+        assert_quick(seconds_to(EgressDenied, lambda: fetch(strict, "http://127.0.0.1:1/")), 0.05)
 
 
 def test_request_allow_listed_loopback_port_is_reached() -> None:
@@ -302,7 +302,7 @@ def test_iter_bytes_little_that_decompresses_to_much_comes_in_small_pieces(clien
 def test_read_gzip_bomb_stops_at_the_limit(client: HTTPClient) -> None:
     bomb = gzip.compress(bytes(200_000_000), compresslevel=9)
     with ScriptedServer(Reply(body=bomb, headers={"Content-Encoding": "gzip"})) as server:
-        assert seconds_to(BodyTooLarge, lambda: fetch(client, server.url)) < 1.0
+        assert_quick(seconds_to(BodyTooLarge, lambda: fetch(client, server.url)), 1.0)
 
 
 def test_read_body_that_is_not_gzip_is_broken(client: HTTPClient) -> None:
@@ -513,7 +513,7 @@ def test_request_resolver_that_hangs_times_out(total_s: float, phase: str) -> No
         started = time.monotonic()
         with pytest.raises(TimedOut) as timed_out:
             client.request("GET", url, cancel=Cancel(total_s), max_bytes=9)
-        assert time.monotonic() - started < 0.5
+        assert_quick(time.monotonic() - started, 0.5)
     assert timed_out.value.phase == phase
 
 
@@ -522,7 +522,7 @@ def test_cancel_while_resolving_ends_within_300_ms() -> None:
         cancel, at = cancel_when(lambda: True)
         with pytest.raises(Cancelled):
             client.request("GET", url, cancel=cancel, max_bytes=9)
-        assert time.monotonic() - at[0] < 0.3
+        assert_quick(time.monotonic() - at[0], 0.3)
 
 
 def test_request_resolver_with_a_fault_of_its_own_raises_it() -> None:
@@ -577,7 +577,7 @@ def test_request_slow_server_times_out_in_the_phase_it_is_slow_in(
         with pytest.raises(TimedOut) as timed_out:
             client.request("GET", server.url, cancel=Cancel(total_s), max_bytes=1_000)
     assert timed_out.value.phase == phase
-    assert time.monotonic() - started < 0.9
+    assert_quick(time.monotonic() - started, 0.9)
 
 
 def test_request_deadline_already_past_is_not_sent(client: HTTPClient) -> None:
@@ -608,7 +608,7 @@ def test_cancel_blocked_read_ends_within_300_ms(
         cancel, at = cancel_when(lambda: len(server.seen) == expected)
         with pytest.raises(Cancelled), client.stream("GET", server.url, cancel=cancel) as response:
             list(response.iter_lines())
-        assert time.monotonic() - at[0] < 0.3
+        assert_quick(time.monotonic() - at[0], 0.3)
         assert server.wait_for_hangup(0.3)
         assert {seen.connection for seen in server.seen} == {1}
         server.then(Reply(body=b"after"))
@@ -627,7 +627,7 @@ def test_cancel_while_connecting_ends_within_300_ms(client: HTTPClient) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(Cancelled), client.stream("GET", url, cancel=cancel):
             pass
-        assert time.monotonic() - at[0] < 0.3
+        assert_quick(time.monotonic() - at[0], 0.3)
 
 
 @pytest.mark.parametrize("is_pooled", [False, True])
@@ -662,7 +662,7 @@ def test_sdk_client_obeys_guard_deadlines_and_cancel(client: HTTPClient) -> None
         sdk = client.sdk_client(cancel)
         with pytest.raises(Cancelled), sdk.stream("POST", server.url, json={}) as raw:
             assert list(HTTPResponse(raw).iter_lines()) == []
-        assert time.monotonic() - at[0] < 0.3
+        assert_quick(time.monotonic() - at[0], 0.3)
 
 
 def test_sdk_client_shares_the_pool_and_does_not_follow_redirects(client: HTTPClient) -> None:
@@ -752,7 +752,7 @@ def test_tls_stream_is_read_pooled_and_cancelled(client: HTTPClient, tls: ssl.SS
         cancel, at = cancel_when(lambda: len(server.seen) == 3)
         with pytest.raises(Cancelled):
             client.request("GET", server.url, cancel=cancel, max_bytes=9)
-        assert time.monotonic() - at[0] < 0.3
+        assert_quick(time.monotonic() - at[0], 0.3)
         assert {seen.connection for seen in server.seen} == {1}
 
 
@@ -767,7 +767,7 @@ def test_fast_stream_keeps_its_pace(client: HTTPClient, tls: ssl.SSLContext, is_
         lines = list(response.iter_lines())
 
     assert len(lines) == 300
-    assert time.monotonic() - asked < 3.0  # 0.7 s of its own; resting at each record took 6
+    assert_quick(time.monotonic() - asked, 3.0)  # 0.7 s of its own; resting at each record took 6
 
 
 def test_tls_certificate_of_another_name_is_refused(client: HTTPClient, tls: ssl.SSLContext) -> None:

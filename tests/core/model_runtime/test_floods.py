@@ -22,6 +22,7 @@ from api.core.model_runtime.types import ChatRequest, Message, ModelRef, Role
 from api.core.ports import Cancel
 from api.errors import CompletionFailed
 from tests.vendors import InlineOffload
+from tests.waiting import assert_quick
 
 ROOT = Path(__file__).parents[3]
 REQUEST = ChatRequest(model="m", messages=(Message.of(Role.USER, "hi"),))
@@ -76,14 +77,14 @@ def ticking() -> Iterator[list[float]]:
 def test_chat_upstream_without_pause_lets_others_run(kind: str) -> None:
     with flooded_by(kind) as runtime, ticking() as ticks, pytest.raises(CompletionFailed, match="in time"):
         drain(runtime, Cancel(0.7))
-    assert max(after - before for before, after in itertools.pairwise(ticks)) < 0.3
+    assert_quick(max(after - before for before, after in itertools.pairwise(ticks)), 0.3)
 
 
 def test_chat_upstream_without_pause_is_stopped_within_300_ms() -> None:
     cancel = Cancel(5)
     with flooded_by("tiny") as runtime:
         threading.Timer(0.2, cancel.set).start()
-        assert drain(runtime, cancel) < 0.5
+        assert_quick(drain(runtime, cancel), 0.5)
 
 
 @pytest.mark.parametrize("kind", ["big", "call"])
@@ -96,4 +97,4 @@ def test_chat_upstream_that_only_pings_without_pause_times_out() -> None:
     started = time.monotonic()
     with flooded_by("ping") as runtime, pytest.raises(CompletionFailed, match="first byte"):
         drain(runtime, Cancel(20))
-    assert time.monotonic() - started < 5
+    assert_quick(time.monotonic() - started, 5)

@@ -26,6 +26,7 @@ from api.core.tools.tool import (
 from api.errors import InvalidRequest
 from tests.servers import Reply, ScriptedServer
 from tests.tools import call
+from tests.waiting import assert_quick
 
 NAME = Words("A", "甲")
 
@@ -166,7 +167,9 @@ def test_silent_server_ends_with_the_tools_time_and_not_before() -> None:
         began = time.monotonic()
         with pytest.raises(ToolFailed, match=r"The tool t gave no answer within 0.4 s") as caught:
             call(make_tool(fetch, parameter(), timeout_s=0.4), {"a": server.url}, timeout_s=60)
-        assert 0.4 <= time.monotonic() - began < 1.4
+        took_s = time.monotonic() - began
+        assert took_s >= 0.4
+        assert_quick(took_s, 1.4)
     assert caught.value.error_type == "ToolTimeout"
 
 
@@ -192,7 +195,7 @@ def test_stop_ends_a_call_at_once() -> None:
         began = time.monotonic()
         with pytest.raises(Cancelled):
             call(make_tool(fetch, parameter()), {"a": server.url}, cancel=cancel)
-        assert time.monotonic() - began < 0.7
+        assert_quick(time.monotonic() - began, 0.7)
         timer.join()
 
 

@@ -16,6 +16,7 @@ from api.errors import CrawlFailed, InvalidRequest
 from tests.core.rag.sources.sites import PATIENT, Content, html, http_client, links, website
 from tests.offloads import BusyOffload
 from tests.servers import Reply, ScriptedServer, Seen, Step
+from tests.waiting import assert_quick
 
 NO_DELAY = CrawlOptions(limit=50, max_depth=5, delay_s=0.0)
 
@@ -171,7 +172,7 @@ def test_crawl_slow_site_ends_in_time_with_what_it_has(http: HTTPClient, others:
     with website({"/": "start" + links("/slow", *others), "/slow": slow, "/other": "x"}) as server:
         started = time.monotonic()
         events = run(http, server.url, CrawlOptions(delay_s=0, total_s=0.4))
-        assert time.monotonic() - started < 1.0
+        assert_quick(time.monotonic() - started, 1.0)
     assert paths(events) == ["/"]
     assert ended(events) == CrawlEnded(pages=1, skipped=0, reason="time")
 
@@ -310,7 +311,7 @@ def test_crawl_hostile_glob_takes_no_time() -> None:
     options = CrawlOptions(includes=("/" + "*a" * 40 + "b",), delay_s=0)
     started = time.monotonic()
     crawl_site({"/": links("/" + "a" * 1500)}, options)
-    assert time.monotonic() - started < 1.0
+    assert_quick(time.monotonic() - started, 1.0)
 
 
 # Robots and sitemaps
@@ -551,7 +552,7 @@ def test_crawl_cancel_ends_a_blocked_read_at_once(http: HTTPClient) -> None:
         started = time.monotonic()
         with pytest.raises(Cancelled):
             next(events)
-        assert time.monotonic() - started < 2
+        assert_quick(time.monotonic() - started, 2)
 
 
 def test_crawl_cancel_ends_a_pause_at_once(http: HTTPClient) -> None:
@@ -561,4 +562,4 @@ def test_crawl_cancel_ends_a_pause_at_once(http: HTTPClient) -> None:
         started = time.monotonic()
         with pytest.raises(Cancelled):
             list(crawl(server.url, NO_DELAY, http, cancel, Offload()))
-        assert time.monotonic() - started < 2
+        assert_quick(time.monotonic() - started, 2)
