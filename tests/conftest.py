@@ -38,7 +38,7 @@ from tests import s3_double
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
 from tests.waiting import TooLateError
 
-pytest_plugins = ("tests.vector_stores",)
+pytest_plugins = ("tests.commands", "tests.vector_stores")
 
 DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from api.services.first_start import agent_line, curl_line, workflow_line
+from tests.commands import Commands
 from tests.live.conftest import PATIENT, ROOT, Serve, end
 from tests.sse import parse_events, text_of
 
@@ -56,29 +57,25 @@ def test_first_start_prints_lines_that_work_and_later_starts_the_same(serve: Ser
         assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
 
 
-def start_in_vain(tmp_path: Path, **settings: str) -> str:
+def start_in_vain(commands: Commands, tmp_path: Path, **settings: str) -> str:
     """Start a program that must refuse; return what it says."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "api.cli", "start", "--demo"],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path / "data"), "LOG_LEVEL": "WARNING", **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = commands.run("start", "--demo", DATA_DIR=str(tmp_path / "data"), LOG_LEVEL="WARNING", **settings)
     assert ended.returncode == 1
     return ended.stdout + ended.stderr
 
 
-def test_start_with_a_weak_owner_password_is_refused_with_one_sentence(tmp_path: Path) -> None:
-    said = start_in_vain(tmp_path, OWNER_PASSWORD="short")
+def test_start_with_a_weak_owner_password_is_refused_with_one_sentence(
+    commands: Commands, tmp_path: Path
+) -> None:
+    said = start_in_vain(commands, tmp_path, OWNER_PASSWORD="short")
 
     assert said == "Error: OWNER_PASSWORD: The password must have at least 8 characters.\n"
 
 
-def test_start_without_its_database_says_where_it_was_looked_for_and_no_password(tmp_path: Path) -> None:
-    said = start_in_vain(tmp_path, DATABASE_URL="postgresql://me:hunter2@127.0.0.1:1/x")
+def test_start_without_its_database_says_where_it_was_looked_for_and_no_password(
+    commands: Commands, tmp_path: Path
+) -> None:
+    said = start_in_vain(commands, tmp_path, DATABASE_URL="postgresql://me:hunter2@127.0.0.1:1/x")
 
     assert said.startswith("Error: DATABASE_URL: the database at 127.0.0.1:1 cannot be opened: ")
     assert said.count("\n") == 1

@@ -3,7 +3,6 @@
 import gzip
 import io
 import subprocess
-import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from api.models.document import StoredEmbedding
 from api.runtime import Runtime
 from api.services import backups, verification
 from api.services.verification_rows import Checked
+from tests.commands import Commands
 from tests.conftest import SECRET, make_house, make_settings, stop_house
 from tests.factories import make_chat_app, make_owner
 from tests.live.conftest import PATIENT, empty_database
@@ -192,13 +192,11 @@ def packed(parts: dict[str, bytes]) -> io.BytesIO:
 
 
 @PATIENT
-def test_commands_back_up_and_restore_with_the_secret_that_sealed_what_is_in_it(tmp_path: Path) -> None:
+def test_commands_back_up_and_restore_with_the_secret_that_sealed_what_is_in_it(
+    commands: Commands, tmp_path: Path
+) -> None:
     def run(data: str, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        env = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path / data), "LOG_LEVEL": "ERROR", **settings}
-        command = [sys.executable, "-m", "api.cli", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90, check=False
-        )
+        return commands.run(*arguments, DATA_DIR=str(tmp_path / data), **settings)
 
     archive = tmp_path / "archive.tar.gz"
     assert (

@@ -1,7 +1,6 @@
 """The root secret exchanged: what it seals can be read under the new one, and no longer under the old."""
 
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from api.core.vault import SealBroken, Vault, seal, unseal
 from api.errors import Conflict
 from api.services import secret_rotation, tenants
+from tests.commands import Commands
 from tests.conftest import make_house, make_settings, stop_house
 from tests.factories import make_owner
 from tests.live.conftest import PATIENT
@@ -43,14 +43,10 @@ def test_rotation_seals_the_keys_of_all_workspaces_anew_or_none(tmp_path: Path) 
 
 @PATIENT
 def test_command_exchanges_the_secret_beside_the_data_and_one_that_is_set_by_its_successor(
-    tmp_path: Path,
+    commands: Commands, tmp_path: Path
 ) -> None:
     def run(**settings: str) -> "subprocess.CompletedProcess[str]":
-        env = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), "LOG_LEVEL": "ERROR", **settings}
-        command = [sys.executable, "-m", "api.cli", "rotate-secret"]
-        return subprocess.run(
-            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90, check=False
-        )
+        return commands.run("rotate-secret", DATA_DIR=str(tmp_path), **settings)
 
     app = make_house(make_settings(tmp_path, secret_key=None))
     make_owner(app.extensions["runtime"])

@@ -1,7 +1,5 @@
 """Stores that do not hold what the rows say: found, told, mended, and what lives left alone."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +21,7 @@ from api.services import documents, rebuild_jobs, rebuilds, segments, verificati
 from api.services import verification_repairs as repairs
 from api.services.jobs import Job
 from api.services.verification_rows import Checked, Fault, Finding, Outcome, Store
+from tests.commands import Commands
 from tests.conftest import SECRET, make_house, make_settings, stop_house
 from tests.factories import Owner, make_owner
 from tests.knowledge import Sleeping
@@ -332,28 +331,15 @@ def alone(tmp_path: Path) -> Iterator[Runtime]:
     stop_house(app)
 
 
-def run_verify(data_dir: Path, *arguments: str) -> tuple[int, list[str]]:
-    """Run the command on a program's data, as an operator does beside it; return its exit code and lines."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "api.cli", "verify", *arguments],
-        cwd=ROOT,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "DATA_DIR": str(data_dir),
-            "SECRET_KEY": SECRET.get_secret_value(),
-            "LOG_LEVEL": "ERROR",
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return ended.returncode, (ended.stdout + ended.stderr).splitlines()
-
-
 def test_command_tells_one_line_a_finding_and_its_exit_code_what_is_left(
-    alone: Runtime, tmp_path: Path
+    alone: Runtime, commands: Commands, tmp_path: Path
 ) -> None:
+    def run_verify(*arguments: str) -> tuple[int, list[str]]:
+        """Run the command on the program's data, as an operator does beside it; return its end and lines."""
+        secret = SECRET.get_secret_value()
+        ended = commands.run("verify", *arguments, DATA_DIR=str(tmp_path), SECRET_KEY=secret)
+        return ended.returncode, (ended.stdout + ended.stderr).splitlines()
+
     owners = [make_owner(alone) for _ in range(2)]
     broken, sound = (make_indexed(alone, owner, "whole") for owner in owners)
     segment = load(alone, broken)[1][0].id
@@ -368,10 +354,10 @@ def test_command_tells_one_line_a_finding_and_its_exit_code_what_is_left(
     clean = sums(sound, owners[1], "0 orphans, 0 missing, 0 mended")
     wrong = [f"wrong {lost}", sums(broken, owners[0], "0 orphans, 1 missing, 0 mended")]
     mended = [f"mended {lost}", sums(broken, owners[0], "0 orphans, 1 missing, 1 mended")]
-    assert run_verify(tmp_path, "--dataset", broken.dataset_id.upper()) == (1, wrong)
-    code, lines = run_verify(tmp_path, "--repair")
+    assert run_verify("--dataset", broken.dataset_id.upper()) == (1, wrong)
+    code, lines = run_verify("--repair")
     assert (code, sorted(lines)) == (0, sorted([*mended, clean]))
-    assert run_verify(tmp_path, "--dataset", "x") == (1, ["Error: There is no dataset x."])
+    assert run_verify("--dataset", "x") == (1, ["Error: There is no dataset x."])
 
 
 def test_unknown_dataset_is_not_found(alone: Runtime) -> None:
