@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from _pytest.runner import runtestprotocol
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
@@ -36,17 +35,13 @@ from api.settings import Settings
 from api.tasks.registry import run_job
 from tests import s3_double
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
-from tests.waiting import TooLateError
 
-pytest_plugins = ("tests.commands", "tests.vector_stores")
+pytest_plugins = ("tests.commands", "tests.tries", "tests.vector_stores")
 
 DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 RABBITMQ_URL = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 SECRET = SecretStr("a-secret-of-the-tests-0123456789-abcdef")
-ATTEMPTS = 4
-"""How often a test that measures time may try."""
-WAS_LATE = pytest.StashKey[bool]()
 COSTLY = {"HASHER": passwords.HASHER, "NOBODY": passwords.NOBODY}
 """How the program hashes passwords."""
 QUICK = {
@@ -56,33 +51,16 @@ QUICK = {
 """The same, at no cost."""
 
 
+def pytest_collection() -> None:
+    """Look for no garbage while tests are found: all of it stays."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Keep what stays to the end out of every collection of garbage."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Run a test, and again where it was only too slow: other processes may have had the machine.
-
-    What is really too slow is so each time; a wrong answer gets no second chance.
-    """
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for _ in range(ATTEMPTS):
-        item.stash[WAS_LATE] = False
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        if not item.stash[WAS_LATE]:
-            break
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-
-
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Note what made a test fail."""
-    if call.when == "call" and call.excinfo is not None:
-        item.stash[WAS_LATE] = call.excinfo.errisinstance(TooLateError)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

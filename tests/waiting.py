@@ -17,6 +17,6 @@ class TooLateError(AssertionError):
 
 
 def assert_quick(took_s: float, limit_s: float) -> None:
-    """Hold a duration against its limit; a test that only fails here is tried again (tests/conftest.py)."""
+    """Hold a duration against its limit; a test that only fails here is tried again (tests/tries.py)."""
     if took_s >= limit_s:
         raise TooLateError(f"took {took_s:.3g} s, may take {limit_s:g} s")
