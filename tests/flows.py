@@ -84,7 +84,7 @@ def file_value(name: str, kind: str = "document", **values: JSONValue) -> JSONOb
 def make_models() -> ModelRuntime:
     """Return a runtime for the models of scripts."""
     resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=list[bool]().append)
-    timeouts = Timeouts(connect_s=1, first_byte_s=1, idle_s=1)
+    timeouts = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
     http = HTTPClient(EgressPolicy(), timeouts)
     return ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), backoff_s=0)
 

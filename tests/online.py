@@ -17,7 +17,7 @@ def reachable(house: Flask, *servers: ScriptedServer) -> Iterator[Runtime]:
     """Let the program call the servers; give its runtime, and the one it had back at the end."""
     before: Runtime = house.extensions["runtime"]
     policy = EgressPolicy.parse(",".join(f"127.0.0.1:{server.port}" for server in servers))
-    http = HTTPClient(policy, Timeouts(connect_s=5.0, first_byte_s=5.0, idle_s=5.0))
+    http = HTTPClient(policy, Timeouts(connect_s=20.0, first_byte_s=20.0, idle_s=20.0))
     house.extensions["runtime"] = replace(before, http=http)
     try:
         yield house.extensions["runtime"]

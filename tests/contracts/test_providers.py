@@ -150,7 +150,7 @@ def make_request(model: str, tools: tuple[ToolSpec, ...] = ()) -> ChatRequest:
 
 @contextlib.contextmanager
 def make_context(credentials: Mapping[str, str]) -> Iterator[ProviderContext]:
-    timeouts = Timeouts(connect_s=2, first_byte_s=2, idle_s=2)
+    timeouts = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
     http = HTTPClient(EgressPolicy(allow_private=True), timeouts)
     with contextlib.closing(http):
         yield ProviderContext(credentials=credentials, http=http, offload=InlineOffload())

@@ -33,7 +33,7 @@ from api.logs import request_id
 from tests.servers import Reply, ScriptedServer, Step
 from tests.waiting import assert_quick, wait_until
 
-PATIENT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+PATIENT = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
 SECRET = "sk-do-not-tell-0123456789"
 LOOPBACK_SPELLINGS = [
     "http://127.0.0.1:{port}/",

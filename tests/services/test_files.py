@@ -303,7 +303,7 @@ def online(runtime: Runtime) -> Iterator[Online]:
 
         def make(server: ScriptedServer) -> Runtime:
             policy = EgressPolicy.parse(f"127.0.0.1:{server.port}")
-            http = HTTPClient(policy, Timeouts(connect_s=5.0, first_byte_s=5.0, idle_s=5.0))
+            http = HTTPClient(policy, Timeouts(connect_s=20.0, first_byte_s=20.0, idle_s=20.0))
             opened.callback(http.close)
             sizes = {**runtime.limits.max_file_bytes, "image": 100_000}
             return replace(runtime, http=http, limits=replace(runtime.limits, max_file_bytes=sizes))

@@ -37,7 +37,7 @@ Act = Callable[[], object]
 REF = ModelRef("fake", "known")
 REQUEST = ChatRequest(model="known", messages=(Message.of(Role.USER, "hi"),))
 END = ChatChunk(finish_reason="stop")
-PATIENT = Timeouts(connect_s=1, first_byte_s=1, idle_s=1)
+PATIENT = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
 
 
 def fail(error: Exception) -> Callable[[], object]:

@@ -78,7 +78,7 @@ def _providers(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_runtime(reports: list[bool] | None = None) -> ModelRuntime:
     noted = [] if reports is None else reports
     resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=noted.append)
-    http = HTTPClient(EgressPolicy(), Timeouts(connect_s=1, first_byte_s=1, idle_s=1))
+    http = HTTPClient(EgressPolicy(), Timeouts(connect_s=20, first_byte_s=20, idle_s=20))
     return ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), backoff_s=0)
 
 

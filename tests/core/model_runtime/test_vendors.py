@@ -64,7 +64,7 @@ class Vendor:
 
 @pytest.fixture
 def vendor() -> Iterator[Vendor]:
-    timeouts = Timeouts(connect_s=2, first_byte_s=2, idle_s=2)
+    timeouts = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
     with (
         ScriptedServer(Reply()) as server,
         contextlib.closing(HTTPClient(EgressPolicy(allow_private=True), timeouts)) as http,

@@ -36,7 +36,7 @@ def make(
     fields: Sequence[MetadataField] = FIELDS,
 ) -> MetadataFilter | None:
     resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=list[bool]().append)
-    timeouts = Timeouts(connect_s=1, first_byte_s=1, idle_s=1)
+    timeouts = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
     models = ModelRuntime(
         lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload()
     )

@@ -11,7 +11,7 @@ from api.core.rag import waiting
 from api.core.rag.sources import site
 from tests.servers import Reply, ScriptedServer, Seen
 
-PATIENT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+PATIENT = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
 
 Content = str | Reply | Callable[[Seen], Reply]
 

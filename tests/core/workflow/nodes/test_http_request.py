@@ -22,7 +22,7 @@ from tests.flows import Ran, drawn, end, make_deps, run_flow
 from tests.servers import Reply, ScriptedServer, Seen, Step
 from tests.waiting import assert_quick
 
-PATIENT = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+PATIENT = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
 PDF: JSONObject = {
     "dify_model_identity": "__dify__file__",
     "filename": 'a "b".pdf',
