@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -26,6 +26,8 @@ from pydantic import SecretStr
 
 from api.app_factory import create_app
 from api.backends.migrations import install_migrations, upgrade
+from api.core.model_runtime.local_embedding import embed_text
+from api.core.model_runtime.providers import builtin
 from api.core.ports import Cancel
 from api.core.rag.extract_child import read_document
 from api.models.account import Setup
@@ -77,6 +79,17 @@ def costly_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash passwords as the program does."""
     for name, value in COSTLY.items():
         monkeypatch.setattr(passwords, name, value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_embeddings() -> Iterator[None]:
+    """Let the built-in model embed a text once for all tests, which share a few: it gives the same each time.
+
+    The model itself is seen by tests/core/model_runtime/test_local_embedding.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builtin, "embed_text", cache(embed_text))
+        yield
 
 
 class ReadsHere:
