@@ -62,7 +62,7 @@ def test_child_that_hangs_up_and_lives_on_is_ended(silence: str) -> None:
     with started(f"{ASKED}{silence}\ntime.sleep(600)") as child:
         with pytest.raises(CodeFailed, match="SIGKILL"):
             child.ask("", {}, 10.0, Cancel())
-        assert processes() == before
+        assert processes() <= before  # those of other tests may end meanwhile
 
 
 def test_child_waits_for_its_request_in_a_process_with_a_default_of_timeouts(

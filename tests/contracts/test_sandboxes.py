@@ -564,7 +564,7 @@ def test_template_that_grows_a_text_meets_a_limit(sandbox: CodeSandbox) -> None:
 def test_plain_template_costs_no_process(sandbox: CodeSandbox) -> None:
     before = processes()
     assert render(sandbox, "{{ a.b }} and {{ c }}", a={"b": 1}, c="中") == "1 and 中"
-    assert processes() == before
+    assert processes() <= before  # those of tests before may end meanwhile
 
 
 def test_result_of_a_float_stays_one(sandbox: CodeSandbox) -> None:

@@ -24,6 +24,7 @@ from tests.knowledge import add_document, make_dataset, wait_until_indexed
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer, Seen, Step
 from tests.vendors import OpenAIWire
+from tests.waiting import assert_quick
 
 CLOSED_S, ENDED_S = 0.3, 0.5
 """What is promised of a stop: until the call behind is closed, and until the last event is told."""
@@ -168,8 +169,8 @@ class Stopped:
         assert self.event["event"] == "workflow_finished"
         assert self.event["data"]["status"] == "stopped"
         assert (self.run["status"], self.run["outputs"]) == ("stopped", {})
-        assert self.closed_s < CLOSED_S + ROOM_S
-        assert self.ended_s < ENDED_S + ROOM_S
+        assert_quick(self.closed_s, CLOSED_S + ROOM_S)
+        assert_quick(self.ended_s, ENDED_S + ROOM_S)
 
 
 def run_and_stop(
