@@ -167,6 +167,12 @@ def test_invitation_asks_for_a_role_that_can_be_given(
     assert code_of(invite(bare, owner, "x@example.com", role="king")) == (400, "invalid_param")
     assert code_of(invite(bare, owner, role="editor")) == (400, "invalid_param")
     assert invite(bare, admin, new_email(owner), role="admin").status_code == 201
+    odd = ("a:b@x.de", "a@[x", "a[b@x.de", "x\x01@y.z", "a@b..c", "a@b\r\nBcc: c@d", "=?utf-8?q?a=2Cb?=@x.de")
+    answered = invite(bare, owner, *odd).get_json()["invitation_results"]
+    assert [result["status"] for result in answered] == ["failed"] * len(odd)
+    fine = (f"ö.o'neil+tag={new_email(owner)}", f"x_y-z.{new_email(owner)}")
+    answered = invite(bare, owner, *fine).get_json()["invitation_results"]
+    assert [result["status"] for result in answered] == ["success"] * len(fine)
 
 
 def test_invitation_by_mail_shows_its_link_to_nobody_else(
