@@ -43,7 +43,9 @@ def read(name: str, given: dict[str, str] | None = None) -> dict[str, Any]:
             return given[name]
         return given.get(name) or default.removeprefix("-")
 
-    text = re.sub(r"\$\{([^}]+)\}", value, (DOCKER / name).read_text(encoding="utf-8"))
+    text = (DOCKER / name).read_text(encoding="utf-8")
+    while "${" in text:  # a default may hold others, which are filled in first
+        text = re.sub(r"\$\{([^{}]+)\}", value, text)
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
@@ -88,6 +90,22 @@ def test_services_of_ours_are_given_settings_that_a_start_takes(name: str, secre
         values = {key.lower(): value for key, value in service["environment"].items()}
         assert set(values) <= set(Settings.model_fields)
         Settings.model_validate(values)
+
+
+def test_stores_of_ones_own_take_the_place_of_those_beside(secrets: dict[str, str]) -> None:
+    own = {
+        "DATABASE_URL": "postgresql://me@db.example/slipway",
+        "REDIS_URL": "rediss://cache.example/0",
+        "WEAVIATE_URL": "https://vectors.example",
+    }
+
+    beside, replaced = (
+        read("compose.scale.yaml", given)["services"]["api"]["environment"]
+        for given in (secrets, secrets | own)
+    )
+
+    assert replaced == beside | own
+    assert beside["DATABASE_URL"].endswith(f":{secrets['POSTGRES_PASSWORD']}@postgres:5432/slipway")
 
 
 @pytest.mark.parametrize("name", COMPOSED)
