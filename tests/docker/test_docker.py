@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import stat
@@ -198,3 +199,25 @@ def test_workers_serve_every_queue_and_end_together(tmp_path: Path, ends: str, e
     served = set(re.findall(r"slipway\.([a-z]+)", told.read_text(encoding="utf-8")))
     assert served <= {queue.value for queue in Queue}
     assert exit_code or served == {queue.value for queue in Queue}
+
+
+@pytest.mark.parametrize("vanishing", [0, 1])
+def test_workers_are_counted_while_other_processes_end(
+    monkeypatch: pytest.MonkeyPatch, vanishing: int
+) -> None:
+    works = runpy.run_path(str(DOCKER / "healthy.py"))["works"]
+    commands = [b"python -m celery worker --queues q"] * 4 + [b"sh"]
+    places = [Path(f"/proc/{number}/cmdline") for number in range(5 + vanishing)]
+
+    def read_bytes(path: Path) -> bytes:
+        number = int(path.parts[2])
+        if number == 5:
+            raise ProcessLookupError
+        return commands[number]
+
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(reversed(places)))
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+
+    assert works()
+    places.remove(Path("/proc/0/cmdline"))
+    assert not works()
