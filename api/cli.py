@@ -19,6 +19,7 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError
 
 from api.app_factory import check_secret, create_app, exchanged, keep_secret, root_secret
+from api.core.plugins.index import write_index
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
 from api.services import backups, secret_rotation
@@ -115,6 +116,13 @@ def verify_stores(dataset: str | None, repair: bool) -> None:
             is_wrong |= told.is_wrong
     if is_wrong:
         raise SystemExit(1)
+
+
+@main.command("plugin-index")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def plugin_index(directory: Path) -> None:
+    """Print the index.json of the packages of plugins in a directory."""
+    click.echo(write_index(directory))
 
 
 @main.command("backup")

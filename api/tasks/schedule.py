@@ -13,6 +13,7 @@ from api.services import (
     idempotency,
     jobs,
     mcp_servers,
+    plugins,
     run_purge,
     runs,
     stored_embeddings,
@@ -28,6 +29,7 @@ OWN: tuple[tuple[float, Call], ...] = (
     (3600.0, warm_up.warm_up),
     (30.0, tokens.save_uses),
     (60.0, mcp_servers.close_idle),
+    (60.0, plugins.close_idle),
 )
 """Seconds between two calls, and what each serving process does for itself."""
 PURGES: tuple[tuple[float, Call], ...] = (
