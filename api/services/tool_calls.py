@@ -3,13 +3,11 @@
 from dataclasses import dataclass, field
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
 
 from api.core.ports import Cancel, JSONObject
 from api.core.tools import builtin  # noqa: F401  # makes the built-in tools known
 from api.core.tools.openapi.operations import clean_name
 from api.core.tools.provider import TOOL_PROVIDERS, short_id
-from api.core.tools.provider import ToolProvider as BuiltinProvider
 from api.core.tools.tool import Flows, NoFlows, Tool, ToolContext, ToolFailed, ToolFiles
 from api.errors import BadRequest
 from api.models.tool import ToolCredential, ToolProvider
@@ -64,9 +62,11 @@ def has_tool(runtime: Runtime, tenant_id: str, ref: ToolRef) -> bool:
     Opens a session of its own, because a document may have to be read.
     """
     if ref.kind in BUILTIN:
-        with runtime.reading() as session:
-            provider = _builtin_provider(runtime, session, tenant_id, ref)
-        return provider is not None and ref.name in provider.tools
+        known = TOOL_PROVIDERS.get(short_id(ref.provider))
+        if known is None:
+            with runtime.reading() as session:
+                known = plugin_tools.find_provider(runtime, session, tenant_id, ref.provider)
+        return known is not None and ref.name in known.tools
     if ref.kind not in own_tools.KINDS:
         return False
     with runtime.reading() as session:
@@ -105,28 +105,21 @@ def make_context(
 
 
 def _find_builtin(runtime: Runtime, tenant_id: str, ref: ToolRef) -> ReadyTool:
+    known = TOOL_PROVIDERS.get(short_id(ref.provider))
+    if known is not None and ref.name in known.tools and not known.schema.credential_fields:
+        return ReadyTool(known.tools[ref.name], {})
     with runtime.reading() as session:
-        provider = _builtin_provider(runtime, session, tenant_id, ref)
-        tool = provider.tools.get(ref.name) if provider else None
-        if provider is None or tool is None:
+        provider = known or plugin_tools.find_provider(runtime, session, tenant_id, ref.provider)
+        if provider is None or ref.name not in provider.tools:
             raise _absent(ref)
-        if not provider.schema.credential_fields:
-            return ReadyTool(tool, {})
         row = session.scalars(_credential(tenant_id, provider.schema.id, ref.credential_id)).first()
         if row is not None:
-            return ReadyTool(tool, tool_secrets.unseal(runtime, session, row))
+            return ReadyTool(provider.tools[ref.name], tool_secrets.unseal(runtime, session, row))
     if not any(field.is_required for field in provider.schema.credential_fields):
-        return ReadyTool(tool, {})
+        return ReadyTool(provider.tools[ref.name], {})
     raise ToolFailed(
         f"There are no credentials for {provider.schema.label.en} here.", error_type="ToolCredentialsError"
     )
-
-
-def _builtin_provider(
-    runtime: Runtime, session: Session, tenant_id: str, ref: ToolRef
-) -> BuiltinProvider | None:
-    known = TOOL_PROVIDERS.get(short_id(ref.provider))
-    return known or plugin_tools.find_provider(runtime, session, tenant_id, ref.provider)
 
 
 def _credential(tenant_id: str, provider: str, credential_id: str | None) -> Select[ToolCredential]:

@@ -249,6 +249,19 @@ def test_files_that_were_changed_are_put_back(runner: Backend, tmp_path: Path) -
     assert text_of(ask(runner, to_code(package), word="b")[:1]) == "b"
 
 
+def test_files_of_no_use_are_removed_in_time_and_come_back(runner: Backend, tmp_path: Path) -> None:
+    code = to_code(make_package())
+    assert text_of(ask(runner, code, word="a")[:1]) == "a"
+    (directory,) = (tmp_path / "plugins").iterdir()
+    runner.close_idle()
+    assert directory.exists()
+    os.utime(directory, (0, 0))
+    runner.close_idle()
+    assert not directory.exists()
+    runner.drop("t", code.digest)
+    assert text_of(ask(runner, code, word="b")[:1]) == "b"
+
+
 def test_vendored_modules_are_found(runner: Backend) -> None:
     served = "from slipway_plugin import serve\ndef run(): serve({'echo/say': lambda call: ['vendored']})"
     files = {**to_files("import helper; helper.run()"), "vendor/helper.py": served}

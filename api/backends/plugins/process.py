@@ -8,6 +8,8 @@ api/core/plugins/child.py. Waiting is cooperative: gevent patches ``socket``,
 ``subprocess`` and ``threading``.
 """
 
+import contextlib
+import os
 import shutil
 import threading
 import time
@@ -30,6 +32,8 @@ from api.settings import Settings
 IDLE_S = 300.0
 WAIT_S = 60.0
 UNPACK_S = 60.0
+UNUSED_S = 7 * 86_400.0
+"""How long files stay unpacked that nothing is started from; they are unpacked again when they are needed."""
 MIN_MEMORY_MB = 128
 """Less than this Python does not start with."""
 MB = 1024 * 1024
@@ -92,7 +96,11 @@ class Backend:
         _end(over)
 
     def close_idle(self) -> None:
-        """End the processes that were not called for a while."""
+        """End processes that were not called for a while, remove files that were not used for days."""
+        self._end_idle()
+        self._offload.call(_remove_unused, self._root, timeout_s=UNPACK_S)
+
+    def _end_idle(self) -> None:
         oldest = time.monotonic() - IDLE_S
         with self._lock:
             over = [each for each in self._idle if each.idle_since < oldest]
@@ -126,6 +134,7 @@ class Backend:
         """Return the directory of a plugin, its files as they were installed, whatever was done to them."""
         directory = self._root / code.digest
         if self._offload.call(is_intact, directory, code.digest, timeout_s=UNPACK_S):
+            os.utime(directory)
             return directory
         fresh = self._root / f".{uuid.uuid4()}"
         try:
@@ -157,12 +166,21 @@ class Backend:
                 self._idle.append(child)
                 over = [self._idle.pop(0)] if len(self._idle) > self._max_processes else []
         _end(over)
-        self.close_idle()
+        self._end_idle()
 
 
 def _end(children: list[Child]) -> None:
     for child in children:
         child.end()
+
+
+def _remove_unused(root: Path) -> None:
+    """Remove what was not started from for days: other processes, too, say when they start from it."""
+    oldest = time.time() - UNUSED_S
+    for directory in root.iterdir() if root.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # another process was first
+            if directory.stat().st_mtime < oldest:
+                shutil.rmtree(directory)
 
 
 def _put_in_place(fresh: Path, directory: Path) -> None:

@@ -50,7 +50,7 @@ class PluginRunner(Protocol):
         ...
 
     def close_idle(self) -> None:
-        """End the processes that were not called for a while."""
+        """End processes that were not called for a while, and free what was not used for days."""
         ...
 
     def stop(self) -> None:

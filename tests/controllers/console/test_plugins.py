@@ -1,6 +1,8 @@
 """Plugins over HTTP: listed, installed, called, upgraded, removed, and each workspace's own."""
 
 import io
+import json
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -118,6 +120,32 @@ def test_plugin_of_the_index_is_installed_once_and_called(desk: Desk, runtime: R
     assert ended["outputs"] == {"text": "| s |\n| --- |\n| 3 |"}, ended
 
 
+def test_plugin_that_is_installed_by_many_at_once_is_there_once(house: Flask, desk: Desk) -> None:
+    newer, older = (
+        desk.upload(to_archive(to_files(version=version)))["unique_identifier"]
+        for version in ("1.1.0", "1.0.0")
+    )
+    (listed,) = desk.get("plugins?search=redact")["plugins"]
+    answers: list[tuple[str, int]] = []
+
+    def install(identifier: str) -> None:
+        body = {"plugin_unique_identifier": identifier}
+        client = house.test_client()
+        answer = client.post(f"{W}/plugins/install", json=body, headers=desk.owner.headers)
+        answers.append((identifier, answer.status_code))
+
+    index = listed["plugin_unique_identifier"]
+    calls = [Thread(target=install, args=(each,)) for each in (newer, older, index, index, newer, index)]
+    for each in calls:
+        each.start()
+    for each in calls:
+        each.join(30.0)
+    assert {status for identifier, status in answers if identifier != older} == {200}
+    assert dict(answers)[older] in (200, 400)  # by whether the newer one came first
+    installed = {each["plugin_unique_identifier"] for each in desk.get("plugin/list")["plugins"]}
+    assert (installed, desk.get("plugin/list")["total"]) == ({newer, index}, 2)
+
+
 def test_uploaded_plugin_is_used_upgraded_and_removed(desk: Desk, runtime: Runtime) -> None:
     installed = desk.install()
     provider = desk.provider()
@@ -165,8 +193,18 @@ def test_credentials_are_checked_by_the_plugin_and_go_with_it(desk: Desk, runtim
     assert [field["name"] for field in desk.get(f"{path}/credential/schema/api-key")] == ["key"]
     assert run(app)["outputs"] == {"text": f"key of {len(SECRET)}"}
 
+    content = {"version": "0.5.0", "kind": "app", "app": {"name": "K", "mode": "workflow"}}
+    flow = json.dumps({**content, "workflow": {"graph": graph(), "features": {}}})
+    body = {"mode": "yaml-content", "yaml_content": flow}
+    headers = desk.owner.headers
+
+    def missing() -> Any:
+        return desk.client.post("/console/api/apps/imports", json=body, headers=headers).get_json()["missing"]
+
+    assert missing() == []
     (one,) = desk.get("plugin/list")["plugins"]
     assert desk.post("plugin/uninstall", {"plugin_installation_id": one["id"]}) == {"success": True}
+    assert missing() == [{"kind": "tool", "provider": "tests/echo/echo", "name": "say"}]
     desk.get(f"{path}/credentials", 404)
     desk.upload(to_archive(files))
     desk.post("plugins/install", {"plugin_unique_identifier": identifier})
