@@ -8,13 +8,13 @@ installs only what the index lists, or what was uploaded to it.
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
 import orjson
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
 
@@ -176,8 +176,12 @@ def upload(runtime: Runtime, principal: Principal, sent: IncomingFile) -> Instal
     except TimeoutError as exc:
         raise Unavailable("The package could not be read in time; try again.") from exc
     is_verified = _check_signature(runtime, package, is_trusted=False)
-    row = _add(runtime, principal, package, is_verified=is_verified, is_installed=False)
-    return _to_installed(row, _name(row))
+
+    def add() -> Installed:
+        row = _add(runtime, principal, package, is_verified=is_verified, is_installed=False)
+        return _to_installed(row, _name(row))
+
+    return _tried(add)
 
 
 def install(runtime: Runtime, principal: Principal, identifier: str) -> Installed:
@@ -188,12 +192,7 @@ def install(runtime: Runtime, principal: Principal, identifier: str) -> Installe
     installed.
     """
     _read_identifier(identifier)
-    for _ in range(TRIES):
-        try:
-            return _install(runtime, principal, identifier)
-        except TakenMeanwhile:  # of two that come at once, the second now sees the first
-            continue
-    raise Unavailable("The plugin is being installed by others; try again.")
+    return _tried(lambda: _install(runtime, principal, identifier))
 
 
 def upgrade(runtime: Runtime, principal: Principal, original: str, identifier: str) -> Installed:
@@ -213,6 +212,7 @@ def uninstall(runtime: Runtime, session: Session, principal: Principal, install_
     """Remove a plugin with its package, and the credentials of its tools. Raises NotFound."""
     row = None
     if is_id(install_id):
+        _take_turn(session, principal, PluginInstallation.id == install_id.lower())
         query = _of(principal.tenant_id).where(PluginInstallation.id == install_id.lower())
         row = session.scalars(query).one_or_none()
     if row is None or not row.is_installed:
@@ -231,6 +231,16 @@ def close_idle(runtime: Runtime) -> None:
     runtime.plugins.close_idle()
 
 
+def _tried(change: Callable[[], Installed]) -> Installed:
+    """Return what a change gives; of two that come at once, the second is made again and sees the first."""
+    for _ in range(TRIES):
+        try:
+            return change()
+        except TakenMeanwhile:
+            continue
+    raise Unavailable("The plugin is being installed by others; try again.")
+
+
 def _install(runtime: Runtime, principal: Principal, identifier: str) -> Installed:
     with runtime.reading() as session:
         known = session.scalars(_identified(principal.tenant_id, identifier)).one_or_none()
@@ -242,8 +252,8 @@ def _install(runtime: Runtime, principal: Principal, identifier: str) -> Install
     if runtime.limits.plugin_public_key and not known.is_verified:  # uploaded before a key was asked for
         raise BadRequest(UNSIGNED)
     with runtime.transaction() as session:
-        query = _identified(principal.tenant_id, identifier).with_for_update()
-        uploaded = session.scalars(query).one_or_none()
+        _take_turn(session, principal, PluginInstallation.plugin_id == known.plugin_id)
+        uploaded = session.scalars(_identified(principal.tenant_id, identifier)).one_or_none()
         if uploaded is None:
             raise TakenMeanwhile
         _replace(runtime, session, uploaded)
@@ -292,6 +302,7 @@ def _add(
     key = row.storage_key
     try:
         with runtime.transaction() as session:
+            _take_turn(session, principal, PluginInstallation.plugin_id == row.plugin_id)
             known = session.scalars(_identified(principal.tenant_id, row.identifier)).one_or_none()
             if known is None:
                 _check_room(session, principal)
@@ -308,14 +319,23 @@ def _add(
     return known or row
 
 
+def _take_turn(session: Session, principal: Principal, which: ColumnElement[bool]) -> None:
+    """Wait for others who change the same packages, so that what is read next stays so until the commit."""
+    unchanged = {"is_installed": PluginInstallation.is_installed}
+    named = update(PluginInstallation).where(PluginInstallation.tenant_id == principal.tenant_id, which)
+    session.execute(named.values(unchanged).execution_options(synchronize_session=False))
+
+
 def _replace(runtime: Runtime, session: Session, row: PluginInstallation) -> None:
     """Make a package the installed one of its plugin. Raises BadRequest where that is a newer one."""
+    if row.is_installed:
+        return
     query = _of(row.tenant_id).where(
         PluginInstallation.plugin_id == row.plugin_id,
         PluginInstallation.is_installed,
         PluginInstallation.id != row.id,
     )
-    for old in session.scalars(query.with_for_update()):
+    for old in session.scalars(query):
         if version_key(_manifest(old).version) > version_key(_manifest(row).version):
             raise BadRequest("A newer version of the plugin is installed; uninstall that first.")
         _forget(runtime, session, old)

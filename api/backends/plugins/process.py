@@ -133,20 +133,16 @@ class Backend:
     def _unpacked(self, code: PluginCode) -> Path:
         """Return the directory of a plugin, its files as they were installed, whatever was done to them."""
         directory = self._root / code.digest
-        if self._offload.call(is_intact, directory, code.digest, timeout_s=UNPACK_S):
-            os.utime(directory)
-            return directory
-        fresh = self._root / f".{uuid.uuid4()}"
         try:
-            content = code.fetch()
-            self._offload.call(unpack, content, fresh, code.digest, timeout_s=UNPACK_S)
-            self._offload.call(_put_in_place, fresh, directory, timeout_s=UNPACK_S)
+            if not self._offload.call(is_intact, directory, code.digest, timeout_s=UNPACK_S):
+                self._offload.call(_unpack, code.fetch(), directory, code.digest, timeout_s=UNPACK_S)
+            os.utime(directory)
         except BadPackage as exc:
             raise PluginFailed(exc.message) from exc
+        except TimeoutError as exc:
+            raise Unavailable("The plugin's files could not be read in time; try again.") from exc
         except OSError as exc:
             raise Unavailable("There is no room for the plugin's files now.") from exc
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
         return directory
 
     def _note(self, child: Child) -> None:
@@ -183,17 +179,17 @@ def _remove_unused(root: Path) -> None:
                 shutil.rmtree(directory)
 
 
-def _put_in_place(fresh: Path, directory: Path) -> None:
-    """Make a fresh directory the one that is used; another process may do the same at once."""
-    old = fresh.with_suffix(".old")
+def _unpack(content: bytes, directory: Path, digest: str) -> None:
+    """Put a package's files in place of what is there; another process may do the same at once."""
+    fresh = directory.with_name(f".{uuid.uuid4()}")
     try:
-        directory.rename(old)
-    except FileNotFoundError:
-        pass
-    else:
-        shutil.rmtree(old, ignore_errors=True)
-    try:
-        fresh.rename(directory)
-    except OSError:
-        if not directory.is_dir():
-            raise
+        unpack(content, fresh, digest)
+        try:
+            fresh.rename(directory)
+        except OSError:  # something is there: the same by now, or what somebody changed
+            if not is_intact(directory, digest):
+                directory.rename(fresh.with_suffix(".old"))
+                fresh.rename(directory)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(fresh.with_suffix(".old"), ignore_errors=True)

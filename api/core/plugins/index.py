@@ -51,7 +51,7 @@ class PluginIndex(Protocol):
         ...
 
     def icon(self, digest: str) -> bytes:
-        """Return the picture of a package that is at hand, empty where there is none."""
+        """Return the picture of a package that is at hand, empty where there is none. Raises Unavailable."""
         ...
 
     def fetch(self, identifier: str, cancel: Cancel) -> tuple[Package, bool]:
@@ -78,7 +78,7 @@ class DirectoryIndex:
     def load(self, cancel: Cancel) -> list[Listing]:
         """Return what lies there; what is no good package is left out."""
         del cancel
-        packages = self._offload.call(self._packages, timeout_s=READ_S)
+        packages = self._packages()
         return [
             Listing(
                 str(each.name),
@@ -91,19 +91,24 @@ class DirectoryIndex:
 
     def icon(self, digest: str) -> bytes:
         """Return the picture of a package; see PluginIndex."""
-        packages = self._offload.call(self._packages, timeout_s=READ_S)
+        packages = self._packages()
         return next((each.icon for each in packages if each.digest == digest), b"")
 
     def fetch(self, identifier: str, cancel: Cancel) -> tuple[Package, bool]:
         """Return a package; see PluginIndex."""
         del cancel
-        for package in self._offload.call(self._packages, timeout_s=READ_S):
+        for package in self._packages():
             if str(package.name) == identifier:
                 return package, self._is_own
         raise NotFound("There is no such plugin here.")
 
     def _packages(self) -> list[Package]:
-        self._known = _read_directory(self._root, self._known)
+        try:
+            self._known = self._offload.call(_read_directory, self._root, self._known, timeout_s=READ_S)
+        except TimeoutError as exc:
+            raise Unavailable("The index of plugins could not be read in time.") from exc
+        except OSError as exc:
+            raise Unavailable("The index of plugins cannot be read.") from exc
         return [package for _, package in self._known.values()]
 
 
@@ -149,7 +154,7 @@ class WebIndex:
         for entry in self._entries(cancel):
             if entry.plugin_unique_identifier == identifier:
                 content = self._get(urljoin(self._url, entry.url), MAX_PACKAGE_BYTES, cancel)
-                package = self._offload.call(read_package, content, timeout_s=READ_S)
+                package = self._read(content)
                 if str(package.name) != identifier:
                     raise BadPackage("The package is not the one the index names.")
                 return package, False
@@ -167,6 +172,12 @@ class WebIndex:
         entries = [entry for entry in document.plugins if to_name(entry.plugin_unique_identifier)]
         self._known = time.monotonic(), entries
         return entries
+
+    def _read(self, content: bytes) -> Package:
+        try:
+            return self._offload.call(read_package, content, timeout_s=READ_S)
+        except TimeoutError as exc:
+            raise Unavailable("The package could not be read in time; try again.") from exc
 
     def _get(self, url: str, max_bytes: int, cancel: Cancel) -> bytes:
         try:

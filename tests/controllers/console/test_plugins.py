@@ -121,11 +121,18 @@ def test_plugin_of_the_index_is_installed_once_and_called(desk: Desk, runtime: R
 
 
 def test_plugin_that_is_installed_by_many_at_once_is_there_once(house: Flask, desk: Desk) -> None:
+    content = to_archive(to_files(version="0.9.0"))
+    uploads = [Thread(target=Desk(house.test_client(), desk.owner).upload, args=(content,)) for _ in range(3)]
+    for each in uploads:
+        each.start()
+    for each in uploads:
+        each.join(30.0)
     newer, older = (
         desk.upload(to_archive(to_files(version=version)))["unique_identifier"]
         for version in ("1.1.0", "1.0.0")
     )
     (listed,) = desk.get("plugins?search=redact")["plugins"]
+    assert desk.get("plugins?search=echo")["total"] == 1
     answers: list[tuple[str, int]] = []
 
     def install(identifier: str) -> None:
