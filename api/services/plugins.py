@@ -226,8 +226,8 @@ def uninstall(runtime: Runtime, session: Session, principal: Principal, install_
     )
 
 
-def close_idle(runtime: Runtime) -> None:
-    """End the processes of plugins in this process that were not called for a while."""
+def end_idle(runtime: Runtime) -> None:
+    """End processes of plugins that were not called here for a while, and free what was not used for days."""
     runtime.plugins.close_idle()
 
 

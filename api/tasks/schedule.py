@@ -29,7 +29,7 @@ OWN: tuple[tuple[float, Call], ...] = (
     (3600.0, warm_up.warm_up),
     (30.0, tokens.save_uses),
     (60.0, mcp_servers.close_idle),
-    (60.0, plugins.close_idle),
+    (60.0, plugins.end_idle),
 )
 """Seconds between two calls, and what each serving process does for itself."""
 PURGES: tuple[tuple[float, Call], ...] = (

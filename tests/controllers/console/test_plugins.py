@@ -1,21 +1,27 @@
 """Plugins over HTTP: listed, installed, called, upgraded, removed, and each workspace's own."""
 
+import base64
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from threading import Thread
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flask import Flask
 from flask.testing import FlaskClient
 
+from api.core.plugins.package import SIGNATURE
 from api.core.ports import JSONObject
 from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.controllers.console.flow_calls import DraftApp
 from tests.factories import Owner, make_owner
 from tests.flows import drawn, edges
-from tests.plugins import to_archive, to_files
+from tests.plugins import make_package, to_archive, to_files
 
 W = "/console/api/workspaces/current"
 BUILTIN = f"{W}/tool-provider/builtin/tests/echo/echo"
@@ -234,6 +240,35 @@ def test_workspaces_see_only_their_own(house: Flask, desk: Desk) -> None:
     shown = desk.get(f"plugin/fetch-manifest?plugin_unique_identifier={identifier}")["manifest"]
     assert (shown["name"], shown["label"]["zh_Hans"], shown["category"]) == ("echo", "回声", "tool")
     assert desk.provider() is not None
+
+
+@ONCE
+def test_server_that_asks_for_signatures_takes_no_other_uploads(house: Flask, desk: Desk) -> None:
+    before = desk.upload(to_archive(to_files()))["unique_identifier"]
+    key = Ed25519PrivateKey.generate()
+    public_key = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    files = to_files(version="2.0.0")
+    signature = key.sign(make_package(version="2.0.0").digest.encode())
+    with asking_for(house, public_key):
+        unsigned = desk.upload(to_archive(files), 400)
+        early = desk.post("plugins/install", {"plugin_unique_identifier": before}, 400)
+        signed = {**files, SIGNATURE: base64.b64encode(signature).decode()}
+        identifier = desk.upload(to_archive(signed))["unique_identifier"]
+        desk.post("plugins/install", {"plugin_unique_identifier": identifier})
+        (ours,) = desk.get("plugins?search=redact")["plugins"]
+        desk.post("plugins/install", {"plugin_unique_identifier": ours["plugin_unique_identifier"]})
+    assert "not signed" in unsigned["message"]
+    assert "not signed" in early["message"]
+    assert [each["declaration"]["verified"] for each in desk.get("plugin/list")["plugins"]] == [True, True]
+
+
+@contextmanager
+def asking_for(house: Flask, public_key: str) -> Iterator[None]:
+    """Have the program ask for signatures for a while."""
+    was: Runtime = house.extensions["runtime"]
+    house.extensions["runtime"] = replace(was, limits=replace(was.limits, plugin_public_key=public_key))
+    yield
+    house.extensions["runtime"] = was
 
 
 @ONCE
