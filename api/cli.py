@@ -370,9 +370,9 @@ def _greet(settings: Settings, runtime: Runtime) -> None:
 
 
 def _pages() -> list[Path]:
-    """Return the pages of our documentation, where they lie beside the program."""
+    """Return the pages that tell of the program in prose, where they lie beside it."""
     root = Path(__file__).parents[1]
-    return sorted((root / "docs").rglob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
+    return sorted((root / "docs").glob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
 
 
 def _keep_keys(path: Path, keys: Mapping[str, str]) -> None:
