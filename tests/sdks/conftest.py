@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,11 @@ from tests.live.conftest import ROOT, Served, end, start
 
 NODE = shutil.which("node")
 NEEDS_NODE = pytest.mark.skipif(NODE is None, reason="there is no node on this machine")
-SOMEBODY = {"PATH": os.defpath, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(ROOT / "sdks/python")}
+SOMEBODY = {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    "PYTHONIOENCODING": "utf-8",
+    "PYTHONPATH": str(ROOT / "sdks/python"),
+}
 """The environment of a program that somebody wrote who installed the SDK."""
 
 
@@ -32,9 +37,12 @@ class Demo:
         return f"{self.root}/api"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """The program with its demo, and a key of the workspace that the owner made."""
+    """The program with its demo, and a key of the workspace that the owner made.
+
+    Each module has its own: a key of the workspace needs no name of an app only while there are few.
+    """
     data = tmp_path_factory.mktemp("demo")
     served = start(("--demo",), data, {"OWNER_PASSWORD": PASSWORD})
     served.token = sign_in(served)
@@ -64,7 +72,7 @@ def make_key(served: Served, path: str, body: object, expected: int) -> str:
     return str(answer["token"])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of somebody who installed the Node.js package."""
     made = tmp_path_factory.mktemp("somebody")
