@@ -211,6 +211,7 @@ def test_calls_side_by_side_may_fail_and_the_run_goes_on(
         ("invented", {}),
         ("paint", '{"what": '),
         ("paint", "[1]"),
+        ("paint", f'{{"what": {"[" * 300}{"]" * 300}}}'),
     )
     app, script = make_agent(runtime, owner, [asked], ["Done."], tools=tools)
 
@@ -226,7 +227,7 @@ def test_calls_side_by_side_may_fail_and_the_run_goes_on(
     assert observations[1].startswith("Painted a cat in oil.")
     assert observations[2] == "The brush broke."
     assert observations[4] == "There is no tool 'invented'; there are: eval_expression, paint, fail."
-    assert "no JSON object" in observations[5] == observations[6]
+    assert "no JSON object" in observations[5] == observations[6] == observations[7]
     kinds = [event["event"] for event in events]
     thoughts = [event for event in events if event["event"] == "agent_thought"]
     made = events[kinds.index("message_file")]
