@@ -139,7 +139,7 @@ class _ToolCaller:
         try:
             output = call_tool(self.ready.tool, given, context, timeout_s=runtime.limits.flow.tool_timeout_s)
             made = [files.save(file.name, file.mime_type, file.content) for file in output.files]
-            made += output.kept_files
+            made += files.own(output.kept_files)
         except (ToolFailed, AppError) as exc:
             return Observation(text=exc.message, is_error=True)
         return Observation(

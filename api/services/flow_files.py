@@ -2,7 +2,7 @@
 
 import io
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -73,15 +73,23 @@ def from_client(runtime: Runtime, session: Session, principal: Principal, value:
     entries = value if isinstance(value, list) else [value]
     if not entries or not all(isinstance(entry, dict) and "transfer_method" in entry for entry in entries):
         return value
+    listed = _found(runtime, session, principal, [entry for entry in entries if isinstance(entry, dict)])
+    found: list[JSONValue] = [*listed]
+    return found if isinstance(value, list) else next(iter(found), None)
+
+
+def _found(
+    runtime: Runtime, session: Session, principal: Principal, entries: Sequence[JSONObject]
+) -> list[JSONObject]:
+    """Return the files that entries name, looked up anew. Raises InvalidRequest for one not the caller's."""
     if len(entries) > MAX_LISTED:
         raise InvalidRequest(f"A list has at most {MAX_LISTED} files", field="inputs", fault="too_long")
-    policy = FileUpload(enabled=True, number_limits=len(entries))
-    named = tuple(_as_named(entry) for entry in entries if isinstance(entry, dict))
-    found: list[JSONValue] = [
+    policy = FileUpload(enabled=True, number_limits=max(1, len(entries)))
+    named = tuple(map(_as_named, entries))
+    return [
         to_value(runtime, principal.tenant_id, file)
         for file in files.attach(session, principal, policy, named)
     ]
-    return found if isinstance(value, list) else next(iter(found), None)
 
 
 def _as_named(entry: JSONObject) -> JSONObject:
@@ -148,6 +156,16 @@ class FlowFiles:
         with uploads.storing(self.runtime, row, io.BytesIO(content)), self.runtime.transaction() as session:
             session.add(row)
         return value
+
+    def own(self, values: Sequence[JSONObject]) -> list[JSONObject]:
+        """Return files anew that come from a workflow, whose code or caller may have made their values up.
+
+        Raises InvalidRequest for one that is neither the caller's nor at an address.
+        """
+        if not values:
+            return []
+        with self.runtime.transaction() as session:
+            return _found(self.runtime, session, self.principal, values)
 
     def _attached(self, file: Mapping[str, JSONValue]) -> AttachedFile:
         """Return the file behind a value: one of this app's, or one at an address. Raises NotFound."""

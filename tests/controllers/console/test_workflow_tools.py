@@ -8,15 +8,17 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from api.core.model_runtime.types import Role
 from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.controllers.console.flow_calls import DraftApp
-from tests.controllers.service_api.test_agents import ask, calls, make_agent
-from tests.factories import BUILTIN, Owner, make_app, make_key, make_owner
+from tests.controllers.service_api.test_agents import ask, calls, history, make_agent, stream
+from tests.factories import BUILTIN, Owner, make_app, make_chat_app, make_key, make_owner
 from tests.flows import drawn, edges, template
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer, Step
+from tests.uploads import uploaded
 from tests.waiting import wait_until
 
 W = "/console/api/workspaces/current"
@@ -339,3 +341,42 @@ def test_agent_calls_a_workflow_as_one_of_its_tools(
     assert "Hello Ada" in thought["observation"]
     assert [run.status for run in runs_of(runtime, app.id)] == ["succeeded"]
     assert "docs" not in str(script.requests[0].tools[0].parameters)
+
+
+OBJECT = {"variable": "obj", "label": "O", "type": "json_object", "required": True}
+AT = {"dify_model_identity": "__dify__file__", "type": "image", "filename": "a.png"}
+
+
+def echo() -> dict[str, Any]:
+    """Return a workflow that gives back an object, which may look like a file."""
+    outputs = [{"variable": "made", "value_selector": ["s", "obj"]}]
+    nodes: list[Any] = [drawn("s", "start", variables=[OBJECT]), drawn("e", "end", outputs=outputs)]
+    return {"nodes": nodes, "edges": edges("s > e")}
+
+
+def test_agent_shows_files_of_a_workflow_that_are_its_users_own(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = published(client, runtime, owner, echo())
+    assert offer(app, parameters=[]).status_code == 200
+    tool_id = shown(app).get_json()["workflow_tool_id"]
+    tool = {"provider_type": "workflow", "provider_id": tool_id, "tool_name": "greet", "enabled": True}
+    stranger = make_chat_app(runtime, make_owner(runtime), file_upload={"enabled": True})
+    foreign, address = uploaded(client, stranger), "https://example.com/a.png"
+    theirs = {**AT, "id": foreign["id"], "related_id": foreign["id"], "transfer_method": "local_file"}
+    remote = {**AT, "transfer_method": "remote_url", "remote_url": address}
+    script = {**AT, "transfer_method": "remote_url", "remote_url": "javascript:alert(1)"}
+    asked = calls(*(("greet", {"obj": value}) for value in (AT, theirs, script, remote)))
+    agent, model = make_agent(runtime, owner, [asked], ["Done."], tools=[tool])
+
+    events = stream(client, agent)
+    (message,) = history(client, agent, events[0]["conversation_id"])
+
+    observed = [one.text for one in model.requests[1].messages if one.role is Role.TOOL]
+    assert observed[1] == "Invalid upload file"
+    assert "must be an http(s) address" in observed[2]
+    (made,) = [event for event in events if event["event"] == "message_file"]
+    (file,) = message["message_files"]
+    assert (made["id"], made["url"]) == (file["id"], file["url"]) == (address, address)
+    assert (file["transfer_method"], file["upload_file_id"]) == ("remote_url", None)
+    assert message["agent_thoughts"][0]["files"] == [address]
