@@ -7,7 +7,7 @@ it is called says so to the model.
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -32,7 +32,7 @@ from api.services import app_knowledge, tool_calls
 from api.services.app_search import Question
 from api.services.flow_files import FlowFiles
 from api.services.flow_tools import FilesOfRun
-from api.services.tool_calls import ReadyTool, ToolRef
+from api.services.tool_calls import OwnProvider, ReadyTool, ToolRef
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +68,12 @@ def tools_of_app(place: Workplace) -> dict[str, AgentTool]:
 
 def tools_of(place: Workplace, wanted: Iterable[WantedTool | None]) -> dict[str, AgentTool]:
     """Return those of the wanted tools that are there, by names of their own."""
+    chosen = [(one, _to_ref(one)) for one in wanted if one is not None]
+    own = tool_calls.open_own(place.runtime, place.app.tenant_id, [ref for _, ref in chosen])
     tools: dict[str, AgentTool] = {}
-    for one in wanted:
-        ready = None if one is None else _find(place, one)
-        if one is None or ready is None:
+    for one, ref in chosen:
+        ready = _find(place, ref, own)
+        if ready is None:
             continue
         spec = to_spec(_free_name(one, tools), ready.tool.schema, one.fixed, one.description)
         tools[spec.name] = AgentTool(
@@ -83,16 +85,19 @@ def tools_of(place: Workplace, wanted: Iterable[WantedTool | None]) -> dict[str,
     return tools
 
 
-def _find(place: Workplace, wanted: WantedTool) -> ReadyTool | None:
-    ref = ToolRef(
+def _to_ref(wanted: WantedTool) -> ToolRef:
+    return ToolRef(
         kind=wanted.kind,
         provider=wanted.provider,
         name=wanted.name,
         provider_name=wanted.provider_name,
         credential_id=wanted.credential_id,
     )
+
+
+def _find(place: Workplace, ref: ToolRef, own: Mapping[ToolRef, OwnProvider]) -> ReadyTool | None:
     try:
-        return tool_calls.find_tool(place.runtime, place.app.tenant_id, ref)
+        return tool_calls.pick_tool(place.runtime, place.app.tenant_id, ref, own)
     except (ToolFailed, BadRequest) as exc:
         logger.warning("tool left out of an agent: %s", exc, extra={"app_id": place.app.id})
         return None

@@ -4,7 +4,7 @@ Saving opens its own transactions, because the provider is asked between them:
 no session is open while it answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select, update
@@ -60,7 +60,9 @@ def load_credentials(
     if provider_id is not None:
         query = _rows(principal, get_provider(provider_id))
     rows = session.scalars(query.order_by(ToolCredential.created_at, ToolCredential.id)).all()
-    return [_to_view(runtime, session, row) for row in rows if row.provider in TOOL_PROVIDERS]
+    known = [row for row in rows if row.provider in TOOL_PROVIDERS]
+    fields = tool_secrets.unseal_all(runtime, session, principal.tenant_id, known)
+    return [_to_view(row, fields[row.id]) for row in known]
 
 
 def create_credential(
@@ -204,11 +206,14 @@ def _access(
     return row
 
 
-def _to_view(runtime: Runtime, session: Session, row: ToolCredential) -> CredentialView:
+def _to_view(row: ToolCredential, fields: Mapping[str, str]) -> CredentialView:
     form = TOOL_PROVIDERS[row.provider].schema.credential_fields
-    fields = mask_form(form, tool_secrets.unseal(runtime, session, row))
     return CredentialView(
-        id=row.id, name=row.name, provider=row.provider, is_default=row.is_default, fields=fields
+        id=row.id,
+        name=row.name,
+        provider=row.provider,
+        is_default=row.is_default,
+        fields=mask_form(form, fields),
     )
 
 

@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from api.backends.database import count_statements
 from api.core.model_runtime.types import Role
 from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
@@ -380,3 +381,21 @@ def test_agent_shows_files_of_a_workflow_that_are_its_users_own(
     assert (made["id"], made["url"]) == (file["id"], file["url"]) == (address, address)
     assert (file["transfer_method"], file["upload_file_id"]) == ("remote_url", None)
     assert message["agent_thoughts"][0]["files"] == [address]
+
+
+def test_tools_of_an_agent_are_found_by_two_statements(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    _, tool_id = offered(client, runtime, owner, greeter())
+    by_name = {"provider_type": "workflow", "provider_name": "greet", "tool_name": "greet", "enabled": True}
+    agent, script = make_agent(
+        runtime, owner, ["One."], ["Two."], tools=[by_name, {**by_name, "provider_id": tool_id}, by_name]
+    )
+    ask(client, agent)
+
+    with count_statements(runtime.engine) as statements:
+        ask(client, agent)
+
+    assert [tool.name for tool in script.requests[1].tools] == ["greet", "greet_greet", "greet_2"]
+    found = [text for text in statements if "tool_providers" in text or "data_keys" in text]
+    assert len(found) == 2
