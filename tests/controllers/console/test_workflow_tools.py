@@ -1,5 +1,6 @@
 """Workflows as tools, over HTTP: offered, called by others, as deep as is allowed."""
 
+import io
 import threading
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.factories import BUILTIN, Owner, make_app, make_chat_app, make_key, m
 from tests.flows import drawn, edges, template
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer, Step
-from tests.uploads import uploaded
+from tests.uploads import PNG, uploaded
 from tests.waiting import wait_until
 
 W = "/console/api/workspaces/current"
@@ -381,6 +382,15 @@ def test_agent_shows_files_of_a_workflow_that_are_its_users_own(
     assert (made["id"], made["url"]) == (file["id"], file["url"]) == (address, address)
     assert (file["transfer_method"], file["upload_file_id"]) == ("remote_url", None)
     assert message["agent_thoughts"][0]["files"] == [address]
+
+    picture = {"file": (io.BytesIO(PNG), "picture.png")}
+    kept = client.post("/console/api/files/upload", data=picture, headers=owner.headers).get_json()["id"]
+    mine = {**AT, "related_id": kept, "transfer_method": "local_file"}
+    model.turns += [[calls(("greet", {"obj": mine}))], ["Done."]]
+    body = {"query": "?", "inputs": {}, "response_mode": "blocking", "auto_generate_name": False}
+    path = f"/console/api/installed-apps/{agent.id}/chat-messages"
+    answer = client.post(path, json=body, headers=owner.headers).get_json()
+    assert answer["agent_thoughts"][0]["files"] == [kept]
 
 
 def test_tools_of_an_agent_are_found_by_two_statements(
