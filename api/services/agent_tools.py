@@ -20,7 +20,7 @@ from api.core.apps.config import AgentMode, DatasetChoice, DatasetItem, DatasetI
 from api.core.apps.spec import AppSpec
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import ToolSpec
-from api.core.ports import Cancel, JSONObject
+from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.tools.calling import ToolOutput, call_tool
 from api.core.tools.provider import short_id
 from api.core.tools.tool import Flows, ToolFailed
@@ -153,11 +153,23 @@ class _ToolCaller:
 
 
 def _written(output: ToolOutput, made: Sequence[JSONObject]) -> str:
-    """Return all a tool gave as text for a model."""
-    values = [*output.json, *([output.variables] if output.variables else ())]
+    """Return all a tool gave as text for a model, once: many tools say their JSON as their text too."""
+    said = _read(output.text)
+    values = [value for value in output.json if value != said]
+    known = said.items() if isinstance(said, dict) else ()
+    if any(variable not in known for variable in output.variables.items()):
+        values.append(output.variables)
     parts = [output.text, *(orjson.dumps(value).decode() for value in values)]
     parts += [f"The file {file['filename']!r} was made and is shown to the user." for file in made]
     return "\n".join(part for part in parts if part.strip()) or NOTHING_GIVEN
+
+
+def _read(text: str) -> JSONValue:
+    try:
+        read: JSONValue = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return read
 
 
 def _datasets(place: Workplace) -> dict[str, AgentTool]:

@@ -340,7 +340,7 @@ def test_agent_calls_a_workflow_as_one_of_its_tools(
 
     assert answer["answer"] == "Done."
     (thought, _) = answer["agent_thoughts"]
-    assert "Hello Ada" in thought["observation"]
+    assert thought["observation"] == '{"said": "Hello Ada", "docs": null}'  # not again as JSON, and variables
     assert [run.status for run in runs_of(runtime, app.id)] == ["succeeded"]
     assert "docs" not in str(script.requests[0].tools[0].parameters)
 
