@@ -17,7 +17,7 @@ from api.controllers.http.uploads import HouseRequest
 from api.core.model_runtime import providers
 from api.core.workflow import nodes
 from api.logs import configure_logging
-from api.models import account, app, conversation, dataset, document, file, job, provider, workflow
+from api.models import account, app, conversation, dataset, document, file, job, provider, usage, workflow
 from api.models.base import Base
 from api.runtime import Runtime
 from api.settings import Settings, SettingsError, load_settings
@@ -41,7 +41,7 @@ __all__ = [
 
 PLUG_INS = (providers, nodes, MODULES)
 """Importing these fills the registries of providers, nodes and tasks."""
-TABLES = (account, app, conversation, dataset, document, file, job, provider, workflow)
+TABLES = (account, app, conversation, dataset, document, file, job, provider, usage, workflow)
 """Importing these fills the metadata."""
 
 

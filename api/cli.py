@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -22,8 +23,9 @@ from api.app_factory import check_secret, create_app, exchanged, keep_secret, ro
 from api.core.plugins.index import write_index
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
-from api.services import backups, secret_rotation
+from api.services import backups, password_resets, secret_rotation, workspace_control
 from api.services.first_start import banner, make_demo, server_url
+from api.services.plans import PLANS
 from api.services.setup import set_up
 from api.services.verification import verify
 from api.settings import Settings, SettingsError, load_settings, render_env_example
@@ -33,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 DEMO_FILE = "demo.env"
 DEMO_KEY = "DEMO_APP_KEY"
 DEMO_WORKFLOW_KEY = "DEMO_WORKFLOW_KEY"
+DEMO_AGENT_KEY = "DEMO_AGENT_KEY"
 
 
 @click.group()
@@ -108,10 +111,9 @@ def new_migration(message: str) -> None:
 @click.option("--repair", is_flag=True, help="Remove what is left over, and write what is missing.")
 def verify_stores(dataset: str | None, repair: bool) -> None:
     """Compare documents with vectors and keywords; exit with 1 where something is wrong and stays so."""
-    runtime: Runtime = _app().extensions["runtime"]
     is_wrong = False
-    with _faults_told():
-        for told in verify(runtime, dataset, is_mending=repair):
+    with _told():
+        for told in verify(_runtime(), dataset, is_mending=repair):
             click.echo(told.to_line())
             is_wrong |= told.is_wrong
     if is_wrong:
@@ -125,12 +127,79 @@ def plugin_index(directory: Path) -> None:
     click.echo(write_index(directory))
 
 
+@main.command("reset-password")
+@click.argument("email")
+def reset_password(email: str) -> None:
+    """Give an account a new password, printed once, and end its sessions."""
+    with _told():
+        click.echo(password_resets.reset_by_operator(_runtime(), email))
+
+
+@main.group()
+def workspace() -> None:
+    """Look at workspaces; set their plans, suspend and resume them."""
+
+
+@workspace.command("list")
+def list_workspaces() -> None:
+    """Print id, status, plan, end of the trial and name of every workspace."""
+    with _told(), _runtime().reading() as session:
+        for row in workspace_control.load_tenants(session):
+            trial = f"{row.trial_end_at:%Y-%m-%d}" if row.trial_end_at else "-"
+            click.echo(f"{row.id}  {row.status}  {row.plan}  {trial}  {row.name}")
+
+
+@workspace.command("create")
+@click.argument("name")
+@click.argument("email")
+def create_workspace(name: str, email: str) -> None:
+    """Make a workspace for an account, and print its id."""
+    runtime = _runtime()
+    with _told(), runtime.transaction() as session:
+        click.echo(workspace_control.create_workspace(runtime, session, name=name, email=email))
+
+
+@workspace.command("plan")
+@click.argument("workspace_id")
+@click.argument("plan", type=click.Choice(tuple(PLANS)))
+def set_plan(workspace_id: str, plan: str) -> None:
+    """Put a workspace on a plan."""
+    with _told(), _runtime().transaction() as session:
+        workspace_control.set_plan(session, workspace_id, plan)
+
+
+@workspace.command("trial")
+@click.argument("workspace_id")
+@click.argument("end", type=click.DateTime(["%Y-%m-%d"]), required=False)
+def set_trial(workspace_id: str, end: datetime | None) -> None:
+    """Say when (UTC) a workspace's trial ends; without a day it is not on trial."""
+    with _told(), _runtime().transaction() as session:
+        end_at = None if end is None else end.replace(tzinfo=UTC)
+        workspace_control.set_trial_end(session, workspace_id, end_at)
+
+
+@workspace.command("suspend")
+@click.argument("workspace_id")
+def suspend(workspace_id: str) -> None:
+    """Close a workspace to its members, keys, guests and triggers."""
+    with _told(), _runtime().transaction() as session:
+        workspace_control.suspend(session, workspace_id)
+
+
+@workspace.command("resume")
+@click.argument("workspace_id")
+def resume(workspace_id: str) -> None:
+    """Open a suspended workspace again."""
+    with _told(), _runtime().transaction() as session:
+        workspace_control.resume(session, workspace_id)
+
+
 @main.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
 def back_up_all(file: Path) -> None:
     """Write all rows, files and keys into one archive; the program may work meanwhile."""
     flask, settings = _app(), _settings()
-    with _migrations(flask) as migrations, _faults_told():
+    with _migrations(flask) as migrations, _told():
         revision = migrations.current_revision(flask.extensions["sqlalchemy"].engine)
         if revision != migrations.newest_revision():
             raise click.ClickException("The database has not the newest schema; migrate first.")
@@ -146,7 +215,7 @@ def back_up_all(file: Path) -> None:
 def restore_all(file: Path) -> None:
     """Fill an empty database, and the files, from an archive; nothing may work on it meanwhile."""
     flask, settings = _app(), _settings()
-    with _faults_told(), file.open("rb") as source:
+    with _told(), file.open("rb") as source:
         manifest, secret = backups.read_head(source)
         check_secret(settings, secret)
         with _migrations(flask) as migrations:
@@ -159,7 +228,7 @@ def restore_all(file: Path) -> None:
         keep_secret(settings, secret)
         click.echo(f"{sum(found.rows.values())} rows and {found.files} files are restored.")
         # Once more, with the secret of the archive: what is missing in stores may need a model to be asked.
-        told = list(verify(_app().extensions["runtime"], is_mending=True))
+        told = list(verify(_runtime(), is_mending=True))
     wrong = [finding.to_line() for finding in told if finding.is_wrong]
     click.echo("\n".join(wrong) if wrong else "Searches find what they found.")
     raise SystemExit(bool(wrong))
@@ -171,9 +240,8 @@ def restore_all(file: Path) -> None:
 @click.password_option(envvar="OWNER_PASSWORD")
 def create_owner(email: str, name: str, password: str) -> None:
     """Make the owner of an installation that has none."""
-    with _faults_told():
-        runtime: Runtime = _app().extensions["runtime"]
-        set_up(runtime, email=email, name=name, password=password, language="en-US")
+    with _told():
+        set_up(_runtime(), email=email, name=name, password=password, language="en-US")
 
 
 @main.command("rotate-secret")
@@ -182,16 +250,16 @@ def create_owner(email: str, name: str, password: str) -> None:
 )
 def rotate_secret(new: str | None) -> None:
     """Exchange the root secret while nothing runs; everyone signs in again, API keys stay."""
-    with _faults_told(), exchanged(_settings(), new) as secret:
-        count = secret_rotation.rotate(_app().extensions["runtime"], secret)
+    with _told(), exchanged(_settings(), new) as secret:
+        count = secret_rotation.rotate(_runtime(), secret)
     click.echo(f"The keys of {count} workspaces are sealed under the new secret; start again with it.")
 
 
 @main.command("purge")
 def purge_all() -> None:
     """Remove now what the schedule would remove in time: what is deleted, unused, or kept long enough."""
-    runtime: Runtime = _app().extensions["runtime"]
-    with _faults_told():
+    runtime = _runtime()
+    with _told():
         for _, purge in PURGES:
             purge(runtime)
 
@@ -216,8 +284,14 @@ def _app() -> Flask:
         raise click.ClickException(str(exc)) from None
 
 
+def _runtime() -> Runtime:
+    runtime: Runtime = _app().extensions["runtime"]
+    return runtime
+
+
 @contextmanager
-def _faults_told() -> Iterator[None]:
+def _told() -> Iterator[None]:
+    """Tell what cannot be done in one sentence."""
     try:
         yield
     except SettingsError as exc:
@@ -283,18 +357,30 @@ def _greet(settings: Settings, runtime: Runtime) -> None:
         raise SettingsError(f"OWNER_PASSWORD: {exc.message}") from None
     path = settings.data_dir / DEMO_FILE
     if made is not None:
-        _keep_keys(path, {DEMO_KEY: made.app_key, DEMO_WORKFLOW_KEY: made.workflow_key})
+        keys = {
+            DEMO_KEY: made.app_key,
+            DEMO_WORKFLOW_KEY: made.workflow_key,
+            DEMO_AGENT_KEY: made.agent_key,
+        }
+        _keep_keys(path, keys)
     if not path.exists():
         return
     keys = dict(line.split("=", 1) for line in path.read_text().split())
     url = server_url(settings.public_url, settings.host, settings.port)
-    click.echo(banner(url, keys[DEMO_KEY], keys.get(DEMO_WORKFLOW_KEY), made))
+    told = banner(
+        url,
+        keys[DEMO_KEY],
+        made,
+        workflow_key=keys.get(DEMO_WORKFLOW_KEY),
+        agent_key=keys.get(DEMO_AGENT_KEY),
+    )
+    click.echo(told)
 
 
 def _pages() -> list[Path]:
-    """Return the pages of our documentation, where they lie beside the program."""
+    """Return the pages that tell of the program in prose, where they lie beside it."""
     root = Path(__file__).parents[1]
-    return sorted((root / "docs").rglob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
+    return sorted((root / "docs").glob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
 
 
 def _keep_keys(path: Path, keys: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ Leaves that a single service raises live beside that service.
     │   ├── CrawlFailed crawl_failed
     │   ├── NotionFailed notion_failed
     │   └── ExternalKnowledgeFailed external_knowledge_failed
+    ├── ExtensionFailed 400 extension_failed  an API-based extension stands in the way
     ├── Unauthorized 401 unauthorized
     ├── Forbidden 403 access_denied
     ├── NotFound 404 not_found
@@ -160,6 +161,13 @@ class ExternalKnowledgeFailed(SourceFailure):
     """An external knowledge API refuses, does not answer, or answers in another shape."""
 
     code = "external_knowledge_failed"
+
+
+class ExtensionFailed(AppError):
+    """An API-based extension refuses, does not answer, or answers in another shape."""
+
+    code = "extension_failed"
+    http_status = 400
 
 
 class Unauthorized(AppError):

@@ -14,7 +14,13 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-import structlog
+
+# For tracebacks in colour, which no log of ours has, structlog would load rich: 5 MB.
+_has_rich = sys.modules.setdefault("rich", None) is not None  # type: ignore[arg-type]  # None: cannot be imported
+import structlog  # noqa: E402
+
+if not _has_rich:
+    del sys.modules["rich"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request (or job) at hand. Only ever read by the log."""

@@ -23,12 +23,13 @@ from api.core.http import HTTPClient
 from api.core.model_runtime.types import IdStyle
 from api.core.plugins.index import PluginIndex
 from api.core.plugins.runner import PluginRunner
-from api.core.ports import Cache, Cancel, CodeSandbox, Extractor, Offload, Storage, TaskQueue
+from api.core.ports import Cache, Cancel, CodeSandbox, Extractor, Mailer, Offload, Storage, TaskQueue
 from api.core.rag.vector_store import KeywordIndex, VectorStore
 from api.core.tools.mcp.sessions import MCPSessions
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
 from api.errors import NotFound, Unavailable
+from api.metrics import Metrics
 from api.models.base import new_id
 
 logger = logging.getLogger(__name__)
@@ -51,10 +52,12 @@ class Limits:
     version: str
     deploy_env: str
     public_url: str
+    console_web_url: str
     default_plan: str
     is_app_name_unique: bool
     are_rate_limits_on: bool
     enterprise_windows: tuple[Window, ...]
+    visitor_rpm: int
     console_rpm: int
     max_active_requests: int
     key_max_active_requests: int
@@ -80,6 +83,7 @@ class Limits:
     provider_id_style: IdStyle
     cookie_domain: str
     notion_api_url: str
+    metrics_token: str = field(repr=False)
 
 
 class Memory:
@@ -116,13 +120,13 @@ class Runtime:
     """The chosen backends of one process.
 
     ``http`` obeys the egress guard; ``provider_http`` is for the endpoints of
-    model providers, which an owner may put on a private network. ``owner``
-    names this process in rows that must be taken over when it dies.
-    ``mcp_sessions`` are those this process has with servers of tools.
-    ``used_keys`` collects when API keys were used, to be written now and then;
-    ``live_runs`` are the runs of this process that have not ended, by task id,
-    ``live_jobs`` its jobs, by id and attempt; ``epochs`` count what makes
-    remembered things out of date, ``lookups`` are under way for them.
+    model providers, which an owner may put on a private network. ``mailer`` is
+    None where no mail server is configured. ``owner`` names this process in rows
+    that must be taken over when it dies. ``mcp_sessions`` are those this process has
+    with servers of tools. ``used_keys`` collects when API keys were used, to be
+    written now and then; ``live_runs`` are the runs of this process that have not
+    ended, by task id, ``live_jobs`` its jobs, by id and attempt; ``epochs`` count
+    what makes remembered things out of date, ``lookups`` are under way for them.
     """
 
     session_factory: sessionmaker[Session]
@@ -141,6 +145,7 @@ class Runtime:
     plugin_index: PluginIndex
     plugins: PluginRunner
     limits: Limits
+    mailer: Mailer | None = None
     memory: Memory = field(default_factory=lambda: Memory(50_000))
     mcp_sessions: MCPSessions = field(default_factory=MCPSessions)
     used_keys: dict[str, datetime] = field(default_factory=dict)
@@ -149,6 +154,7 @@ class Runtime:
     lookups: dict[Hashable, threading.Event] = field(default_factory=dict)
     live_jobs: dict[tuple[str, int], Cancel] = field(default_factory=dict)
     owner: str = field(default_factory=new_id)
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def engine(self) -> Engine:

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
     log_format: Literal["json", "text"] = Field("json", description="Shape of a log line.")
 
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token of GET /metrics; empty: only this machine itself may read it."
+    )
+
     # First start
     demo: bool = Field(
         default=False,
@@ -168,6 +172,9 @@ class Settings(BaseSettings):
     )
     enterprise_rph: int = Field(0, ge=0, description="The same an hour; 0: no limit.")
     enterprise_rpd: int = Field(0, ge=0, description="The same a day; 0: no limit.")
+    visitor_rpm: int = Field(
+        600, ge=0, description="Calls a minute of one address that open apps' pages; 0: no limit."
+    )
     console_rpm: int = Field(600, ge=0, description="Console calls a minute for one account; 0: no limit.")
     max_active_requests: int = Field(0, ge=0, description="Runs one app may have at once; 0: no limit.")
     key_max_active_requests: int = Field(0, ge=0, description="The same for one API key; 0: no limit.")
@@ -200,6 +207,22 @@ class Settings(BaseSettings):
     refresh_ttl_s: int = Field(2_592_000, ge=60, description="Life of a console refresh token.")
     login_max_failures: int = Field(10, ge=1, le=10, description="Failed logins before a lock.")
     login_lock_s: int = Field(900, ge=1, le=900, description="How long that lock holds.")
+
+    # Mail
+    smtp_host: str = Field(
+        "",
+        description="Mail server for invitations and codes; empty: no mail is sent, who invites gets links.",
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of that mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to it is encrypted."
+    )
+    smtp_username: str = Field("", description="Name to sign in to it with; empty: without signing in.")
+    smtp_password: SecretStr | None = Field(None, description="Password for that name.")
+    mail_from: str = Field("", description="Sender of the mail, needed with SMTP_HOST.")
+    console_web_url: str = Field(
+        "", description="Base URL of the web console, where links of invitations lead; empty: this server."
+    )
 
     # Outbound
     egress_allow: str = Field(
@@ -329,6 +352,18 @@ class Settings(BaseSettings):
         for name, value in (("CHANNEL", self.effective_channel), ("CACHE", self.effective_cache)):
             if value == "memory":
                 raise ValueError(f"QUEUE=celery needs {name}=redis, because workers share no memory")
+        return self
+
+    @model_validator(mode="after")
+    def _check_mail(self) -> Self:
+        if self.smtp_host and not self.mail_from:
+            raise ValueError("SMTP_HOST needs MAIL_FROM")
+        if self.smtp_host and not (self.console_web_url or self.public_url):
+            raise ValueError("SMTP_HOST needs CONSOLE_WEB_URL or PUBLIC_URL, for the links in its mail")
+        if self.mail_from and not re.fullmatch(r"[^@\r\n]+@[^@\r\n]+", self.mail_from.strip()):
+            raise ValueError(f"MAIL_FROM={self.mail_from} is not an e-mail address")
+        if self.console_web_url and not _is_http_url(self.console_web_url):
+            raise ValueError("CONSOLE_WEB_URL must begin with https:// or http://")
         return self
 
     @model_validator(mode="after")

@@ -33,12 +33,15 @@ TOKENS = TokenCount(prompt_tokens=7, completion_tokens=5)
 class Script:
     """What the model says: pieces of text, chunks, and callables that are run in between (to wait, to fail).
 
-    ``gate``, where given, must be set before each piece after the first.
+    ``gate``, where given, must be set before each piece after the first. Where
+    there are ``turns``, each request is answered by the next of them, the last
+    one again and again.
     """
 
     pieces: list[Piece] = field(default_factory=lambda: ["Hello", " ", "world"])
     tokens: TokenCount | None = TOKENS
     gate: threading.Event | None = None
+    turns: list[list[Piece]] = field(default_factory=list)
     requests: list[ChatRequest] = field(default_factory=list)
     model: str = ""
     features: frozenset[str] = frozenset({"vision"})
@@ -94,7 +97,8 @@ class ScriptedProvider:
         """Yield the pieces of the script."""
         script = SCRIPTS[request.model]
         script.requests.append(request)
-        for number, piece in enumerate(script.pieces):
+        turns = script.turns or [script.pieces]
+        for number, piece in enumerate(turns[min(len(script.requests), len(turns)) - 1]):
             if number and script.gate is not None:
                 wait_for(script.gate, cancel)
             if cancel.is_set():

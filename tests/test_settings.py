@@ -40,6 +40,10 @@ from tests.conftest import make_settings
         ("SANDBOX=http", "SANDBOX=http needs CODE_EXECUTION_ENDPOINT."),
         ("NOTION_API_URL=notion.example", "NOTION_API_URL must begin with https:// or http://."),
         ("WEAVIATE_URL=weaviate:8080", "WEAVIATE_URL must have the form http://host:port."),
+        ("SMTP_HOST=mail.example", "SMTP_HOST needs MAIL_FROM."),
+        ("SMTP_HOST=m\nMAIL_FROM=a@b.c", "SMTP_HOST needs CONSOLE_WEB_URL or PUBLIC_URL"),
+        ("MAIL_FROM=nobody", "MAIL_FROM=nobody is not an e-mail address."),
+        ("CONSOLE_WEB_URL=console", "CONSOLE_WEB_URL must begin with https:// or http://."),
         ("OWNER_EMAIL=bad", "OWNER_EMAIL=bad is not an e-mail address."),
     ],
 )

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 import api
 from api import __version__
 from api.backends.extraction import Backend as ExtractionBackend
+from api.backends.mail import Backend as MailBackend
 from api.backends.offload import Backend as OffloadBackend
 from api.backends.plugins.process import Backend as PluginsBackend
 from api.backends.secret import root_secret
@@ -59,6 +60,7 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
         plugin_index=_plugin_index(settings, http, offload),
         plugins=PluginsBackend.from_settings(settings, offload=offload),
         limits=to_limits(settings),
+        mailer=MailBackend.from_settings(settings),
     )
 
 
@@ -109,10 +111,12 @@ def to_limits(settings: Settings) -> Limits:
         version=__version__,
         deploy_env=settings.deploy_env,
         public_url=settings.public_url,
+        console_web_url=settings.console_web_url,
         default_plan=settings.default_plan,
         is_app_name_unique=settings.app_name_unique == "on",
         are_rate_limits_on=settings.rate_limits == "on",
         enterprise_windows=tuple(Window(limit=limit, seconds=seconds) for limit, seconds in enterprise),
+        visitor_rpm=settings.visitor_rpm,
         console_rpm=settings.console_rpm,
         max_active_requests=settings.max_active_requests,
         key_max_active_requests=settings.key_max_active_requests,
@@ -145,4 +149,5 @@ def to_limits(settings: Settings) -> Limits:
         ),
         cookie_domain=settings.cookie_domain,
         notion_api_url=settings.notion_api_url,
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
     )

@@ -17,11 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-import psycopg
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from psycopg.abc import Buffer
-from psycopg.types.string import StrDumperUnknown, TextLoader
 from sqlalchemy import URL, Engine, MetaData, QueuePool, event, exc, make_url
 from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.orm import Session, sessionmaker
@@ -78,8 +75,12 @@ def create_database(app: Flask, settings: Settings, metadata: MetaData) -> SQLAl
         "json_deserializer": _from_json,
     }
     database = SQLAlchemy(app, metadata=metadata, engine_options=options, add_models_to_shell=False)
-    listen = _listen_to_sqlite if is_sqlite else _listen_to_postgres
-    listen(_engine(app, database))
+    if is_sqlite:
+        _listen_to_sqlite(_engine(app, database))
+    else:
+        from api.backends.postgres import listen_to_postgres  # brings the driver, 8 MB of no use on SQLite
+
+        listen_to_postgres(_engine(app, database))
     return database
 
 
@@ -169,47 +170,6 @@ def _sqlite_file(url: URL) -> URL:
     path = Path(str(url.database)).absolute()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return url.set(database=str(path))
-
-
-def _listen_to_postgres(engine: Engine) -> None:
-    event.listen(engine, "connect", _read_ids_as_text)
-    event.listen(engine, "connect", _write_no_nul)
-    event.listen(engine, "checkout", _check_connection)
-
-
-def _read_ids_as_text(connection: "psycopg.Connection[Any]", _entry: object) -> None:
-    """Have ids read as the text they are to us; a UUID object for each costs a third of a list's time."""
-    connection.adapters.register_loader("uuid", TextLoader)
-
-
-class _NulFreeText(StrDumperUnknown):
-    """Text as the driver sends it, without the NULs that PostgreSQL keeps in no column.
-
-    Requests with one are refused, but models, code and files may bring one, and
-    a run whose end cannot be written would go on for ever.
-    """
-
-    def dump(self, obj: str) -> Buffer | None:
-        """Return the bytes of a text."""
-        return super().dump(obj.replace("\0", "") if "\0" in obj else obj)
-
-
-def _write_no_nul(connection: "psycopg.Connection[Any]", _entry: object) -> None:
-    connection.adapters.register_dumper(str, _NulFreeText)
-
-
-def _check_connection(connection: "psycopg.Connection[Any]", *_args: object) -> None:
-    """Discard the pool's connections when this one was closed by the server.
-
-    libpq reads what lies in the socket without waiting: 3 µs, where a pre-ping
-    is a round trip on each checkout. Twice, because the server's farewell
-    message comes before the end of the stream.
-    """
-    try:
-        connection.pgconn.consume_input()
-        connection.pgconn.consume_input()
-    except psycopg.OperationalError as error:
-        raise exc.InvalidatePoolError from error
 
 
 class _WriteTurn:

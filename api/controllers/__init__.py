@@ -12,9 +12,9 @@ from api.controllers.http.door import check_guards, runtime
 from api.controllers.http.errors import install_error_handlers
 from api.controllers.http.limits import install_limits
 from api.controllers.http.observe import install_observation
-from api.controllers.operate import health
+from api.controllers.operate import health, metrics
 from api.controllers.triggers import webhooks
-from api.controllers.web import pages
+from api.controllers.web import activation, pages
 from api.services import remembered
 
 EXPOSED = [
@@ -52,7 +52,9 @@ def register_doors(app: Flask, *, console_origins: tuple[str, ...], api_origins:
     app.register_blueprint(previews.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(activation.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
     check_guards(app)
 
 

@@ -191,6 +191,37 @@ class AgentLogged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentThought:
+    """A round of an agent app, by its ``position`` from 1: told when it begins, then as it comes to more.
+
+    ``tool`` are the names of the tools it calls, joined by ``;``, ``tool_input``
+    what they are given, as JSON text. ``files`` are those its tools made;
+    ``calls`` and ``tokens`` are for whoever looks at the run afterwards.
+    """
+
+    id: str
+    position: int
+    created_at: int
+    thought: str = ""
+    observation: str = ""
+    tool: str = ""
+    tool_labels: JSONObject | None = None
+    tool_input: str = ""
+    files: tuple[JSONObject, ...] = ()
+    calls: tuple[JSONObject, ...] = ()
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMade:
+    """A file that belongs to the answer: its id, its kind (``image``), and where it can be fetched."""
+
+    id: str
+    kind: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FormAsked:
     """A run waits for a person to answer a form. ``expires_at`` is in Unix seconds.
 
@@ -276,6 +307,8 @@ Event = (
     | NodeFinished
     | RoundStarted
     | AgentLogged
+    | AgentThought
+    | FileMade
     | FormAsked
     | FormClosed
     | RunPaused
@@ -384,7 +417,7 @@ def _revive(name: str, value: Any) -> object:
             return Usage(**{**value, "price": _revive_price(value["price"])})
         case "retriever_resources", list():
             return tuple(RetrieverResource(**item) for item in value)
-        case "selector" | "node_ids" | "fields" | "actions" | "deliveries" | "files", list():
+        case "selector" | "node_ids" | "fields" | "actions" | "deliveries" | "files" | "calls", list():
             return tuple(value)
     return value
 

@@ -7,7 +7,7 @@ JSON, so that an in-memory twin is as honest as the real thing.
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import BinaryIO, Protocol, TypeAlias, TypeVar
 
@@ -143,6 +143,23 @@ class Offload(Protocol):
         What ``fn`` raises is raised here. A call that timed out is not killed,
         only no longer waited for.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail to one person: plain text, UTF-8. ``text`` may hold a secret, so it is never logged."""
+
+    to: str
+    subject: str
+    text: str = field(repr=False)
+
+
+class Mailer(Protocol):
+    """Sends mail."""
+
+    def send(self, mail: Mail) -> None:
+        """Hand a mail to the mail server; raises Unavailable where that does not take it now."""
         ...
 
 

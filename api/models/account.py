@@ -78,6 +78,51 @@ class TenantMember(TenantOwned, Base):
     tenant: Mapped[Tenant] = relationship()
 
 
+class Invitation(TenantOwned, Base):
+    """A place in a workspace that is offered to an e-mail address; it goes when it is taken.
+
+    The token of its link follows from its id and is not stored
+    (services/link_tokens.py). Another invitation of the same address replaces it.
+    """
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "email"),
+        Index("ix_invitations_expires_at", "expires_at"),
+    )
+
+    email: Mapped[str]
+    role: Mapped[str]
+    language: Mapped[str]
+    invited_by: Mapped[str] = mapped_column(Id)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Confirmation(Identified, Base):
+    """A code sent to an e-mail address, and what whoever reads it there may then do.
+
+    ``account_id`` is null where nobody has the address, which is not told.
+    ``tenant_id`` names the workspace it is about, where it is about one. The
+    code and its tokens follow from the id (services/link_tokens.py).
+    """
+
+    __tablename__ = "confirmations"
+    __table_args__ = (
+        Index("ix_confirmations_email_hash", "email_hash", "created_at"),
+        Index("ix_confirmations_address_hash", "address_hash", "created_at"),
+        Index("ix_confirmations_expires_at", "expires_at"),
+    )
+
+    purpose: Mapped[str]
+    email_hash: Mapped[str]
+    address_hash: Mapped[str]
+    account_id: Mapped[str | None] = mapped_column(Id, ForeignKey("accounts.id", ondelete="CASCADE"))
+    tenant_id: Mapped[str | None] = mapped_column(Id, ForeignKey("tenants.id", ondelete="CASCADE"))
+    failures: Mapped[int] = mapped_column(default=0)
+    verified_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class LoginSession(Identified, Base):
     """One sign-in. Access tokens carry its id; ending it ends them.
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.models.base import Base, TenantOwned, TenantScoped, utc_now
@@ -15,7 +15,8 @@ class App(TenantOwned, Base):
 
     ``unique_name`` repeats the name while names must be unique and is null
     while they need not be, so that one constraint serves both settings.
-    ``workflow_id`` is the published version its API runs.
+    ``workflow_id`` is the published version its API runs. ``is_pinned`` says
+    that its workspace keeps it above the others it uses.
     """
 
     __tablename__ = "apps"
@@ -39,6 +40,7 @@ class App(TenantOwned, Base):
     max_active_requests: Mapped[int | None]
     use_icon_as_answer_icon: Mapped[bool] = mapped_column(default=False)
     status: Mapped[str] = mapped_column(default="normal")
+    is_pinned: Mapped[bool] = mapped_column(server_default=false())
     app_model_config_id: Mapped[str | None] = mapped_column(Id)
     workflow_id: Mapped[str | None] = mapped_column(Id)
     created_by: Mapped[str | None] = mapped_column(Id)

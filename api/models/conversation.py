@@ -4,18 +4,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Index, Numeric, Text, UniqueConstraint, false
+from sqlalchemy import Index, Numeric, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.models.base import Base, TenantScoped, utc_now
 from api.models.types import Id, Json, UTCDateTime
+
+LOGGED = text("deleted_at IS NULL AND invoke_from <> 'debugger'")
+"""Which conversations the log of an app shows; a database knows its index only by these words."""
 
 
 class Conversation(TenantScoped, Base):
     """A thread of messages of one end user (or account) with one app.
 
     ``deleted_at`` hides it at once; the purge job removes its rows. ``is_pinned``
-    says that its guest keeps it above the others.
+    says that its guest keeps it above the others, ``read_at`` when the app's team
+    looked at it last.
     """
 
     __tablename__ = "conversations"
@@ -23,6 +27,18 @@ class Conversation(TenantScoped, Base):
         Index("ix_conversations_user_updated", "app_id", "from_end_user_id", "updated_at", "id"),
         Index("ix_conversations_user_created", "app_id", "from_end_user_id", "created_at", "id"),
         Index("ix_conversations_deleted_at", "deleted_at"),
+        Index(
+            "ix_conversations_log_updated",
+            *("app_id", "updated_at", "id"),
+            sqlite_where=LOGGED,
+            postgresql_where=LOGGED,
+        ),
+        Index(
+            "ix_conversations_log_created",
+            *("app_id", "created_at", "id"),
+            sqlite_where=LOGGED,
+            postgresql_where=LOGGED,
+        ),
     )
 
     app_id: Mapped[str] = mapped_column(Id)
@@ -36,6 +52,7 @@ class Conversation(TenantScoped, Base):
     from_account_id: Mapped[str | None] = mapped_column(Id)
     is_pinned: Mapped[bool] = mapped_column(server_default=false())
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    read_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now)
 
 
@@ -101,3 +118,45 @@ class MessageFeedback(TenantScoped, Base):
     from_end_user_id: Mapped[str | None] = mapped_column(Id)
     from_account_id: Mapped[str | None] = mapped_column(Id)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now, onupdate=utc_now)
+
+
+class AgentThought(TenantScoped, Base):
+    """One round of an agent's answer, by its ``position`` from 1; written when the run ends.
+
+    ``files`` are values of files its tools made, ``calls`` what each was given
+    and gave, for the app's team.
+    """
+
+    __tablename__ = "agent_thoughts"
+    __table_args__ = (
+        Index("ix_agent_thoughts_message", "message_id", "position"),
+        Index("ix_agent_thoughts_app", "tenant_id", "app_id"),
+    )
+
+    app_id: Mapped[str] = mapped_column(Id)
+    conversation_id: Mapped[str] = mapped_column(Id)
+    message_id: Mapped[str] = mapped_column(Id)
+    position: Mapped[int]
+    thought: Mapped[str] = mapped_column(Text)
+    observation: Mapped[str] = mapped_column(Text)
+    tool: Mapped[str] = mapped_column(Text)
+    tool_labels: Mapped[dict[str, Any]] = mapped_column(Json)
+    tool_input: Mapped[str] = mapped_column(Text)
+    files: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    calls: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    tokens: Mapped[int]
+
+
+class SavedMessage(TenantScoped, Base):
+    """An answer of a completion app that is kept by whoever asked for it, and by nobody else."""
+
+    __tablename__ = "saved_messages"
+    __table_args__ = (
+        UniqueConstraint("message_id"),
+        Index("ix_saved_messages_app_created", "app_id", "created_at", "id"),
+    )
+
+    app_id: Mapped[str] = mapped_column(Id)
+    message_id: Mapped[str] = mapped_column(Id)
+    from_end_user_id: Mapped[str | None] = mapped_column(Id)
+    from_account_id: Mapped[str | None] = mapped_column(Id)

@@ -4,7 +4,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, Connection, DateTime, Dialect, Engine, String, Tuple, literal, tuple_
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    String,
+    Text,
+    Tuple,
+    literal,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -79,6 +92,29 @@ def _seconds_of_text(element: UnixSeconds, compiler: SQLCompiler, **kw: Any) -> 
 @compiles(UnixSeconds, "postgresql")
 def _seconds_of_instant(element: UnixSeconds, compiler: SQLCompiler, **kw: Any) -> str:
     return f"CAST(floor(EXTRACT(epoch FROM {compiler.process(element.clauses, **kw)})) AS BIGINT)"
+
+
+class AsciiLower(FunctionElement[str]):
+    """A text with its letters A to Z in lower case: SQLite knows no others, PostgreSQL is thrice as fast."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(AsciiLower, "sqlite")
+def _lower_by_itself(element: AsciiLower, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(AsciiLower, "postgresql")
+def _lower_by_bytes(element: AsciiLower, compiler: SQLCompiler, **kw: Any) -> str:
+    return f'lower({compiler.process(element.clauses, **kw)} COLLATE "C")'
+
+
+def contains(column: ColumnElement[str], part: str) -> ColumnElement[bool]:
+    """Return the condition that a text has a part, whatever the case of its letters A to Z."""
+    lowered = "".join(letter.lower() if letter.isascii() else letter for letter in part)
+    return AsciiLower(column).contains(lowered, autoescape=True)
 
 
 def position_of(at: datetime, row_id: str) -> Tuple:

@@ -5,14 +5,15 @@ workspace. A malformed id is simply one that does not exist.
 """
 
 import uuid
+from functools import cache
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal, or_, select
 from sqlalchemy.orm import Session
 
 from api.errors import Forbidden, NotFound
 from api.models.annotation import Annotation
 from api.models.app import App, EndUser
-from api.models.conversation import Conversation, Message
+from api.models.conversation import Conversation, Message, SavedMessage
 from api.models.dataset import (
     Dataset,
     DatasetMember,
@@ -22,7 +23,9 @@ from api.models.dataset import (
     Tag,
 )
 from api.models.document import SUMMARY, ChildChunk, Document, Segment, SegmentImport
+from api.models.extension import APIExtension
 from api.models.file import UploadFile
+from api.models.types import Id
 from api.models.workflow import WorkflowRun
 from api.principal import ActorKind, Principal, Role
 
@@ -179,8 +182,12 @@ def access_dataset(session: Session, principal: Principal, dataset_id: str) -> D
     one that its members keep to themselves, or that is closed to keys.
     """
     if is_id(dataset_id):
-        here = and_(Dataset.tenant_id == principal.tenant_id, Dataset.id == dataset_id.lower())
-        found = session.execute(select(Dataset, may_use(principal)).where(here)).one_or_none()
+        named = {
+            "of_tenant": principal.tenant_id,
+            "of_account": principal.id,
+            "dataset_id": dataset_id.lower(),
+        }
+        found = session.execute(_dataset_query(principal.role), named).one_or_none()
         if found is not None and found[1]:
             dataset: Dataset = found[0]
             if principal.kind is ActorKind.SERVICE and not dataset.enable_api:
@@ -191,22 +198,34 @@ def access_dataset(session: Session, principal: Principal, dataset_id: str) -> D
     raise NotFound("Dataset not found.")
 
 
+@cache
+def _dataset_query(role: Role) -> Select[Dataset, bool]:
+    """Return what reads a dataset, and whether a caller of a role may use it; every search runs it."""
+    may_use_it = _may_use(role, bindparam("of_account", type_=Id))
+    here = and_(Dataset.tenant_id == bindparam("of_tenant"), Dataset.id == bindparam("dataset_id"))
+    return select(Dataset, may_use_it).where(here)
+
+
 def may_use(principal: Principal) -> ColumnElement[bool]:
     """Return the condition that a dataset is open to the caller: by its permission, or to the owner.
 
     A dataset operator needs to be named by each dataset it did not make.
     """
+    return _may_use(principal.role, literal(principal.id, Id))
+
+
+def _may_use(role: Role, account_id: ColumnElement[str]) -> ColumnElement[bool]:
     is_named = (
         select(DatasetMember.id)
-        .where(DatasetMember.dataset_id == Dataset.id, DatasetMember.account_id == principal.id)
+        .where(DatasetMember.dataset_id == Dataset.id, DatasetMember.account_id == account_id)
         .exists()
     )
-    if principal.role is Role.DATASET_OPERATOR:
-        return or_(Dataset.created_by == principal.id, is_named)
-    if principal.role is Role.OWNER:
+    if role is Role.DATASET_OPERATOR:
+        return or_(Dataset.created_by == account_id, is_named)
+    if role is Role.OWNER:
         return Dataset.id.is_not(None)
     return or_(
-        Dataset.created_by == principal.id,
+        Dataset.created_by == account_id,
         Dataset.permission == "all_team_members",
         and_(Dataset.permission == "partial_members", is_named),
     )
@@ -241,6 +260,19 @@ def access_data_source_key(session: Session, principal: Principal, binding_id: s
         row = session.scalars(query).one_or_none()
     if row is None:
         raise NotFound("Data source binding not found.")
+    return row
+
+
+def access_api_extension(session: Session, principal: Principal, extension_id: str) -> APIExtension:
+    """Return an API-based extension of the caller's workspace; raises NotFound."""
+    row = None
+    if is_id(extension_id):
+        query = select(APIExtension).where(
+            APIExtension.tenant_id == principal.tenant_id, APIExtension.id == extension_id.lower()
+        )
+        row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound("API-based extension not found.")
     return row
 
 
@@ -358,7 +390,9 @@ def own_files(principal: Principal) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def owned_by(table: type[Conversation | Message | WorkflowRun], principal: Principal) -> ColumnElement[bool]:
+def owned_by(
+    table: type[Conversation | Message | SavedMessage | WorkflowRun], principal: Principal
+) -> ColumnElement[bool]:
     """Return the condition that a row was made by the caller itself."""
     if principal.kind is ActorKind.ACCOUNT:
         return table.from_account_id == principal.id

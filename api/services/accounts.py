@@ -1,5 +1,6 @@
 """Accounts: the first owner, what a person says of themselves, and their password."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -12,8 +13,10 @@ from api.errors import Forbidden, InvalidRequest, Unauthorized
 from api.models.account import Account, Setup, Tenant
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import passwords, sessions, tenants
+from api.services import files, passwords, sessions, tenants
 from api.services.sessions import Identity
+
+LINK = re.compile(r"https?://[^\s<>\"']{1,2000}")
 
 
 class AlreadySetUp(Forbidden):
@@ -42,6 +45,7 @@ class Profile:
     name: str
     email: str
     avatar: str | None
+    avatar_url: str | None
     is_password_set: bool
     interface_language: str
     interface_theme: str
@@ -81,12 +85,13 @@ def create_owner(
     return owner, tenant
 
 
-def get_profile(session: Session, principal: Principal) -> Profile:
+def get_profile(runtime: Runtime, session: Session, principal: Principal) -> Profile:
     """Return the caller's own profile."""
-    return _to_profile(_own_account(session, principal))
+    return _to_profile(runtime, _own_account(session, principal))
 
 
 def update_profile(
+    runtime: Runtime,
     session: Session,
     principal: Principal,
     *,
@@ -94,17 +99,24 @@ def update_profile(
     interface_language: str | None = None,
     interface_theme: str | None = None,
     timezone: str | None = None,
+    avatar: str | None = None,
 ) -> Profile:
-    """Change what is given of the caller's profile; raises InvalidRequest for an unknown time zone."""
+    """Change what is given of the caller's profile; an empty ``avatar`` is none.
+
+    Raises InvalidRequest for an unknown time zone, and for an avatar that is
+    neither an address nor an image uploaded to the workspace.
+    """
     if timezone is not None:
-        _check_timezone(timezone)
+        check_timezone(timezone)
     account = _own_account(session, principal)
     account.name = name or account.name
     account.interface_language = interface_language or account.interface_language
     account.interface_theme = interface_theme or account.interface_theme
     account.timezone = timezone or account.timezone
+    if avatar is not None:
+        account.avatar = _checked_avatar(session, principal, avatar)
     session.flush()
-    return _to_profile(account)
+    return _to_profile(runtime, account)
 
 
 def change_password(
@@ -135,10 +147,11 @@ def change_password(
         if changed_id is None:  # somebody changed it while we checked
             raise CurrentPasswordIncorrect("The current password is incorrect.")
         sessions.end_other_sessions(session, identity)
-        return get_profile(session, identity.principal)
+        return get_profile(runtime, session, identity.principal)
 
 
-def _check_timezone(name: str) -> None:
+def check_timezone(name: str) -> None:
+    """Raise InvalidRequest unless a time zone has this name."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, not a name, the name of a directory
@@ -152,12 +165,27 @@ def _own_account(session: Session, principal: Principal) -> Account:
     return account
 
 
-def _to_profile(account: Account) -> Profile:
+def avatar_url(runtime: Runtime, avatar: str | None) -> str | None:
+    """Return where an avatar is seen: its own address, or a signed one of an uploaded image."""
+    if not avatar or avatar.startswith("http"):
+        return avatar or None
+    return files.sign_icon(runtime, avatar)
+
+
+def _checked_avatar(session: Session, principal: Principal, avatar: str) -> str | None:
+    if not avatar or LINK.fullmatch(avatar):
+        return avatar or None
+    files.check_icon(session, principal, avatar, field="avatar")
+    return avatar.lower()
+
+
+def _to_profile(runtime: Runtime, account: Account) -> Profile:
     return Profile(
         id=account.id,
         name=account.name,
         email=account.email,
         avatar=account.avatar,
+        avatar_url=avatar_url(runtime, account.avatar),
         is_password_set=account.password_hash is not None,
         interface_language=account.interface_language,
         interface_theme=account.interface_theme,

@@ -5,7 +5,7 @@ it by ``entry_id``. So an entry that a store still has of an earlier question, o
 of a deleted annotation, answers nobody, whatever the store.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,9 @@ from api.models.types import position_of
 from api.runtime import Runtime
 from api.services import index_jobs
 from api.services.jobs import Job, Lease, check_lease, enqueue_on_commit
+
+Check = Callable[[Session], None]
+"""Raises where what is being done is wanted no more."""
 
 BATCH = 64
 IDS_AT_ONCE = 500
@@ -100,15 +103,23 @@ def index_annotations(runtime: Runtime, lease: Lease) -> None:
         fill(runtime, lease, to_target(setting), ids)
 
 
-def fill(runtime: Runtime, lease: Lease, target: Target, annotation_ids: Sequence[str] | None = None) -> None:
+def fill(
+    runtime: Runtime,
+    lease: Lease,
+    target: Target,
+    annotation_ids: Sequence[str] | None = None,
+    *,
+    check: Check | None = None,
+) -> None:
     """Put those questions into a collection that are not in it, in batches; repeated, it does the rest.
 
-    Raises what the embedding model and the store raise.
+    ``check`` is asked before each batch, and in the transaction that writes it.
+    Raises what it raises, and what the embedding model and the store raise.
     """
     models = index_jobs.make_models(runtime, target.tenant_id)
     after: Asked | None = None
     # Once through all: a job for another collection may be taking away what this one marks.
-    while asked := _load_pending(runtime, target, annotation_ids, after):
+    while asked := _load_pending(runtime, target, annotation_ids, after, check):
         lease.check()
         after = asked[-1]
         # As questions, not as passages: an annotation is found by a question like its own.
@@ -116,11 +127,15 @@ def fill(runtime: Runtime, lease: Lease, target: Target, annotation_ids: Sequenc
         kind = EmbedKind.QUERY
         vectors = models.embed(target.tenant_id, target.embedding, texts, kind, lease.cancel).vectors
         entries = [each.to_entry(vector) for each, vector in zip(asked, vectors, strict=True)]
-        _write(runtime, lease, target, entries)
+        _write(runtime, lease, target, entries, check)
 
 
 def _load_pending(
-    runtime: Runtime, target: Target, annotation_ids: Sequence[str] | None, after: Asked | None
+    runtime: Runtime,
+    target: Target,
+    annotation_ids: Sequence[str] | None,
+    after: Asked | None,
+    check: Check | None,
 ) -> list[Asked]:
     query = (
         select(Annotation.id, Annotation.entry_id, Annotation.question, Annotation.created_at)
@@ -138,6 +153,8 @@ def _load_pending(
         place = tuple_(Annotation.created_at, Annotation.id)
         query = query.where(place > position_of(after.created_at, after.annotation_id))
     with runtime.reading() as session:
+        if check is not None:
+            check(session)
         rows = session.execute(query).all()
     return [
         Asked(annotation_id=row.id, entry_id=row.entry_id, question=row.question, created_at=row.created_at)
@@ -145,12 +162,16 @@ def _load_pending(
     ]
 
 
-def _write(runtime: Runtime, lease: Lease, target: Target, entries: Sequence[VectorEntry]) -> None:
+def _write(
+    runtime: Runtime, lease: Lease, target: Target, entries: Sequence[VectorEntry], check: Check | None
+) -> None:
     """Store entries and say so at their rows; what was changed or deleted meanwhile gets none."""
     if not runtime.vectors.joins_unit:
         runtime.vectors.upsert(target.collection, entries)
     with runtime.transaction() as session:
         check_lease(session, lease)
+        if check is not None:
+            check(session)
         same = _mark(session, target, [entry.id for entry in entries])
         kept = [entry for entry in entries if entry.id in same]
         if kept and runtime.vectors.joins_unit:

@@ -74,13 +74,15 @@ def find(inquiry: Inquiry) -> Match | None:
         return None
     try:
         hits = _search(inquiry, choice)
+        match = _pick(inquiry, hits) if hits else None
+        return match if match is not None and _count(inquiry, match) else None
     except Cancelled:
         return None
     except AppError as error:
         logger.warning("annotations not searched: %s", type(error).__name__, extra={"app_id": inquiry.app.id})
-        return None
-    match = _pick(inquiry, hits) if hits else None
-    return match if match is not None and _count(inquiry, match) else None
+    except Exception:  # whatever a store or the SDK of a model raises; the model answers all the same
+        logger.exception("annotations not searched", extra={"app_id": inquiry.app.id})
+    return None
 
 
 def _search(inquiry: Inquiry, choice: AnnotationChoice) -> Sequence[Hit]:

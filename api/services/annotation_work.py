@@ -6,6 +6,7 @@ that: an earlier one that comes to its end late changes nothing.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -65,10 +66,15 @@ def _switch(runtime: Runtime, lease: Lease) -> None:
     """Fill the collection a switch wants and switch over to it; one that switches off is done already."""
     target = _begin(runtime, lease)
     while target is not None:
-        annotation_index.fill(runtime, lease, target)
+        annotation_index.fill(runtime, lease, target, check=partial(_check_wanted, lease))
         lease.check()
         if _switch_over(runtime, lease, target):
             return
+
+
+def _check_wanted(lease: Lease, session: Session) -> None:
+    """Raise _Ended or Conflict once a switch is over, or is not the last any more."""
+    _check_last(*_hold(session, lease))
 
 
 def _begin(runtime: Runtime, lease: Lease) -> Target | None:

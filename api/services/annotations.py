@@ -4,10 +4,10 @@ A change of a question, and a deletion, takes the question's entry out of the
 index in the same transaction (annotation_index.py); a new one is indexed by a job.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from api.models.annotation import Annotation, AnnotationHit
 from api.models.app import APIToken, App
 from api.models.base import new_id
 from api.models.conversation import Message
+from api.models.types import position_of
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import annotation_index
@@ -23,6 +24,7 @@ from api.services.access import access_annotation, access_app, access_message_of
 from api.services.constraints import is_duplicate
 
 IDS_AT_ONCE = 500
+ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,29 @@ def load_annotations(
     return [AnnotationView(row) for row in rows], total
 
 
-def load_all(session: Session, principal: Principal, app_id: str) -> Sequence[AnnotationView]:
-    """Return all annotations of an app, newest first; raises AppNotFound."""
-    app = access_app(session, principal, app_id)
-    query = select(Annotation).where(_of_app(app.tenant_id, app.id))
-    rows = session.scalars(query.order_by(Annotation.created_at.desc(), Annotation.id.desc()))
-    return [AnnotationView(row) for row in rows]
+def iterate_all(runtime: Runtime, principal: Principal, app_id: str) -> Iterator[Sequence[AnnotationView]]:
+    """Return what yields all annotations of an app, newest first, some hundred at once; raises AppNotFound.
+
+    Nothing of the database is held between two of them.
+    """
+    with runtime.reading() as session:
+        app = access_app(session, principal, app_id)
+    return _pages(runtime, _of_app(app.tenant_id, app.id))
+
+
+def _pages(runtime: Runtime, here: ColumnElement[bool]) -> Iterator[Sequence[AnnotationView]]:
+    """Yield annotations page by page; what is added meanwhile is newer than all that is still to come."""
+    place = tuple_(Annotation.created_at, Annotation.id)
+    query = select(Annotation).where(here).limit(ROWS_AT_ONCE)
+    query = query.order_by(Annotation.created_at.desc(), Annotation.id.desc())
+    rows: Sequence[Annotation] = ()
+    while True:
+        page = query.where(place < position_of(rows[-1].created_at, rows[-1].id)) if rows else query
+        with runtime.reading() as session:
+            rows = session.scalars(page).all()
+        yield [AnnotationView(row) for row in rows]
+        if len(rows) < ROWS_AT_ONCE:
+            return
 
 
 def count_annotations(session: Session, principal: Principal, app_id: str) -> int:

@@ -13,7 +13,7 @@ from api.core.ports import JSONObject
 from api.models.app import App, AppModelConfig
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_knowledge, providers
+from api.services import api_extensions, app_knowledge, providers
 from api.services.access import AppNotFound, access_app
 
 SERVER_KEYS = frozenset({"id", "created_by", "created_at", "updated_by", "updated_at", "annotation_reply"})
@@ -77,19 +77,21 @@ def save_config(
     """Give an app a new configuration; what the body leaves out takes its default.
 
     Raises AppNotFound (also for modes that have none), and InvalidRequest for
-    a bad shape, a model that cannot be used, or knowledge that does not exist.
+    a bad shape, a model that cannot be used, knowledge or an extension that does not exist.
     """
     app = access_app(session, principal, app_id)
     if AppMode(app.mode) not in CONFIGURED_MODES:
         raise AppNotFound("App not found.")
+    config = load_model_config(_sent(raw))
     providers.check_usable(
         runtime,
         session,
         principal.tenant_id,
-        load_model_config(_sent(raw)).model.ref,
+        config.model.ref,
         ModelType.LLM,
         names=("model.provider", "model.name"),
     )
+    api_extensions.check_known(session, principal.tenant_id, config.extension_ids)
     return import_config(session, principal, app, raw)
 
 
@@ -97,6 +99,7 @@ def trial_config(session: Session, principal: Principal, raw: JSONObject) -> Mod
     """Return a configuration that is tried out and not stored; raises as ``import_config`` does."""
     config = load_model_config(_sent(raw))
     app_knowledge.check_knowledge(session, principal, config)
+    api_extensions.check_known(session, principal.tenant_id, config.extension_ids)
     return config
 
 

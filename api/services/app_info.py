@@ -6,16 +6,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.core.apps.config import FormItem, ModelConfig
+from api.core.apps.config import EXTERNAL_DATA, FormItem, ModelConfig
 from api.core.apps.features import Features
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import FLOW_MODES, AppSpec
 from api.core.ports import JSONObject
-from api.errors import AppUnavailable, Forbidden
+from api.errors import AppUnavailable, BadRequest, Forbidden
 from api.models.account import Account
 from api.models.app import App, Site
 from api.runtime import Limits, Runtime
 from api.services import files, flow_runs, flows, tags
+from api.services.tokens import KeyCaller
 
 MB = 1024 * 1024
 OFF: JSONObject = {"enabled": False}
@@ -123,6 +124,20 @@ def features_of(runtime: Runtime, app: AppSpec) -> ModelConfig | Features:
     return _published(runtime, app).features if app.mode in FLOW_MODES else app.configured()
 
 
+def check_uploads(runtime: Runtime, caller: KeyCaller) -> None:
+    """Raise BadRequest for a guest of an app that takes no files, neither beside a message nor in its form.
+
+    Whoever holds a key may keep files for later; a stranger's browser may not.
+    """
+    if caller.guest is None:
+        return
+    policy = features_of(runtime, caller.app).file_upload
+    is_flow = caller.app.mode in FLOW_MODES
+    form = _published(runtime, caller.app).form if is_flow else caller.app.configured().user_input_form
+    if not policy.is_on and not any(item.kind in files.FILE_KINDS for item in form):
+        raise BadRequest("The app takes no files.")
+
+
 def _published(runtime: Runtime, app: AppSpec) -> FlowSpec:
     if app.workflow_id is None:
         raise AppUnavailable("The app has no published workflow.")
@@ -146,10 +161,13 @@ def _of_flow(runtime: Runtime, app: AppSpec) -> tuple[dict[str, Any], tuple[Form
 
 
 def _form_item(item: FormItem) -> JSONObject:
-    """Return a variable under its kind: as its author named it, with all that was drawn of it."""
+    """Return a variable under its kind: as its author named it, with all that was drawn of it.
+
+    The type of external data is that of the service that fills it in.
+    """
     told = item.model_dump(mode="json")
     kind = told.pop("kind")
-    return {str(told.get("type") or kind): told}
+    return {str(kind if kind == EXTERNAL_DATA else told.get("type") or kind): told}
 
 
 def _system_parameters(limits: Limits) -> JSONObject:

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
+from api.core.events import AgentThought
 from api.errors import NotFound
 from api.models.account import Account
+from api.models.annotation import Annotation, AnnotationHit
 from api.models.conversation import Message, MessageFeedback
 from api.models.types import position_of
 from api.principal import Principal
-from api.services import messages
+from api.services import messages, thoughts
 from api.services.access import access_app, access_conversation_of_app, access_message_of_app
 
 
@@ -24,11 +27,26 @@ class FeedbackDetail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationDetail:
+    """An annotation made of a message, or given as its answer ``at`` some time; ``account`` wrote it."""
+
+    annotation: Annotation
+    account: Account | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageDetail:
-    """A message with the judgements of it."""
+    """A message with its judgements, its annotations, and the rounds of an agent that answered.
+
+    ``annotation`` was made of it, ``hit`` answered it.
+    """
 
     message: Message
     feedbacks: Sequence[FeedbackDetail]
+    annotation: AnnotationDetail | None = None
+    hit: AnnotationDetail | None = None
+    thoughts: Sequence[AgentThought] = ()
 
 
 def load_details(
@@ -67,6 +85,11 @@ def get_detail(session: Session, principal: Principal, app_id: str, message_id: 
     return _details(session, [access_message_of_app(session, app, message_id)])[0]
 
 
+def with_judgements(session: Session, message: Message) -> MessageDetail:
+    """Return a message the caller was let into with what was thought of it."""
+    return _details(session, [message])[0]
+
+
 def rate(
     session: Session,
     principal: Principal,
@@ -86,8 +109,48 @@ def rate(
 
 
 def _details(session: Session, rows: Sequence[Message]) -> list[MessageDetail]:
-    feedbacks = _feedbacks(session, [row.id for row in rows])
-    return [MessageDetail(message=row, feedbacks=feedbacks.get(row.id, ())) for row in rows]
+    ids = [row.id for row in rows]
+    feedbacks, made, hits = _feedbacks(session, ids), _annotations(session, ids), _hits(session, ids)
+    rounds = thoughts.load(session, rows[0].tenant_id, {row.id: row.mode for row in rows}) if rows else {}
+    return [
+        MessageDetail(
+            message=row,
+            feedbacks=feedbacks.get(row.id, ()),
+            annotation=made.get(row.id),
+            hit=hits.get(row.id),
+            thoughts=rounds.get(row.id, ()),
+        )
+        for row in rows
+    ]
+
+
+def _annotations(session: Session, message_ids: Sequence[str]) -> Mapping[str, AnnotationDetail]:
+    """Return the annotations that were made of messages, by message."""
+    query = (
+        select(Annotation, Account)
+        .outerjoin(Account, Account.id == Annotation.account_id)
+        .where(Annotation.message_id.in_(message_ids))
+    )
+    return {
+        str(annotation.message_id): AnnotationDetail(
+            annotation=annotation, account=account, at=annotation.created_at
+        )
+        for annotation, account in (session.execute(query) if message_ids else ())
+    }
+
+
+def _hits(session: Session, message_ids: Sequence[str]) -> Mapping[str, AnnotationDetail]:
+    """Return the annotations that messages were answered by and that are still there, by message."""
+    query = (
+        select(AnnotationHit.message_id, AnnotationHit.created_at, Annotation, Account)
+        .join(Annotation, Annotation.id == AnnotationHit.annotation_id)
+        .outerjoin(Account, Account.id == Annotation.account_id)
+        .where(AnnotationHit.message_id.in_(message_ids))
+    )
+    return {
+        message_id: AnnotationDetail(annotation=annotation, account=account, at=at)
+        for message_id, at, annotation, account in (session.execute(query) if message_ids else ())
+    }
 
 
 def _feedbacks(session: Session, message_ids: Sequence[str]) -> Mapping[str, list[FeedbackDetail]]:

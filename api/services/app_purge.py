@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.models.annotation import Annotation, AnnotationHit, AnnotationJob, AnnotationSetting
 from api.models.app import App, EndUser
-from api.models.conversation import Conversation, Message, MessageFeedback
+from api.models.conversation import AgentThought, Conversation, Message, MessageFeedback, SavedMessage
 from api.models.file import UploadFile
 from api.models.workflow import (
     ConversationVariable,
@@ -30,6 +30,8 @@ APPS_PER_SWEEP = 100
 
 Purged = type[
     MessageFeedback
+    | AgentThought
+    | SavedMessage
     | Annotation
     | AnnotationHit
     | AnnotationJob
@@ -48,6 +50,8 @@ Purged = type[
 
 TABLES: tuple[Purged, ...] = (
     MessageFeedback,
+    AgentThought,
+    SavedMessage,
     Annotation,
     AnnotationHit,
     AnnotationJob,

@@ -28,10 +28,11 @@ from api.models.types import UnixSeconds, UTCDateTime
 from api.models.workflow import Workflow
 from api.principal import Principal, Role
 from api.runtime import Runtime, on_commit
-from api.services import app_configs, files, providers, sites, tags
+from api.services import app_configs, files, plans, providers, sites, tags
 from api.services.access import AppNotFound, access_app, is_id
 from api.services.constraints import is_duplicate
 from api.services.jobs import Job, enqueue_on_commit
+from api.services.plans import Quota
 from api.services.tags import Label
 
 logger = logging.getLogger(__name__)
@@ -247,9 +248,11 @@ def create_app(
 
     The configuration's model is the workspace's default chat model, and the
     built-in one where nothing is configured, because that one needs no key.
-    Raises Duplicate for a name that is taken, InvalidRequest for a bad value.
+    Raises Duplicate for a name that is taken, InvalidRequest for a bad value,
+    QuotaReached where the workspace's plan has no room for another app.
     """
     _check_description(description, is_wide=icon_type is not None)
+    plans.check_room(session, principal.tenant_id, Quota.APPS)
     kind, shown = check_icon(session, principal, icon_type, icon or DEFAULT_ICON)
     app = App(
         tenant_id=principal.tenant_id,

@@ -26,7 +26,7 @@ from api.models.workflow import ConversationVariable
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import flow_rows, flows
-from api.services.access import access_conversation
+from api.services.access import access_app, access_conversation, access_conversation_of_app
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,21 @@ def load_variables(
     return found[start : start + limit], len(found) > start + limit
 
 
+def load_for_team(
+    runtime: Runtime, principal: Principal, app_id: str, conversation_id: str
+) -> list[VariableItem]:
+    """Return the variables of anyone's conversation with an app, as its draft declares them.
+
+    Raises AppNotFound, NotFound.
+    """
+    with runtime.reading() as session:
+        app = access_app(session, principal, app_id)
+        conversation = access_conversation_of_app(session, app, conversation_id)
+        is_flow = AppMode(app.mode) is AppMode.ADVANCED_CHAT
+        draft = flows.draft_flow(runtime, session, app.tenant_id, app.id) if is_flow else None
+        return _items(session, draft, conversation)
+
+
 def set_variable(
     runtime: Runtime,
     app: AppSpec,
@@ -104,6 +119,10 @@ def _load(
     session: Session, flow: FlowSpec | None, principal: Principal, app_id: str, conversation_id: str
 ) -> list[VariableItem]:
     conversation = access_conversation(session, principal, app_id, conversation_id)
+    return _items(session, flow, conversation)
+
+
+def _items(session: Session, flow: FlowSpec | None, conversation: Conversation) -> list[VariableItem]:
     if flow is None:
         return []
     rows = session.execute(
@@ -112,7 +131,7 @@ def _load(
             ConversationVariable.value,
             ConversationVariable.updated_at,
         ).where(
-            ConversationVariable.tenant_id == principal.tenant_id,
+            ConversationVariable.tenant_id == conversation.tenant_id,
             ConversationVariable.conversation_id == conversation.id,
         )
     )

@@ -12,12 +12,12 @@ from api.core.model_runtime.types import PastTurn
 from api.core.ports import JSONObject
 from api.errors import NotFound
 from api.models.base import utc_now
-from api.models.conversation import Conversation, Message, MessageFeedback
+from api.models.conversation import Conversation, Message, MessageFeedback, SavedMessage
 from api.models.types import position_of
 from api.models.workflow import ConversationVariable
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import jobs
+from api.services import jobs, thoughts
 from api.services.access import access_conversation, is_id, owned_by
 from api.services.files import AttachedFile
 from api.services.jobs import Job, Lease
@@ -120,10 +120,12 @@ def load_conversations(
     limit: int,
     sort_by: SortBy,
     is_pinned: bool | None = None,
+    invoke_from: str | None = None,
 ) -> tuple[list[ConversationItem], bool]:
     """Return a page of the caller's conversations after ``last_id``, and whether more follow.
 
-    ``is_pinned`` asks for those that are pinned, or for those that are not.
+    ``is_pinned`` asks for those that are pinned, or for those that are not,
+    ``invoke_from`` for those that were begun there.
     Raises NotFound for an unknown ``last_id``.
     """
     is_descending = sort_by.startswith("-")
@@ -137,6 +139,8 @@ def load_conversations(
     query = select(*ITEM_COLUMNS).where(*mine)
     if is_pinned is not None:
         query = query.where(Conversation.is_pinned.is_(is_pinned))
+    if invoke_from is not None:
+        query = query.where(Conversation.invoke_from == invoke_from)
     if last_id is not None:
         position = session.execute(
             select(column, Conversation.id).where(*mine, Conversation.id == last_id)
@@ -184,14 +188,18 @@ def delete_conversation(
     runtime: Runtime, session: Session, principal: Principal, app_id: str, conversation_id: str
 ) -> None:
     """Hide a conversation of the caller at once and have its rows removed; raises NotFound."""
-    conversation = access_conversation(session, principal, app_id, conversation_id)
+    hide_conversation(runtime, session, access_conversation(session, principal, app_id, conversation_id))
+
+
+def hide_conversation(runtime: Runtime, session: Session, conversation: Conversation) -> None:
+    """Hide a conversation the caller was let into at once, and have its rows removed."""
     conversation.deleted_at = utc_now()
     jobs.enqueue_on_commit(
         runtime,
         session,
         Job.PURGE_CONVERSATION,
         {"conversation_id": conversation.id},
-        tenant_id=principal.tenant_id,
+        tenant_id=conversation.tenant_id,
     )
 
 
@@ -217,7 +225,7 @@ def purge_conversation(runtime: Runtime, lease: Lease) -> None:
 
 
 def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
-    """Remove up to PURGE_ROWS messages of a conversation with their feedback; return how many."""
+    """Remove up to PURGE_ROWS messages of a conversation with what hangs on them; return how many."""
     with runtime.transaction() as session:
         batch = session.scalars(
             select(Message.id)
@@ -226,6 +234,8 @@ def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
         ).all()
         if batch:
             session.execute(delete(MessageFeedback).where(MessageFeedback.message_id.in_(batch)))
+            thoughts.forget(session, batch)
+            session.execute(delete(SavedMessage).where(SavedMessage.message_id.in_(batch)))
             session.execute(delete(Message).where(Message.id.in_(batch)))
     return len(batch)
 

@@ -16,9 +16,11 @@ from api.runtime import Runtime
 from api.services import app_specs, flow_rows, flow_runs, flows, generation, limits, workflow_runs
 from api.services.access import access_app
 from api.services.asks import Ask
-from api.services.flow_call import FlowCall
-from api.services.flow_runs import Begun
+from api.services.flow_call import Begun, FlowCall
 from api.services.workflows import DraftNotFound, access_flow_app
+
+UNTIL = "until_node_id"
+"""Where the drawing of a part says which node it leads to, so that it is run again no further."""
 
 
 def run_draft(
@@ -48,7 +50,7 @@ def _up_to(flow: FlowSpec, node_id: str) -> FlowSpec:
             f"until_node_id: no run of the draft comes to {node_id[:100]!r}", field="until_node_id"
         )
     part = flow.graph.part(before)
-    drawn = _drawn_part(flow.snapshot or {}, part)
+    drawn = {**_drawn_part(flow.snapshot or {}, part), UNTIL: node_id}
     # The part is what was run: with it the run is shown, and goes on after a pause.
     return replace(flow, graph=part, snapshot=drawn, hash=draft_hash(drawn, {}))
 
@@ -80,7 +82,9 @@ def rerun(runtime: Runtime, principal: Principal, app_id: str, run_id: str) -> E
     """Run a failed workflow again from where it failed; what is done, and drawn as it was, is not done again.
 
     A test goes on with the draft as it is now, so that a mended node can be
-    tried. Raises AppNotFound, NotFound, BadRequest for a run that did not fail.
+    tried; one to a single node ends with it again. Raises AppNotFound, NotFound,
+    BadRequest for a run that did not fail, InvalidRequest where no run comes to
+    that node any more.
     """
     with runtime.transaction() as session:
         app = access_flow_app(session, principal, app_id)
@@ -93,6 +97,9 @@ def rerun(runtime: Runtime, principal: Principal, app_id: str, run_id: str) -> E
         draft = None
         if earlier.run.graph_hash is not None:
             draft = flows.draft_flow(runtime, session, principal.tenant_id, app.id)
+    until = earlier.graph.get(UNTIL)
+    if draft is not None and until is not None:
+        draft = _up_to(draft, str(until))
     flow = draft or flows.chosen_flow(runtime, spec, earlier.run.workflow_id)
     done = flow_rows.load_done_nodes(runtime, earlier.run)
     ask = Ask(query="", inputs=earlier.run.inputs, invoke_from="debugger")

@@ -25,11 +25,12 @@ from api.models.document import Document
 from api.models.file import UploadFile
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
-from api.services import document_files, document_settings, file_kinds, idempotency, indexing, uploads
+from api.services import document_files, document_settings, file_kinds, idempotency, indexing, plans, uploads
 from api.services.access import access_document, access_file, is_id
 from api.services.document_origins import UPLOAD, Start, check_indexable, to_upload_start
 from api.services.document_settings import DocumentSettings
 from api.services.documents import DocumentView, check_mutable, get_view, open_dataset
+from api.services.plans import Quota
 from api.services.uploads import IncomingFile, StoredFile
 
 PREVIEW_CHARS = 3000
@@ -225,7 +226,13 @@ def add_documents(
     settings: DocumentSettings,
     name: str | None = None,
 ) -> list[Document]:
-    """Put new documents, all of one batch, at the end of a dataset that is held, and have them indexed."""
+    """Put new documents, all of one batch, at the end of a dataset that is held, and have them indexed.
+
+    Raises QuotaReached where the workspace's plan has no room for them.
+    """
+    plans.check_room(session, principal.tenant_id, Quota.DOCUMENTS, wanted=len(starts))
+    if dataset.indexing_technique == "high_quality":
+        plans.check_room(session, principal.tenant_id, Quota.VECTOR_MB)
     here = (Document.tenant_id == dataset.tenant_id, Document.dataset_id == dataset.id)
     last = session.scalar(select(func.max(Document.position)).where(*here)) or 0
     batch = new_batch()

@@ -343,8 +343,10 @@ def delete_documents(
 
     Raises NotFound, Forbidden, ArchivedDocument.
     """
-    for document in _all(session, principal, dataset_id, document_ids):
-        indexing.remove_document(runtime, session, check_mutable(document))
+    documents = [check_mutable(document) for document in _all(session, principal, dataset_id, document_ids)]
+    indexing.hold(session, documents)
+    for document in documents:
+        indexing.remove_document(runtime, session, document)
 
 
 def process(

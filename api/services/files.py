@@ -202,14 +202,14 @@ def _to_attached(entry: JSONObject, uploads: Mapping[str, UploadFile]) -> Attach
             storage_key=upload.storage_key,
         )
     if method == REMOTE:
-        return _to_remote(entry)
+        return to_remote(entry)
     # No tool has made a file yet, so none of theirs is anybody's.
     known = "Invalid upload file" if method == TOOL else f"transfer_method must be {REMOTE} or {LOCAL}"
     raise InvalidRequest(known, field="files")
 
 
-def _to_remote(entry: JSONObject) -> AttachedFile:
-    """Return a file at an address; it is read when the model needs it."""
+def to_remote(entry: JSONObject) -> AttachedFile:
+    """Return a file at an address; it is read when the model needs it. Raises InvalidRequest."""
     url = entry.get("url") or entry.get("remote_url")
     try:
         parts = urlsplit(url) if isinstance(url, str) else None
@@ -416,8 +416,8 @@ def _now_s() -> int:
     return int(utc_now().timestamp())
 
 
-def check_icon(session: Session, principal: Principal, file_id: str) -> None:
-    """Mark a console upload as used for an icon; raises InvalidRequest unless it is an image there."""
+def check_icon(session: Session, principal: Principal, file_id: str, *, field: str = "icon") -> None:
+    """Mark a console upload as used for a picture; raises InvalidRequest unless it is an image there."""
     found = None
     if is_id(file_id):
         found = session.execute(
@@ -432,7 +432,7 @@ def check_icon(session: Session, principal: Principal, file_id: str) -> None:
             .returning(UploadFile.id)
         ).one_or_none()
     if found is None:
-        raise InvalidRequest("Parameter 'icon' must be the id of an uploaded image", field="icon")
+        raise InvalidRequest(f"Parameter {field!r} must be the id of an uploaded image", field=field)
 
 
 def purge_unattached(runtime: Runtime) -> None:

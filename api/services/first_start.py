@@ -1,8 +1,11 @@
-"""Makes a fresh installation usable at once: an owner, a demo app that knows our documentation, its key."""
+"""Makes a fresh installation usable at once: an owner, demo apps on our documentation and on tools, keys."""
 
 import hashlib
+import io
+import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,12 +13,24 @@ from api.core.model_runtime.types import ModelRef
 from api.core.ports import JSONObject
 from api.principal import ActorKind, Principal, Role
 from api.runtime import Runtime
-from api.services import accounts, app_configs, apps, datasets, demo_workflow, document_sources, setup, tokens
+from api.services import (
+    accounts,
+    app_configs,
+    apps,
+    datasets,
+    demo_agent,
+    demo_workflow,
+    document_sources,
+    setup,
+    tokens,
+)
 from api.services.accounts import AlreadySetUp
 from api.services.document_settings import DocumentSettings
+from api.services.plans import QuotaReached
 from api.services.uploads import IncomingFile
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+CODE_BLOCK = re.compile(r"^```.*?^```\n?", re.DOTALL | re.MULTILINE)
 DEMO_APP = "Slipway demo"
 DEMO_DATASET = "Slipway documentation"
 DEMO_MODEL = ModelRef("builtin", "extractive-qa")
@@ -38,6 +53,7 @@ class Demo:
     password: str | None = field(repr=False)
     app_key: str = field(repr=False)
     workflow_key: str = field(repr=False)
+    agent_key: str = field(repr=False)
 
 
 def make_demo(
@@ -45,7 +61,8 @@ def make_demo(
 ) -> Demo | None:
     """Make owner, demo app and key on an empty database; None where there is an owner already.
 
-    ``pages`` become the documents of a dataset that the app answers from.
+    ``pages`` become the documents of a dataset that the app answers from, as many
+    as the default plan has room for.
 
     Raises InvalidRequest for a password that may not be chosen.
     """
@@ -77,19 +94,31 @@ def make_demo(
             app_configs.save_config(runtime, session, principal, app.id, demo_config(dataset.id))
             _, key = tokens.create_token(session, principal, name="demo", app_id=app.id)
             workflow_key = demo_workflow.make_workflow(runtime, session, principal)
+            agent_key = demo_agent.make_agent(runtime, session, principal, DEMO_MODEL)
     except AlreadySetUp:  # by another start that was faster
         return None
-    for page in pages:
-        document_sources.create_from_file(
-            runtime, principal, dataset.id, _to_file(page), DocumentSettings(), name=page.name
-        )
-    return Demo(email=email, password=None if password else chosen, app_key=key, workflow_key=workflow_key)
+    with suppress(QuotaReached):
+        for page in pages:
+            document_sources.create_from_file(
+                runtime, principal, dataset.id, _to_file(page), DocumentSettings(), name=page.name
+            )
+    return Demo(
+        email=email,
+        password=None if password else chosen,
+        app_key=key,
+        workflow_key=workflow_key,
+        agent_key=agent_key,
+    )
 
 
 def _to_file(page: Path) -> IncomingFile:
-    data = page.read_bytes()
+    """Return a page without its code: the demo's model would quote that for an answer."""
+    data = CODE_BLOCK.sub("", page.read_text(encoding="utf-8")).encode()
     return IncomingFile(
-        name=page.name, content=page.open("rb"), size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+        name=page.name,
+        content=io.BytesIO(data),
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
     )
 
 
@@ -122,10 +151,10 @@ def server_url(public_url: str, host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def banner(url: str, key: str, workflow_key: str | None, made: Demo | None) -> str:
+def banner(url: str, key: str, made: Demo | None, *, workflow_key: str | None, agent_key: str | None) -> str:
     """Return what a start prints: where to go, and lines that work when pasted.
 
-    The key of the workflow is None where an earlier version made the demo.
+    Keys are None of what the version that made the demo did not have.
     """
     lines = ["", f"Slipway serves at {url}", f"  Swagger UI of the console   {url}/console/api/spec"]
     lines.append(f"  Public API, browsable       {url}/api/docs")
@@ -147,12 +176,20 @@ def banner(url: str, key: str, workflow_key: str | None, made: Demo | None) -> s
     ]
     if workflow_key is not None:
         lines += ["Run the demo workflow:", "", workflow_line(url, workflow_key), ""]
+    if agent_key is not None:
+        lines += ["Have the demo agent call a tool:", "", agent_line(url, agent_key), ""]
     return "\n".join(lines)
 
 
 def curl_line(url: str, key: str, mode: str) -> str:
     """Return a line to paste into a shell: one question to the demo app."""
     body = f'{{"query": "What is Slipway?", "user": "me", "response_mode": "{mode}"}}'
+    return _curl(f"{url}/api/chat-messages", key, body)
+
+
+def agent_line(url: str, key: str) -> str:
+    """Return a line to paste into a shell: one question to the demo agent."""
+    body = f'{{"query": "{demo_agent.QUESTION}", "user": "me", "response_mode": "streaming"}}'
     return _curl(f"{url}/api/chat-messages", key, body)
 
 

@@ -1,9 +1,14 @@
-"""A run of a workflow that is asked for."""
+"""A run of a workflow: as it is asked for, and as it begins."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import AppMode, AppSpec
+from api.core.events import FormAsked, FormClosed, RunHeader, RunPaused
+from api.core.model_runtime.types import PastTurn
+from api.core.ports import JSONObject
+from api.core.workflow.engine import DoneNode
 from api.core.workflow.graph import NodeSpec
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
@@ -64,3 +69,35 @@ class FlowCall:
         if self.is_test:
             return DEBUGGING
         return self.root.type.removeprefix("trigger-") if self.trigger_id else APP_RUN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What a run that goes on after a pause has behind it.
+
+    ``order`` is the number of its last node in the order of the ends, ``answer``
+    what its message said so far.
+    """
+
+    paused: RunPaused
+    told_chars: int
+    order: int
+    price: Decimal
+    currency: str
+    closed: tuple[FormClosed, ...]
+    waiting: tuple[FormAsked, ...]
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A run that has its rows: what the engine begins with. ``alone`` is the one node there is of it."""
+
+    header: RunHeader
+    pool: dict[str, JSONObject]
+    shown: JSONObject
+    history: tuple[PastTurn, ...] = ()
+    is_new: bool = True
+    done: tuple[DoneNode, ...] = ()
+    behind: Behind | None = None
+    alone: NodeSpec | None = None

@@ -14,6 +14,7 @@ from api.core.workflow.work import NodeFailed
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import flow_rows
+from api.services.flow_agents import FlowAgents
 from api.services.flow_files import FlowFiles
 from api.services.flow_knowledge import FlowKnowledge
 from api.services.flow_tools import FlowTools
@@ -53,6 +54,7 @@ def make_deps(
         knowledge=FlowKnowledge(runtime, app, principal, models),
         tools=FlowTools(runtime, principal, files, flows),
         forms=KeptForms(runtime),
+        agents=FlowAgents(runtime, app, principal, models, files, flows, history),
         history=history,
         limits=runtime.limits.flow,
         conversation_types={item.name: item.value_type for item in flow.conversation_variables},

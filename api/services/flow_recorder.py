@@ -8,7 +8,7 @@ import io
 import logging
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -34,7 +34,7 @@ from api.core.events import (
     TextReplaced,
     to_json,
 )
-from api.core.ports import JSONObject
+from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.graph import is_root
 from api.core.workflow.node import NODES
 from api.core.workflow.variables import SYSTEM
@@ -45,9 +45,10 @@ from api.models.types import joins_inserts
 from api.models.workflow import pack
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
-from api.services import end_users, jobs
+from api.services import end_users, jobs, ledger
 from api.services.draft_rows import Drafts
 from api.services.jobs import Job
+from api.services.ledger import Tally
 from api.services.recorder import MESSAGES, STORE_AGAIN_S, Recorder
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,8 @@ class FlowRecorder:
     """Gathers one run's nodes and stores them.
 
     ``message`` records the answer of a chatflow; ``drafts`` are what a test
-    leaves to its account. A node that ``is_alone`` has no run. One that goes on
-    after a pause begins with the counts of the time before.
+    leaves to its account, ``tally`` what it took of models. A node that ``is_alone``
+    has no run. One that goes on after a pause begins with the counts of the time before.
     """
 
     runtime: Runtime
@@ -80,6 +81,7 @@ class FlowRecorder:
     principal: Principal
     message: Recorder | None = None
     drafts: Drafts | None = None
+    tally: Tally | None = None
     is_alone: bool = False
     order: int = 0
     told_chars: int = 0
@@ -196,24 +198,34 @@ class FlowRecorder:
             "currency": self.currency,
             **(self.ending or {}),
         }
-        if self._needs_session(row):
-            with self.runtime.transaction() as session:
-                self._write(session.connection(), row)
-                self._write_the_rest(session, row)
-        elif self.pending and not self.is_alone and joins_inserts(self.runtime.engine):
-            with self.runtime.autocommit() as connection:
-                end = _end_with_nodes(tuple(self.pending[0]))
-                connection.execute(end, {**row, ROWS: to_recordset(self.pending)})
-        else:
-            with self.runtime.writing() as connection:
-                self._write(connection, row)
+        with ledger.settled(self.tally) as spent:
+            self._store_with(row, spent)
         self.pending.clear()
         self.is_stored = True
 
-    def _write(self, connection: Connection, row: Mapping[str, Any]) -> None:
+    def _store_with(self, row: Mapping[str, Any], spent: Sequence[Mapping[str, Any]]) -> None:
+        """Write the end of the run and what it took of models."""
+        is_one = self.pending and not self.is_alone and joins_inserts(self.runtime.engine)
+        if self._needs_session(row):
+            with self.runtime.transaction() as session:
+                self._write(session.connection(), row, spent)
+                self._write_the_rest(session, row)
+        elif is_one and ledger.is_one_statement(self.runtime.engine, spent):
+            with self.runtime.autocommit() as connection:
+                end = _end_with_nodes(tuple(self.pending[0]))
+                ledger.end_run(connection, end, {**row, ROWS: to_recordset(self.pending)}, spent)
+        else:
+            with self.runtime.writing() as connection:
+                self._write(connection, row, spent)
+
+    def _write(
+        self, connection: Connection, row: Mapping[str, Any], spent: Sequence[Mapping[str, Any]]
+    ) -> None:
         insert_rows(connection, EXECUTIONS, self.pending)
-        if not self.is_alone:
-            connection.execute(END_RUN, row)
+        if self.is_alone:
+            ledger.add(connection, spent)
+        else:
+            ledger.end_run(connection, END_RUN, row, spent)
 
     def _needs_session(self, row: Mapping[str, Any]) -> bool:
         """Tell whether more than the run and its nodes is to be written."""
@@ -241,7 +253,7 @@ class FlowRecorder:
     def _row(self, event: NodeFinished) -> dict[str, Any]:
         header, metadata = self.header, event.metadata
         self.order += 1
-        self._count(metadata)
+        self._count(metadata, event.process_data.get("usage"))
         self._remember(event)
         now = utc_now()
         is_account = self.principal.kind is ActorKind.ACCOUNT
@@ -297,7 +309,12 @@ class FlowRecorder:
             if is_root(event.node_type):
                 self.executions[SYSTEM] = event.execution_id
 
-    def _count(self, metadata: JSONObject) -> None:
+    def _count(self, metadata: JSONObject, usage: JSONValue) -> None:
+        """Add up what a node's model took, as it is shown in what the node did."""
+        if isinstance(usage, dict):
+            prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            if isinstance(prompt, int) and isinstance(completion, int):
+                self.runtime.metrics.count_tokens(prompt, completion)
         price = metadata.get("total_price")
         if isinstance(price, str):
             self.price += Decimal(price)

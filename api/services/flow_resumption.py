@@ -39,8 +39,7 @@ from api.runtime import Runtime
 from api.services import app_specs, conversations, flow_rows, flow_runs, flows, forms, limits
 from api.services.access import is_id, owned_by
 from api.services.asks import Ask
-from api.services.flow_call import FlowCall
-from api.services.flow_runs import Begun, Behind
+from api.services.flow_call import Begun, Behind, FlowCall
 from api.services.jobs import Lease, Postpone
 
 logger = logging.getLogger(__name__)

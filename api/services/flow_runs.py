@@ -6,10 +6,8 @@ whatever happens is told by its events.
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from functools import partial
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import cast
 
 from sqlalchemy import Connection, select
@@ -24,25 +22,20 @@ from api.core.events import (
     ErrorOccurred,
     Event,
     EventLog,
-    FormAsked,
-    FormClosed,
     RunFinished,
     RunHeader,
-    RunPaused,
 )
 from api.core.model_runtime.runtime import ModelRuntime
-from api.core.model_runtime.types import PastTurn
 from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowFacts
-from api.core.workflow.engine import DoneNode, FlowEnd, FlowRun
-from api.core.workflow.graph import NodeSpec, is_root
+from api.core.workflow.engine import FlowEnd, FlowRun
+from api.core.workflow.graph import is_root
 from api.core.workflow.variables import CONVERSATION, ENVIRONMENT, SYSTEM, VariablePool
 from api.errors import AppError, BadRequest, Internal
 from api.models.account import Account
 from api.models.base import new_id
 from api.principal import ActorKind, Principal
 from api.services import (
-    annotation_replies,
     conversations,
     files,
     flow_deps,
@@ -51,17 +44,17 @@ from api.services import (
     idempotency,
     limits,
     messages,
-    moderation,
     providers,
     run_threads,
     workflow_runs,
 )
-from api.services.annotation_replies import Inquiry
 from api.services.asks import Repeated
 from api.services.conversations import Recalled
 from api.services.draft_rows import Drafts
-from api.services.flow_call import FlowCall
+from api.services.flow_call import Begun, FlowCall
 from api.services.flow_recorder import FlowRecorder
+from api.services.flow_screening import screened
+from api.services.ledger import Tally
 from api.services.nested_flows import NestedFlows
 from api.services.recorder import Recorder
 
@@ -72,38 +65,6 @@ class NotWorkflowApp(BadRequest):
     """The route is for workflow apps and the app is another."""
 
     code = "not_workflow_app"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behind:
-    """What a run that goes on after a pause has behind it.
-
-    ``order`` is the number of its last node in the order of the ends, ``answer``
-    what its message said so far.
-    """
-
-    paused: RunPaused
-    told_chars: int
-    order: int
-    price: Decimal
-    currency: str
-    closed: tuple[FormClosed, ...]
-    waiting: tuple[FormAsked, ...]
-    answer: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A run that has its rows: what the engine begins with. ``alone`` is the one node there is of it."""
-
-    header: RunHeader
-    pool: dict[str, JSONObject]
-    shown: JSONObject
-    history: tuple[PastTurn, ...] = ()
-    is_new: bool = True
-    done: tuple[DoneNode, ...] = ()
-    behind: Behind | None = None
-    alone: NodeSpec | None = None
 
 
 def check_workflow_mode(app: AppSpec) -> None:
@@ -135,19 +96,19 @@ def begin_flow(call: FlowCall, slots: tuple[limits.Slot, ...]) -> EventLog:
 
 def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> EventLog:
     """Let the engine go on a run that has its rows; return its log."""
-    runtime, variables = call.runtime, _variables(call, begun)
+    runtime, variables, tally = call.runtime, _variables(call, begun), _tally(call)
 
     def begin(cancel: Cancel) -> Iterator[Event]:
-        models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version)
+        models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version, tally.tab)
 
         def begin_graph() -> Iterator[Event]:
             return _graph(call, begun, variables, models, cancel)
 
-        if not call.is_chat or begun.alone is not None:
+        if begun.alone is not None:
             return begin_graph()
-        return _screened(call, begun, models, cancel, begin_graph)
+        return screened(call, begun, variables, models, cancel, begin_graph)
 
-    recorder = _recorder(call, begun, variables)
+    recorder = _recorder(call, begun, variables, tally)
     return run_threads.launch(runtime, begun.header, begin, recorder, slots)
 
 
@@ -159,8 +120,9 @@ def run_inside(call: FlowCall, cancel: Cancel) -> tuple[FlowEnd, JSONObject]:
     """
     begun = _begin(call)
     variables = _variables(call, begun)
-    models = providers.model_runtime(call.runtime, call.app.tenant_id, call.app.providers_version)
-    recorder = _recorder(call, begun, variables)
+    tally = _tally(call)
+    models = providers.model_runtime(call.runtime, call.app.tenant_id, call.app.providers_version, tally.tab)
+    recorder = _recorder(call, begun, variables, tally)
     ends: list[FlowEnd] = []
     outputs: JSONObject = {}
 
@@ -182,6 +144,15 @@ def run_inside(call: FlowCall, cancel: Cancel) -> tuple[FlowEnd, JSONObject]:
         if not recorder.is_stored:
             threading.Thread(target=recorder.store_later, name="store-run", daemon=True).start()
     return ends[0], outputs
+
+
+def _tally(call: FlowCall) -> Tally:
+    return Tally(
+        tenant_id=call.app.tenant_id,
+        app_id=call.app.id,
+        actor_id=call.principal.id,
+        key_id=call.ask.key_id,
+    )
 
 
 def _variables(call: FlowCall, begun: Begun) -> VariablePool:
@@ -232,33 +203,6 @@ def _graph(
             waiting=behind.waiting,
         )
     return flow_app.run(flow, run, deps, cancel)
-
-
-def _screened(
-    call: FlowCall, begun: Begun, models: ModelRuntime, cancel: Cancel, ask: Callable[[], Iterator[Event]]
-) -> Iterator[Event]:
-    """Return the events of ``ask``, moderated, or those of an answer that needs no run.
-
-    What was asked was looked at before a run began; one that goes on only answers.
-    """
-    run, inputs, query = ask, cast("JSONObject", {}), ""
-    if begun.behind is None:
-        inputs, query = begun.pool[call.root.id], call.ask.query
-        inquiry = Inquiry(
-            runtime=call.runtime,
-            app=call.app,
-            header=begun.header,
-            principal=call.principal,
-            query=query,
-            invoke_from=call.ask.invoke_from,
-            models=models,
-            cancel=cancel,
-        )
-        run = partial(annotation_replies.answer_or, inquiry, ask)
-    avoidance = call.flow.features.sensitive_word_avoidance
-    return moderation.moderated(
-        avoidance, models, call.app.tenant_id, cancel, inputs=inputs, query=query, run=run
-    )
 
 
 def _begin(call: FlowCall) -> Begun:
@@ -424,7 +368,7 @@ def _first_run(call: FlowCall, made: str) -> EventLog:
     return workflow_runs.first_run(call.runtime, call.app, call.principal, made)
 
 
-def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowRecorder:
+def _recorder(call: FlowCall, begun: Begun, variables: VariablePool, tally: Tally) -> FlowRecorder:
     message = None
     if begun.header.message_id is not None:
         message = Recorder(
@@ -433,6 +377,7 @@ def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowReco
             principal=call.principal,
             is_new=begun.is_new,
             wants_title=False,
+            tally=tally,
         )
     made = FlowRecorder(
         runtime=call.runtime,
@@ -440,6 +385,7 @@ def _recorder(call: FlowCall, begun: Begun, variables: VariablePool) -> FlowReco
         principal=call.principal,
         message=message,
         drafts=Drafts(variables=variables, only=_left(call, begun)) if call.leaves_variables else None,
+        tally=tally,
         is_alone=begun.alone is not None,
     )
     behind = begun.behind

@@ -14,8 +14,9 @@ from functools import partial
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from api.core.apps import chat, completion
+from api.core.apps import agent_chat, chat, completion
 from api.core.apps.inputs import check_inputs
+from api.core.apps.moderation import Asked
 from api.core.apps.spec import CHAT_MODES, FLOW_MODES, AppMode, AppSpec, Deps, Retrieved, Run, Turn
 from api.core.events import Event, EventLog, RunHeader
 from api.core.model_runtime.runtime import ModelRuntime
@@ -26,10 +27,12 @@ from api.models.types import joins_inserts
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import (
+    agent_tools,
     annotation_replies,
     app_knowledge,
     attached_documents,
     conversations,
+    external_data,
     files,
     flow_resumption,
     flows,
@@ -42,16 +45,25 @@ from api.services import (
     run_threads,
     titles,
 )
+from api.services.agent_tools import Workplace
 from api.services.annotation_replies import Inquiry
 from api.services.app_search import Question
 from api.services.asks import Ask, Repeated
 from api.services.conversations import Recalled
 from api.services.flow_call import FlowCall
-from api.services.flow_runs import generate_flow
+from api.services.flow_files import FlowFiles
+from api.services.flow_runs import generate_flow, run_inside
+from api.services.ledger import Tally
+from api.services.moderation import Moderation
+from api.services.nested_flows import NestedFlows
 from api.services.recorder import Recorder
 from api.services.run_rows import Started
 
-RUNNERS: Mapping[AppMode, Run] = {AppMode.CHAT: chat.run, AppMode.COMPLETION: completion.run}
+RUNNERS: Mapping[AppMode, Run] = {
+    AppMode.CHAT: chat.run,
+    AppMode.AGENT_CHAT: agent_chat.run,
+    AppMode.COMPLETION: completion.run,
+}
 
 
 class NotChatApp(BadRequest):
@@ -82,9 +94,8 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     if app.mode in FLOW_MODES:
         flow = flows.published_flow(runtime, app)
         return generate_flow(FlowCall(runtime=runtime, app=app, flow=flow, principal=principal, ask=ask))
-    if app.mode not in RUNNERS:
-        raise AppUnavailable(f"Apps of mode {app.mode.value!r} cannot be run yet.")
-    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
+    tally = Tally(tenant_id=app.tenant_id, app_id=app.id, actor_id=principal.id, key_id=ask.key_id)
+    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version, tally.tab)
     models.schema(app.tenant_id, app.configured().model.ref)
     slots = limits.take_slots(runtime, app, ask.key_id)
     try:
@@ -95,23 +106,29 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
             principal=principal,
             is_new=started.is_new,
             wants_title=started.is_new and ask.auto_generate_name and titles.may_be_titled(app),
+            tally=tally,
         )
 
         def begin(cancel: Cancel) -> Iterator[Event]:
-            deps = _deps(recorder, app, models, cancel)
-            answered = partial(_events, runtime, app, started, deps)
-            if app.mode in CHAT_MODES:
-                inquiry = _inquiry(recorder, app, ask, deps)
-                answered = partial(annotation_replies.answer_or, inquiry, answered)
-            return moderation.moderated(
-                app.configured().sensitive_word_avoidance,
-                models,
-                app.tenant_id,
-                cancel,
-                inputs=started.turn.inputs,
-                query=ask.query,
-                run=answered,
+            deps = _deps(recorder, app, ask, models, cancel)
+
+            def answered(asked: Asked) -> Iterator[Event]:
+                turn = replace(started.turn, inputs=asked.inputs, query=asked.query)
+                answer = partial(_events, runtime, app, replace(started, turn=turn), deps)
+                if app.mode not in CHAT_MODES:
+                    return answer()
+                inquiry = _inquiry(recorder, app, replace(ask, query=asked.query), deps)
+                return annotation_replies.answer_or(inquiry, answer)
+
+            wanted = Moderation(
+                runtime=runtime,
+                tenant_id=app.tenant_id,
+                app_id=app.id,
+                avoidance=app.configured().sensitive_word_avoidance,
+                models=models,
             )
+            asked = Asked(inputs=started.turn.inputs, query=ask.query)
+            return moderation.moderated(wanted, cancel, asked, answered)
 
         return run_threads.launch(runtime, started.header, begin, recorder, slots)
     except Repeated as again:
@@ -135,14 +152,30 @@ def _inquiry(recorder: Recorder, app: AppSpec, ask: Ask, deps: Deps) -> Inquiry:
     )
 
 
-def _deps(recorder: Recorder, app: AppSpec, models: ModelRuntime, cancel: Cancel) -> Deps:
+def _deps(recorder: Recorder, app: AppSpec, ask: Ask, models: ModelRuntime, cancel: Cancel) -> Deps:
     """Return what a run may use."""
 
     def retrieve(query: str) -> Retrieved:
         question = Question(runtime=recorder.runtime, app=app, models=models, cancel=cancel, text=query)
         return app_knowledge.consult(question, recorder.principal)
 
-    return Deps(models=models, cancel=cancel, retrieve=retrieve)
+    place = Workplace(
+        runtime=recorder.runtime,
+        app=app,
+        principal=recorder.principal,
+        models=models,
+        user=recorder.principal.user or recorder.principal.id,
+        files=FlowFiles(recorder.runtime, recorder.principal, app.id),
+        flows=NestedFlows(
+            runtime=recorder.runtime,
+            principal=recorder.principal,
+            app_id=app.id,
+            invoke_from=ask.invoke_from,
+            run_inside=run_inside,
+        ),
+    )
+    find_tools = partial(agent_tools.tools_of_app, place)
+    return Deps(models=models, cancel=cancel, retrieve=retrieve, find_tools=find_tools)
 
 
 def find_run(runtime: Runtime, principal: Principal, app_id: str, task_id: str) -> EventLog:
@@ -250,8 +283,10 @@ def _claim(session: Session, claim: idempotency.Claim | None, header: RunHeader)
 
 
 def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Iterator[Event]:
-    """Yield the run's events; files are read here, on the run's own time."""
+    """Yield the run's events; files are read and services asked here, on the run's own time."""
     detail = app.configured().file_upload.image.detail
     images = files.load_images(runtime, started.attached, detail=detail, cancel=deps.cancel)
     documents = attached_documents.load_documents(runtime, started.attached, started.earlier, deps.cancel)
-    yield from RUNNERS[app.mode](app, replace(started.turn, images=images, documents=documents), deps)
+    inputs = external_data.filled(runtime, app, started.turn, deps.cancel)
+    turn = replace(started.turn, inputs=inputs, images=images, documents=documents)
+    yield from RUNNERS[app.mode](app, turn, deps)

@@ -113,8 +113,21 @@ def remove_entries(runtime: Runtime, session: Session, document: Document, ids: 
         )
 
 
+def hold(session: Session, documents: Sequence[Document]) -> None:
+    """Hold documents against all who write their entries, until this transaction ends.
+
+    Those hold a document before its collection. Who takes several away, and with
+    the first of them the collection, has to hold all of them before that too.
+    """
+    ids = sorted(document.id for document in documents)
+    session.execute(select(Document.id).where(Document.id.in_(ids)).order_by(Document.id).with_for_update())
+
+
 def remove_document(runtime: Runtime, session: Session, document: Document) -> None:
-    """Remove a document: its row and what the stores hold of it at once, the rest by a job."""
+    """Remove a document: its row and what the stores hold of it at once, the rest by a job.
+
+    The caller holds it.
+    """
     collection = session.scalar(select(Dataset.collection_id).where(Dataset.id == document.dataset_id))
     payload: JSONObject = {
         "document_id": document.id,

@@ -43,6 +43,7 @@ class Job(StrEnum):
     REBUILD_DATASET = "rebuild_dataset"
     RESUME_RUN = "resume_run"
     RUN_TRIGGER = "run_trigger"
+    SEND_MAIL = "send_mail"
     SUMMARIZE_DOCUMENT = "summarize_document"
     SWITCH_ANNOTATIONS = "switch_annotations"
     SYNC_DOCUMENT = "sync_document"

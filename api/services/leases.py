@@ -48,6 +48,7 @@ def _beat(runtime: Runtime, lease: Lease, is_over: threading.Event) -> None:
             continue  # nobody else can take the job either, while the database is away
         except LeaseLost as lost:
             if not is_over.is_set():
+                runtime.metrics.count("lease_losses")
                 logger.warning("lease lost", extra={"job_id": lease.job_id, "job": lease.name.value})
                 lease.cancel.set(lost)
             return

@@ -1,4 +1,4 @@
-"""How much a caller may do: ceilings per plan, app and account, and slots for runs.
+"""How much a caller may do: ceilings per plan, app, account and address, and slots for runs.
 
 Boundary: says what the ceilings are; the door counts against them
 (controllers/http/limits.py). Slots are counted here, because a run keeps its
@@ -7,6 +7,7 @@ slot long after its request is answered.
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from api.core.apps.spec import AppSpec
@@ -14,27 +15,10 @@ from api.errors import RateLimited, Unavailable
 from api.models.base import new_id
 from api.principal import Principal
 from api.runtime import Limits, Runtime, Window
+from api.services.plans import HOUR, MINUTE, PLANS
 
 logger = logging.getLogger(__name__)
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
-PLAN_WINDOWS = {
-    "sandbox": (
-        Window(limit=60, seconds=MINUTE),
-        Window(limit=1_000, seconds=HOUR),
-        Window(limit=10_000, seconds=DAY),
-    ),
-    "professional": (
-        Window(limit=300, seconds=MINUTE),
-        Window(limit=10_000, seconds=HOUR),
-        Window(limit=100_000, seconds=DAY),
-    ),
-    "team": (
-        Window(limit=600, seconds=MINUTE),
-        Window(limit=30_000, seconds=HOUR),
-        Window(limit=300_000, seconds=DAY),
-    ),
-}
 SLOT_MARGIN_S = 60.0
 """A slot nobody gave back (its process died) is free again this long after its run had to be over."""
 
@@ -77,8 +61,9 @@ def workspace_ceilings(limits: Limits, tenant_id: str, plan: str) -> tuple[Ceili
     """Return what every public API call is counted against, whatever it is for: the workspace's plan."""
     if not limits.are_rate_limits_on:
         return ()
-    windows = PLAN_WINDOWS.get(plan, limits.enterprise_windows)
-    return tuple(Ceiling(f"tenant:{tenant_id}", window) for window in windows if window.limit)
+    windows = PLANS[plan].windows if plan in PLANS else None
+    chosen = limits.enterprise_windows if windows is None else windows
+    return tuple(Ceiling(f"tenant:{tenant_id}", window) for window in chosen if window.limit)
 
 
 def account_ceilings(limits: Limits, principal: Principal) -> tuple[Ceiling, ...]:
@@ -86,6 +71,13 @@ def account_ceilings(limits: Limits, principal: Principal) -> tuple[Ceiling, ...
     if not limits.are_rate_limits_on or not limits.console_rpm:
         return ()
     return (Ceiling(f"account:{principal.id}", Window(limit=limits.console_rpm, seconds=MINUTE)),)
+
+
+def address_ceilings(limits: Limits, address: str) -> tuple[Ceiling, ...]:
+    """Return what one call without any credential is counted against: the address it comes from."""
+    if not limits.are_rate_limits_on or not limits.visitor_rpm:
+        return ()
+    return (Ceiling(f"address:{address}", Window(limit=limits.visitor_rpm, seconds=MINUTE)),)
 
 
 def take_slots(runtime: Runtime, app: AppSpec, key_id: str | None) -> tuple[Slot, ...]:
@@ -107,6 +99,16 @@ def take_slots(runtime: Runtime, app: AppSpec, key_id: str | None) -> tuple[Slot
                 retry_after_s=1,
             )
     return tuple(taken)
+
+
+@contextmanager
+def holding_slots(runtime: Runtime, app: AppSpec, key_id: str | None) -> Iterator[None]:
+    """Hold the slots of a run during the block, which asks a model for an app; raises RateLimited."""
+    slots = take_slots(runtime, app, key_id)
+    try:
+        yield
+    finally:
+        free_slots(runtime, slots)
 
 
 def free_slots(runtime: Runtime, slots: tuple[Slot, ...]) -> None:

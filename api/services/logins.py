@@ -20,7 +20,7 @@ from api.errors import BadRequest, RateLimited, Unauthorized
 from api.models.account import Account, LoginFailure
 from api.models.base import utc_now
 from api.runtime import Runtime
-from api.services import passwords, sessions, tenants
+from api.services import invitations, passwords, sessions, tenants
 from api.services.accounts import normal_email
 from api.services.session_tokens import Tokens
 
@@ -43,10 +43,13 @@ class AccountBanned(BadRequest):
     code = "account_banned"
 
 
-def login(runtime: Runtime, *, email: str, password: str, address: str) -> Tokens | None:
+def login(
+    runtime: Runtime, *, email: str, password: str, address: str, invite_token: str | None = None
+) -> Tokens | None:
     """Open a session for an account; None when it belongs to no open workspace.
 
-    ``password`` may be base64 of the real one. Raises NotSetUp, LoginLocked,
+    ``password`` may be base64 of the real one. An ``invite_token`` of the
+    account's own address is taken up by the way, any other is ignored. Raises NotSetUp, LoginLocked,
     AuthenticationFailed and AccountBanned.
     """
     email = normal_email(email)
@@ -68,6 +71,8 @@ def login(runtime: Runtime, *, email: str, password: str, address: str) -> Token
         _check_lock(runtime, session, attempt)  # a right guess among many at once is not told either
         session.execute(delete(LoginFailure).where(LoginFailure.key_hash == attempt))
         _note_login(session, account.id, stored=stored, kept=kept, address=address)
+        if invite_token:
+            invitations.accept(runtime, session, invite_token, account.id)
         if not tenants.has_open_tenant(session, account.id):
             return None
         return sessions.open_session(runtime, session, account.id, address)

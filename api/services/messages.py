@@ -1,5 +1,6 @@
 """Messages of end users: their history, what was thought of them, and a finished run told again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -7,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import and_, bindparam, delete, select, tuple_
 from sqlalchemy.orm import Session
 
-from api.core.events import Event, EventBatch, EventLog, RunHeader, TextChunk, from_json
+from api.core.events import AgentThought, Event, EventBatch, EventLog, RunHeader, TextChunk, from_json
 from api.core.ports import JSONObject
 from api.errors import InvalidRequest, NotFound
 from api.models.base import new_id, utc_now
@@ -15,12 +16,14 @@ from api.models.conversation import Message, MessageFeedback
 from api.models.types import insert_for, position_of
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
+from api.services import thoughts
 from api.services.access import access_conversation, access_message
 from api.services.idempotency import StillRunning
 
 ITEM_COLUMNS = (
     Message.id,
     Message.conversation_id,
+    Message.mode,
     Message.parent_message_id,
     Message.inputs,
     Message.query,
@@ -94,10 +97,14 @@ class StoredLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageItem:
-    """A message as its end user sees it. ``outcome`` is the run's terminal event, None while it runs."""
+    """A message as its end user sees it. ``outcome`` is the run's terminal event, None while it runs.
+
+    ``thoughts`` are the rounds of an agent.
+    """
 
     id: str
     conversation_id: str
+    mode: str
     parent_message_id: str | None
     inputs: JSONObject
     query: str
@@ -113,6 +120,7 @@ class MessageItem:
     latency_s: float
     created_at: datetime
     rating: str | None
+    thoughts: Sequence[AgentThought] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +158,7 @@ def load_messages(
     named = {
         "tenant_id": principal.tenant_id,
         "conversation_id": conversation.id,
-        "source": _source(principal),
+        "source": source_of(principal),
         "limit": limit + 1,
     }
     query = _PAGE
@@ -160,7 +168,11 @@ def load_messages(
             raise NotFound("First Message Not Exists.")
         query = query.where(tuple_(Message.created_at, Message.id) < position_of(*position))
     rows = session.connection().execute(query, named).all()
-    page = [MessageItem(**row._mapping) for row in reversed(rows[:limit])]  # noqa: SLF001  # documented
+    found = thoughts.load(session, principal.tenant_id, {row.id: row.mode for row in rows[:limit]})
+    page = [
+        MessageItem(**row._mapping, thoughts=found.get(row.id, ()))  # noqa: SLF001  # documented
+        for row in reversed(rows[:limit])
+    ]
     return page, len(rows) > limit
 
 
@@ -186,7 +198,7 @@ def keep_rating(
     The app's team has one judgement of a message, its end user another. Raises
     InvalidRequest where there is none to take back.
     """
-    source = _source(principal)
+    source = source_of(principal)
     mine = (MessageFeedback.message_id == message.id, MessageFeedback.from_source == source)
     if rating is None:
         removed = session.execute(delete(MessageFeedback).where(*mine).returning(MessageFeedback.id)).all()
@@ -231,12 +243,13 @@ def first_run(runtime: Runtime, principal: Principal, app_id: str, message_id: s
     """Return the log of the run that made a message, for a repeated request; raises StillRunning."""
     with runtime.transaction() as session:
         message = access_message(session, principal, app_id, message_id)
+        found = thoughts.load(session, principal.tenant_id, {message.id: message.mode})
     if message.status == "running":
         raise StillRunning("The first request with this Idempotency-Key is still running.", retry_after_s=1)
-    return runtime.channel.find(message.task_id) or _stored_log(message, principal)
+    return runtime.channel.find(message.task_id) or _stored_log(message, principal, found.get(message.id, ()))
 
 
-def _stored_log(message: Message, principal: Principal) -> StoredLog:
+def _stored_log(message: Message, principal: Principal, rounds: Sequence[AgentThought]) -> StoredLog:
     header = RunHeader(
         task_id=message.task_id,
         tenant_id=message.tenant_id,
@@ -250,8 +263,9 @@ def _stored_log(message: Message, principal: Principal) -> StoredLog:
         workflow_run_id=message.workflow_run_id,
     )
     text: tuple[Event, ...] = (TextChunk(text=message.answer),) if message.answer else ()
-    return StoredLog(header=header, events=(*text, from_json(message.outcome or {})))
+    return StoredLog(header=header, events=(*rounds, *text, from_json(message.outcome or {})))
 
 
-def _source(principal: Principal) -> str:
+def source_of(principal: Principal) -> str:
+    """Return whose judgement of a message a caller gives: the app's team, or its end user."""
     return "admin" if principal.kind is ActorKind.ACCOUNT else "user"

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, bindparam, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Row, Select, and_, bindparam, select
 
 from api.core.rag.chunk import Hit
 from api.core.rag.passage import ChildChunk, Passage
@@ -67,22 +66,24 @@ class LivePassages:
         whole = [hit.id for hit in hits if hit.id == hit.segment_id]
         parts = [hit.id for hit in hits if hit.id != hit.segment_id]
         found: dict[str, Passage] = {}
-        with self._runtime.reading() as session:
+        with self._runtime.autocommit() as connection:
             if whole:
-                for row in self._read(session, WHOLE, whole):
+                for row in self._read(connection, WHOLE, whole):
                     found[row.id] = _to_passage(row)
             if parts:
-                for row in self._read(session, PARTS, parts):
+                for row in self._read(connection, PARTS, parts):
                     found[row.child_id] = _to_passage(row, _to_child(row))
         return found
 
-    def _read(self, session: Session, query: Select[*tuple[Any, ...]], ids: list[str]) -> Iterator[Row[Any]]:
+    def _read(
+        self, connection: Connection, query: Select[*tuple[Any, ...]], ids: list[str]
+    ) -> Iterator[Row[Any]]:
         """Yield the live rows of the caller's datasets.
 
         Which those are is not asked of the database: SQLite would look through all
         segments of a dataset for a few of known ids.
         """
-        rows = session.execute(query, {"tenant_id": self._tenant_id, "ids": ids}).all()
+        rows = connection.execute(query, {"tenant_id": self._tenant_id, "ids": ids}).all()
         return (row for row in rows if row.dataset_id in self._dataset_ids)
 
 

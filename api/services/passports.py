@@ -59,7 +59,7 @@ def issue_passport(runtime: Runtime, code: str, user: str | None) -> str:
     Raises NotFound where there is no such page or it is closed, InvalidRequest
     for a name that looks like a session of ours.
     """
-    record = _find_site(runtime, code)
+    record = _site(runtime, code)
     if record is None or _refusal(record) is not None:
         raise NotFound("Site not found.")
     if user is not None and user.startswith(end_users.GUEST):
@@ -89,7 +89,7 @@ def authenticate_guest(runtime: Runtime, passport: str, code: str | None) -> Key
     named = str(claims["app_code"])
     if code not in (None, named):
         raise Unauthorized("The passport is for another site.")
-    record = remembered.recall(runtime, SiteCode(named), lambda: _find_site(runtime, named))
+    record = _site(runtime, named)
     if record is None or record.app_id != claims["app_id"]:
         raise Unauthorized("The passport's site is no longer there.")
     refusal = _refusal(record)
@@ -101,8 +101,13 @@ def authenticate_guest(runtime: Runtime, passport: str, code: str | None) -> Key
 
 def is_open(runtime: Runtime, code: str) -> bool:
     """Tell whether an app's page has this code and is open."""
-    record = _find_site(runtime, code)
+    record = _site(runtime, code)
     return record is not None and _refusal(record) is None
+
+
+def _site(runtime: Runtime, code: str) -> Row[Any] | None:
+    """Return a site with its app, as they are now, or were a second ago; None where there is none."""
+    return remembered.recall(runtime, SiteCode(code), lambda: _find_site(runtime, code))
 
 
 def _find_site(runtime: Runtime, code: str) -> Row[Any] | None:

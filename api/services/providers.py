@@ -12,6 +12,7 @@ from functools import partial
 from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.provider import PROVIDERS, Provider, ProviderContext, short_id
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import (
@@ -98,7 +99,9 @@ def make_provider(runtime: Runtime, schema: ProviderSchema, fields: Mapping[str,
     return PROVIDERS[schema.id](context)
 
 
-def model_runtime(runtime: Runtime, tenant_id: str, providers_version: int) -> ModelRuntime:
+def model_runtime(
+    runtime: Runtime, tenant_id: str, providers_version: int, tab: Tab | None = None
+) -> ModelRuntime:
     """Return the way to a workspace's models, for a version of its providers that was just read.
 
     No statement is needed while this process knows that version's credentials;
@@ -109,7 +112,7 @@ def model_runtime(runtime: Runtime, tenant_id: str, providers_version: int) -> M
         assert asked == tenant_id, "a version says nothing of another workspace"
         return _resolve(runtime, tenant_id, snapshot_at(runtime, tenant_id, providers_version), ref)
 
-    return ModelRuntime(resolve, runtime.provider_http, runtime.offload)
+    return ModelRuntime(resolve, runtime.provider_http, runtime.offload, tab=tab)
 
 
 def _resolve(runtime: Runtime, tenant_id: str, known: Snapshot, ref: ModelRef) -> ResolvedModel:

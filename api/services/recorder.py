@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.core.events import (
+    AgentThought,
     ErrorOccurred,
     Event,
     MessageEnd,
@@ -31,8 +32,9 @@ from api.errors import Unavailable
 from api.models.base import Base, utc_now
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import end_users, jobs
+from api.services import end_users, jobs, ledger, thoughts
 from api.services.jobs import Job
+from api.services.ledger import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Recorder:
     """Gathers one run's answer and stores it.
 
     ``is_new`` says that the run made its conversation, ``wants_title`` that a
-    model shall name it afterwards.
+    model shall name it afterwards. The ``tally`` is what the run took of models.
     """
 
     runtime: Runtime
@@ -57,8 +59,10 @@ class Recorder:
     principal: Principal
     is_new: bool
     wants_title: bool
+    tally: Tally | None = None
     started: float = field(default_factory=time.monotonic)
     pieces: list[str] = field(default_factory=list)
+    thoughts: dict[str, AgentThought] = field(default_factory=dict)
     ending: Mapping[str, Any] | None = None
     is_stored: bool = False
 
@@ -78,9 +82,19 @@ class Recorder:
                     self.pieces.append(event.text)
                 case TextReplaced():
                     self.pieces[:] = [event.text]
+                    # What an agent thought is what it said, or nearly.
+                    self.thoughts = {id_: replace(one, thought="") for id_, one in self.thoughts.items()}
+                case AgentThought():
+                    self.thoughts[event.id] = event
                 case MessageEnd():
+                    self._count_tokens(event)
                     self._end(_ending(event))
             yield event
+
+    def _count_tokens(self, event: MessageEnd) -> None:
+        """Count what the answer took; that of a workflow is counted with its nodes."""
+        if event.usage is not None and self.header.workflow_run_id is None:
+            self.runtime.metrics.count_tokens(event.usage.prompt_tokens, event.usage.completion_tokens)
 
     def pause(self, event: RunPaused) -> None:
         """Store the answer as far as it came before its run waits for a person."""
@@ -101,6 +115,7 @@ class Recorder:
         except SQLAlchemyError:
             logger.exception("answer not storable", extra={"message_id": self.header.message_id})
             self.pieces.clear()
+            self.thoughts.clear()
             self._end(ending)
 
     def store_later(self) -> None:
@@ -135,18 +150,29 @@ class Recorder:
         }
         row = {"message_key": header.message_id, **values}
         names_it = self.wants_title and values["status"] == "normal"
-        if self.is_new and not names_it and end_users.is_known(self.runtime, self.principal):
-            with self.runtime.autocommit() as connection:
-                connection.execute(END_MESSAGE, row)
-        else:
-            with self.runtime.transaction() as session:
-                session.connection().execute(END_MESSAGE, row)
-                self._store_the_rest(session, now, names_it=names_it)
+        is_all = (
+            self.is_new
+            and not names_it
+            and not self.thoughts
+            and end_users.is_known(self.runtime, self.principal)
+        )
+        with ledger.settled(self.tally) as spent:
+            if is_all and ledger.is_one_statement(self.runtime.engine, spent):
+                with self.runtime.autocommit() as connection:
+                    ledger.end_run(connection, END_MESSAGE, row, spent)
+            elif is_all:
+                with self.runtime.writing() as connection:
+                    ledger.end_run(connection, END_MESSAGE, row, spent)
+            else:
+                with self.runtime.transaction() as session:
+                    ledger.end_run(session.connection(), END_MESSAGE, row, spent)
+                    self._store_the_rest(session, now, names_it=names_it)
         self.is_stored = True
 
     def _store_the_rest(self, session: Session, now: datetime, *, names_it: bool) -> None:
         """Write what a run's end changes besides its message."""
         header = self.header
+        thoughts.keep(session, header, self.thoughts.values())
         if not self.is_new:
             session.connection().execute(
                 TOUCH_CONVERSATION, {"conversation_key": header.conversation_id, "updated_at": now}

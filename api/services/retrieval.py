@@ -26,7 +26,7 @@ from api.models.dataset import Dataset
 from api.models.document import ChildChunk, Document, Segment
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import metadata_filters, providers
+from api.services import metadata_filters, providers, remembered
 from api.services.access import access_dataset
 from api.services.index_rows import embedding_of
 from api.services.passages import LivePassages
@@ -50,6 +50,13 @@ FOUND_ROWS = (
     .where(Segment.tenant_id == bindparam("tenant_id"), Segment.id.in_(bindparam("ids", expanding=True)))
 )
 DEFAULT_TOP_K = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidersVersion:
+    """Key under which a process remembers for a second which version a workspace's providers have."""
+
+    tenant_id: str
 
 
 class DatasetNotInitialized(InvalidRequest):
@@ -107,6 +114,7 @@ def hit_test(
     and stores raise.
     """
     asked = None if raw is None else load_retrieval_model(raw)
+    models = _models(runtime, principal.tenant_id)
     with runtime.reading() as session:
         dataset = access_dataset(session, principal, dataset_id)
         if dataset.provider == "external":
@@ -117,7 +125,6 @@ def hit_test(
             )
         searched = to_searched(dataset)
         is_showing_built_in = dataset.built_in_field_enabled
-        models = _models(runtime, session, principal.tenant_id)
         settings = asked or searched.retrieval_model
         # A test of retrieval says itself how to search.
         source = metadata_filters.narrow(
@@ -128,13 +135,13 @@ def hit_test(
         )
     deps = _deps(runtime, principal.tenant_id, models, [dataset.id], Cancel(runtime.limits.run_timeout_s))
     plot = retrieve_plotted(query, source, settings, deps)
-    records = load_records(runtime, principal.tenant_id, plot.found, plot.points)
+    with runtime.reading() as session:
+        records = _read_records(session, principal.tenant_id, plot.found, plot.points)
+        documents = [record.document for record in records]
+        metadata = metadata_filters.load_named(session, documents, is_showing_built_in=is_showing_built_in)
     note_search(
         runtime, principal, [dataset.id], query, [record.found for record in records], source="hit_testing"
     )
-    with runtime.reading() as session:
-        documents = [record.document for record in records]
-        metadata = metadata_filters.load_named(session, documents, is_showing_built_in=is_showing_built_in)
     return HitTest(query=query, point=plot.query, records=records, metadata=metadata)
 
 
@@ -216,8 +223,8 @@ def _note(
         "created_by": principal.id,
     }
     now = utc_now()
-    with runtime.transaction() as session:
-        session.execute(
+    with runtime.writing() as connection:
+        connection.execute(
             INSERT_QUERY,
             [
                 {**row, "id": new_id(), "created_at": now, "dataset_id": dataset_id}
@@ -227,25 +234,31 @@ def _note(
         for statement, ids in zip(COUNT_HITS, (segments, documents), strict=True):
             if ids:
                 hits = [{"hit_id": hit, "of_tenant": principal.tenant_id} for hit in sorted(ids)]
-                session.connection().execute(statement, hits)
+                connection.execute(statement, hits)
 
 
-def load_records(
-    runtime: Runtime, tenant_id: str, found: Sequence[Found], points: Mapping[str, Point] | None = None
-) -> list[Record]:
+def load_records(runtime: Runtime, tenant_id: str, found: Sequence[Found]) -> list[Record]:
     """Return what was found together with its rows; what went meanwhile is left out."""
-    ids = [one.passage.segment_id for one in found]
     with runtime.reading() as session:
-        rows = session.execute(FOUND_ROWS, {"tenant_id": tenant_id, "ids": ids})
-        by_id = {segment.id: (segment, document) for segment, document in rows}
-        known = load_summaries(session, [segment for segment, _ in by_id.values()])
+        return _read_records(session, tenant_id, found, {})
+
+
+def _read_records(
+    session: Session, tenant_id: str, found: Sequence[Found], points: Mapping[str, Point]
+) -> list[Record]:
+    if not found:
+        return []
+    ids = [one.passage.segment_id for one in found]
+    rows = session.execute(FOUND_ROWS, {"tenant_id": tenant_id, "ids": ids})
+    by_id = {segment.id: (segment, document) for segment, document in rows}
+    known = load_summaries(session, [segment for segment, _ in by_id.values()])
     return [
         Record(
             found=one,
             segment=by_id[one.passage.segment_id][0],
             document=by_id[one.passage.segment_id][1],
             summary=known.get(one.passage.segment_id),
-            point=(points or {}).get(one.passage.segment_id),
+            point=points.get(one.passage.segment_id),
         )
         for one in found
         if one.passage.segment_id in by_id
@@ -264,6 +277,13 @@ def _deps(
     )
 
 
-def _models(runtime: Runtime, session: Session, tenant_id: str) -> ModelRuntime:
-    version = session.scalar(PROVIDERS_VERSION, {"tenant_id": tenant_id})
+def _models(runtime: Runtime, tenant_id: str) -> ModelRuntime:
+    """Return the way to a workspace's models, as it is configured now, or was a second ago."""
+    key = ProvidersVersion(tenant_id)
+    version = remembered.recall(runtime, key, lambda: _find_version(runtime, tenant_id))
     return providers.model_runtime(runtime, tenant_id, version or 0)
+
+
+def _find_version(runtime: Runtime, tenant_id: str) -> int | None:
+    with runtime.reading() as session:
+        return session.connection().execute(PROVIDERS_VERSION, {"tenant_id": tenant_id}).scalar()

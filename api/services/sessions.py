@@ -192,6 +192,11 @@ def end_other_sessions(session: Session, identity: Identity) -> None:
     )
 
 
+def end_sessions(session: Session, account_id: str) -> None:
+    """End every session of an account."""
+    _end(session, LoginSession.account_id == account_id)
+
+
 def _is_alive(session_id: str) -> ColumnElement[bool]:
     """Return the condition that picks a session, if it was neither ended nor has run out."""
     return and_(

@@ -28,8 +28,7 @@ from api.services import (
     workflow_runs,
 )
 from api.services.asks import Ask
-from api.services.flow_call import FlowCall
-from api.services.flow_runs import Begun
+from api.services.flow_call import Begun, FlowCall
 from api.services.workflows import DraftNotFound, access_flow_app
 
 

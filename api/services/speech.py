@@ -4,15 +4,17 @@ The workspace's default models do it, where the app has the feature switched on.
 Wire: docs/wire/audio.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from api.core.apps.config import ModelConfig
+from api.core.apps.features import Features
 from api.core.apps.spec import AppSpec
 from api.core.model_runtime.types import Audio, ModelRef, ModelType
 from api.core.ports import Cancel
 from api.errors import InvalidRequest, ProviderFailure, ProviderNotConfigured, Unsupported
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_info, file_kinds, providers
+from api.services import app_info, file_kinds, limits, providers
 from api.services.access import access_message
 from api.services.file_kinds import FILE_TYPES, Kind
 from api.services.uploads import IncomingFile
@@ -53,20 +55,31 @@ class AudioUnsupported(Unsupported):
     code = "unsupported_audio_type"
 
 
-def transcribe(runtime: Runtime, app: AppSpec, sent: IncomingFile, mime_type: str) -> str:
+def transcribe(
+    runtime: Runtime,
+    app: AppSpec,
+    sent: IncomingFile,
+    mime_type: str,
+    *,
+    key_id: str | None = None,
+    features: ModelConfig | Features | None = None,
+) -> str:
     """Return what is said in a recording, of at most MAX_AUDIO_BYTES.
 
-    ``mime_type`` is its client's word, used where its name tells nothing.
-    Raises AppUnavailable, SpeechToTextDisabled, AudioUnsupported, a ProviderFailure.
+    ``mime_type`` is its client's word, used where its name tells nothing;
+    ``features`` are those the app is used with unless others are given. Counts as
+    a run of the app, and of the key of ``key_id``. Raises AppUnavailable,
+    SpeechToTextDisabled, AudioUnsupported, RateLimited, a ProviderFailure.
     """
-    if not app_info.features_of(runtime, app).speech_to_text.enabled:
+    if not (features or app_info.features_of(runtime, app)).speech_to_text.enabled:
         raise SpeechToTextDisabled("Speech to text is disabled.")
     audio = _to_audio(sent, mime_type)
     ref = _default_model(runtime, app, ModelType.SPEECH2TEXT)
     if ref is None:
         raise SpeechToTextNotSupported("No model provider of the workspace turns speech into text.")
     models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
-    return models.transcribe(app.tenant_id, ref, audio, Cancel(TIMEOUT_S))
+    with limits.holding_slots(runtime, app, key_id):
+        return models.transcribe(app.tenant_id, ref, audio, Cancel(TIMEOUT_S))
 
 
 def speak(
@@ -77,14 +90,19 @@ def speak(
     text: str | None,
     message_id: str | None,
     voice: str | None,
+    key_id: str | None = None,
+    features: ModelConfig | Features | None = None,
 ) -> Iterator[bytes]:
     """Yield a text as spoken MP3, or rather the answer of a message of the caller where one is named.
 
     The first piece has come when this returns. Without ``voice`` the app's own
-    is used. Raises AppUnavailable, NotFound, InvalidRequest where the app does
-    not speak or there is nothing to say, or a ProviderFailure.
+    is used. ``features`` as for ``transcribe``. Counts as a run of the app, and of
+    the key of ``key_id``, until all is said or the iterator is closed. Raises
+    AppUnavailable, NotFound, InvalidRequest where the app does not speak or there is
+    nothing to say, RateLimited, or a
+    ProviderFailure.
     """
-    switch = app_info.features_of(runtime, app).text_to_speech
+    switch = (features or app_info.features_of(runtime, app)).text_to_speech
     if not switch.enabled:
         raise InvalidRequest("TTS is not enabled")
     said = _answer(runtime, app, principal, message_id) if message_id else (text or "")
@@ -104,12 +122,32 @@ def speak(
         voice=chosen if isinstance(chosen, str) else "",
         cancel=Cancel(TIMEOUT_S),
     )
-    return _resumed(next(pieces), pieces)
+    spoken = _with_slots(runtime, app, key_id, pieces)
+    next(spoken)
+    return spoken
 
 
-def _resumed(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+def _with_slots(
+    runtime: Runtime, app: AppSpec, key_id: str | None, pieces: Iterator[bytes]
+) -> Iterator[bytes]:
+    """Yield nothing once the first piece has come, then all pieces, holding the slots of a run.
+
+    Begun before anybody iterates, so that to close it is to give the slots back.
+    """
+    with limits.holding_slots(runtime, app, key_id):
+        first = next(pieces)
+        yield b""
+        yield first
+        yield from pieces
+
+
+def load_voices(runtime: Runtime, app: AppSpec) -> Sequence[str]:
+    """Return the voices of the model that reads an app's answers aloud; none where there is no such model."""
+    ref = _default_model(runtime, app, ModelType.TTS)
+    if ref is None:
+        return ()
+    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
+    return models.schema(app.tenant_id, ref).voices
 
 
 def _default_model(runtime: Runtime, app: AppSpec, kind: ModelType) -> ModelRef | None:

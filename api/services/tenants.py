@@ -7,7 +7,7 @@ from sqlalchemy import Row, Select, select, update
 from sqlalchemy.orm import Session
 
 from api.core.vault import DataKey
-from api.errors import Unauthorized
+from api.errors import InvalidRequest, Unauthorized
 from api.models import account as models
 from api.models.account import Account, Tenant, TenantMember
 from api.models.base import new_id, utc_now
@@ -17,6 +17,10 @@ from api.runtime import Runtime
 NORMAL = "normal"
 SUSPENDED = "suspended"
 TRIAL = "trial"
+
+
+class NotJoined(InvalidRequest):
+    """The caller has not joined the workspace, or it is suspended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,37 @@ def create_tenant(runtime: Runtime, session: Session, *, name: str, owner: Accou
     return tenant
 
 
+def create_own_tenant(runtime: Runtime, session: Session, principal: Principal, name: str) -> Workspace:
+    """Make another workspace of the caller's, which becomes their current one."""
+    owner = session.get_one(Account, principal.id)
+    tenant = create_tenant(runtime, session, name=name, owner=owner)
+    return _get_joined(session, principal.id, tenant.id)
+
+
+def switch_tenant(session: Session, principal: Principal, tenant_id: str) -> Workspace:
+    """Make another workspace the caller has joined the current one; raises NotJoined."""
+    is_open = session.execute(
+        select(Tenant.id)
+        .join(TenantMember, TenantMember.tenant_id == Tenant.id)
+        .where(TenantMember.account_id == principal.id, Tenant.id == tenant_id, Tenant.status == NORMAL)
+    ).first()
+    if is_open is None:
+        raise NotJoined("You have not joined this workspace.", field="tenant_id")
+    _make_current(session, principal.id, tenant_id)
+    return _get_joined(session, principal.id, tenant_id)
+
+
+def rename_tenant(session: Session, principal: Principal, name: str) -> Workspace:
+    """Give the caller's workspace another name."""
+    session.execute(
+        update(Tenant)
+        .where(Tenant.id == principal.tenant_id)
+        .values(name=name)
+        .execution_options(synchronize_session=False)
+    )
+    return get_workspace(session, principal)
+
+
 def load_data_keys(runtime: Runtime, session: Session, tenant_id: str) -> tuple[DataKey, dict[str, DataKey]]:
     """Return the key that seals a workspace's new secrets, and all its keys by id, which open the old ones.
 
@@ -65,12 +100,7 @@ def load_data_keys(runtime: Runtime, session: Session, tenant_id: str) -> tuple[
 
 def get_workspace(session: Session, principal: Principal) -> Workspace:
     """Return the caller's current workspace; raises Unauthorized when the caller was just removed from it."""
-    row = session.execute(
-        _joined(principal.id).where(TenantMember.tenant_id == principal.tenant_id)
-    ).one_or_none()
-    if row is None:
-        raise Unauthorized("The account no longer belongs to this workspace.")
-    return _to_workspace(row)
+    return _get_joined(session, principal.id, principal.tenant_id)
 
 
 def load_workspaces(session: Session, principal: Principal) -> list[Workspace]:
@@ -91,13 +121,28 @@ def enter_open_tenant(session: Session, account_id: str) -> tuple[str, str] | No
     place = session.execute(_open_places(account_id)).first()
     if place is None:
         return None
+    _make_current(session, account_id, place.tenant_id)
+    return place.tenant_id, place.role
+
+
+def _make_current(session: Session, account_id: str, tenant_id: str) -> None:
     session.execute(
         update(TenantMember)
         .where(TenantMember.account_id == account_id)
-        .values(is_current=TenantMember.tenant_id == place.tenant_id)
+        .values(is_current=TenantMember.tenant_id == tenant_id)
         .execution_options(synchronize_session=False)
     )
-    return place.tenant_id, place.role
+
+
+def _get_joined(session: Session, account_id: str, tenant_id: str) -> Workspace:
+    row = session.execute(
+        _joined(account_id)
+        .where(TenantMember.tenant_id == tenant_id)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is None:
+        raise Unauthorized("The account no longer belongs to this workspace.")
+    return _to_workspace(row)
 
 
 def _open_places(account_id: str) -> Select[str, str]:

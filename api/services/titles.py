@@ -2,7 +2,7 @@
 
 import logging
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from api.core.apps.spec import AppSpec
 from api.core.model_runtime.provider import PROVIDERS
@@ -12,10 +12,11 @@ from api.errors import AppError, InvalidRequest
 from api.models.conversation import Message as MessageRow
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_specs, conversations, providers
+from api.services import app_specs, conversations, ledger, providers
 from api.services.access import access_conversation
 from api.services.conversations import ConversationItem
 from api.services.jobs import Lease
+from api.services.ledger import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +35,20 @@ def may_be_titled(app: AppSpec) -> bool:
     return provider is not None and provider.schema.is_generative
 
 
-def make_title(runtime: Runtime, app: AppSpec, query: str) -> str:
-    """Return a title the app's model writes for a question; raises the model's failure."""
+def make_title(runtime: Runtime, app: AppSpec, query: str, actor_id: str) -> str:
+    """Return a title the app's model writes for an end user's question; raises the model's failure."""
     ref = app.configured().model.ref
     request = ChatRequest(
         model=ref.model,
         messages=(Message.of(Role.SYSTEM, INSTRUCTIONS), Message.of(Role.USER, query[:QUERY_CHARS])),
         parameters={"max_tokens": 40, "temperature": 0.2},
     )
-    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
-    chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
-    text = " ".join("".join(chunk.text for chunk in chunks).split()).strip("\"'“”「」《》。. ")
+    tally = Tally(tenant_id=app.tenant_id, app_id=app.id, actor_id=actor_id)
+    with ledger.metered(runtime, tally) as tab:
+        models = providers.model_runtime(runtime, app.tenant_id, app.providers_version, tab)
+        chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
+        answer = "".join(chunk.text for chunk in chunks)
+    text = " ".join(answer.split()).strip("\"'“”「」《》。. ")
     return text[:TITLE_CHARS] or conversations.first_words(query)
 
 
@@ -52,15 +56,18 @@ def name_conversation(runtime: Runtime, lease: Lease) -> None:
     """Run the job that names a new conversation; a model that fails leaves the first words as the name."""
     with runtime.transaction() as session:
         row = session.execute(
-            select(MessageRow.app_id, MessageRow.query, MessageRow.conversation_id).where(
-                MessageRow.tenant_id == lease.tenant_id, MessageRow.id == lease.payload["message_id"]
-            )
+            select(
+                MessageRow.app_id,
+                MessageRow.query,
+                MessageRow.conversation_id,
+                func.coalesce(MessageRow.from_end_user_id, MessageRow.from_account_id).label("actor_id"),
+            ).where(MessageRow.tenant_id == lease.tenant_id, MessageRow.id == lease.payload["message_id"])
         ).one_or_none()
         if row is None:
             return
         app = app_specs.load_spec(runtime, session, lease.tenant_id, row.app_id)
     try:
-        title = make_title(runtime, app, row.query)
+        title = make_title(runtime, app, row.query, row.actor_id)
     except AppError as exc:
         logger.info("no title made: %s", exc.code, extra={"conversation_id": row.conversation_id})
         return
@@ -103,7 +110,7 @@ def _title_of(runtime: Runtime, app: AppSpec, principal: Principal, conversation
     if not may_be_titled(app):
         return conversations.first_words(query)
     try:
-        return make_title(runtime, app, query)
+        return make_title(runtime, app, query, principal.id)
     except AppError as exc:
         logger.info("no title made: %s", exc.code, extra={"conversation_id": conversation_id})
         return conversations.first_words(query)

@@ -4,7 +4,7 @@ Saving opens its own transactions, because the provider is asked between them:
 no session is open while it answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select, update
@@ -75,11 +75,9 @@ def load_credentials(
         providers = [*TOOL_PROVIDERS.values(), *of_plugins]
     known = {provider.schema.id: provider.schema for provider in providers}
     rows = session.scalars(query.order_by(ToolCredential.created_at, ToolCredential.id)).all()
-    return [
-        _to_view(runtime, session, row, known[row.provider].credential_fields)
-        for row in rows
-        if row.provider in known
-    ]
+    mine = [row for row in rows if row.provider in known]
+    fields = tool_secrets.unseal_all(runtime, session, principal.tenant_id, mine)
+    return [_to_view(row, known[row.provider].credential_fields, fields[row.id]) for row in mine]
 
 
 def create_credential(
@@ -230,11 +228,14 @@ def _access(
 
 
 def _to_view(
-    runtime: Runtime, session: Session, row: ToolCredential, form: Sequence[CredentialField]
+    row: ToolCredential, form: Sequence[CredentialField], fields: Mapping[str, str]
 ) -> CredentialView:
-    fields = mask_form(form, tool_secrets.unseal(runtime, session, row))
     return CredentialView(
-        id=row.id, name=row.name, provider=row.provider, is_default=row.is_default, fields=fields
+        id=row.id,
+        name=row.name,
+        provider=row.provider,
+        is_default=row.is_default,
+        fields=mask_form(form, fields),
     )
 
 

@@ -15,6 +15,7 @@ from api.core.ports import JSONObject
 from api.core.workflow.variables import FILE_IDENTITY, FILE_MARK
 from api.core.workflow.webhooks import WebhookCall, WebhookConfig, outputs_of
 from api.errors import BadRequest, InvalidRequest, NotFound, RateLimited
+from api.models.account import Tenant
 from api.models.base import new_id, utc_now
 from api.models.workflow import WorkflowRun, WorkflowTrigger
 from api.principal import Principal
@@ -24,6 +25,7 @@ from api.services.asks import Ask
 from api.services.flow_call import DEBUGGER, FlowCall
 from api.services.flow_files import FlowFiles
 from api.services.jobs import Job, Lease, Postpone
+from api.services.tenants import NORMAL
 from api.services.workflows import DraftNotFound, access_flow_app
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ TRIGGER = "trigger"
 BUSY_S = 5.0
 TRIGGERS_PER_TICK = 100
 STAND_IN: JSONObject = {FILE_MARK: FILE_IDENTITY}
+_IS_OPEN = WorkflowTrigger.tenant_id.in_(select(Tenant.id).where(Tenant.status == NORMAL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +117,16 @@ def call_webhook(runtime: Runtime, webhook: Webhook, received: Received) -> None
 def fire_due(runtime: Runtime) -> int:
     """Have a run begun for each schedule that is due; return how many there were.
 
-    What was missed while nobody looked comes once. A firing is claimed by
+    What was missed while nobody looked, or the workspace was suspended, comes once. A firing is claimed by
     compare-and-set of its time, together with the job that begins its run.
     """
     due_at = WorkflowTrigger.next_at
     with runtime.reading() as session:
         due = session.scalars(
-            select(WorkflowTrigger).where(due_at <= utc_now()).order_by(due_at).limit(TRIGGERS_PER_TICK)
+            select(WorkflowTrigger)
+            .where(due_at <= utc_now(), _IS_OPEN)
+            .order_by(due_at)
+            .limit(TRIGGERS_PER_TICK)
         ).all()
     return sum(_fire(runtime, row) for row in due)
 
@@ -184,8 +190,11 @@ def run_drawn(runtime: Runtime, principal: Principal, app_id: str, node_id: str)
 def _find(
     runtime: Runtime, webhook_id: str, *, is_draft: bool
 ) -> tuple[WorkflowTrigger, AppSpec, FlowSpec | None]:
-    """Return a webhook's row, its app, and the draft where that is to run. Raises NotFound."""
-    where: list[ColumnElement[bool]] = [WorkflowTrigger.webhook_id == webhook_id]
+    """Return a webhook's row, its app, and the draft where that is to run.
+
+    Raises NotFound, also while the workspace is suspended.
+    """
+    where: list[ColumnElement[bool]] = [WorkflowTrigger.webhook_id == webhook_id, _IS_OPEN]
     if not is_draft:
         where += [WorkflowTrigger.is_enabled.is_(True), WorkflowTrigger.data.is_not(None)]
     with runtime.transaction() as session:

@@ -7,25 +7,37 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
-from sqlalchemy.orm import Session, object_session
+from sqlalchemy import CTE, ColumnElement, Select, Tuple, and_, func, literal, select, tuple_
+from sqlalchemy.orm import Session, defer, object_session
 
-from api.core.apps.spec import AppSpec
+from api.core.apps.spec import FLOW_MODES, AppMode, AppSpec
 from api.core.events import Event, EventLog, RunHeader, RunStarted, from_json
 from api.core.ports import JSONObject
 from api.errors import InvalidRequest, NotFound
 from api.models.account import Account, TenantMember
-from api.models.app import EndUser
+from api.models.app import App, EndUser
 from api.models.base import utc_now
-from api.models.types import position_of
-from api.models.workflow import NodeExecution, Workflow, WorkflowRun, WorkflowSnapshot
+from api.models.types import contains, position_of
+from api.models.workflow import NO_TEST, NodeExecution, Workflow, WorkflowRun, WorkflowSnapshot
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services.access import is_id, owned_by
-from api.services.flow_call import DEBUGGING
+from api.services.access import AppNotFound, access_app, is_id, owned_by
 from api.services.idempotency import StillRunning
+from api.services.log_pages import Slice, cut
 from api.services.messages import StoredLog
 
+SEARCHED = 5_000
+"""So many of the latest runs a keyword is looked for in; a span of time says which."""
+NAMED_USERS = 100
+"""So many end users a keyword may name; of theirs the latest are found, as many as are searched."""
+HEAVY = (
+    WorkflowRun.outcome,
+    WorkflowRun.system,
+    WorkflowRun.searchable,
+    WorkflowRun.inputs,
+    WorkflowRun.outputs,
+)
+"""Columns that may hold much, which a list does not tell; the last two are a run's values."""
 STATUSES = ("running", "succeeded", "failed", "stopped", "partial-succeeded", "paused")
 
 
@@ -56,7 +68,11 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """Which runs a log shows. ``keyword`` is part of inputs or outputs, or the whole of an id."""
+    """Which runs a log shows.
+
+    ``keyword`` is part of inputs or outputs, the beginning of an end user's
+    name, or the whole of an id.
+    """
 
     keyword: str = ""
     status: str | None = None
@@ -67,11 +83,26 @@ class LogFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogPlace:
+    """Which page of a log: the one of a number, or the one after the last run the caller holds.
+
+    ``has_values`` asks for inputs and outputs too.
+    """
+
+    page: int = 1
+    limit: int = 20
+    last_id: str | None = None
+    has_values: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogPage:
-    """A page of a log, and how many runs it has in all."""
+    """A page of a log. ``total`` ends at log_pages.COUNTED; ``has_more`` is always right."""
 
     items: Sequence[RunItem]
     total: int
+    has_more: bool
+    has_values: bool
 
 
 def access_run(session: Session, tenant_id: str, app_id: str, run_id: str) -> WorkflowRun:
@@ -241,22 +272,49 @@ def with_values(runtime: Runtime, row: NodeExecution) -> NodeExecution:
     return row
 
 
-def load_logs(runtime: Runtime, app: AppSpec, chosen: LogFilter, *, page: int, limit: int) -> LogPage:
-    """Return a page of the runs of an app that were not tests, newest first. Raises InvalidRequest."""
-    with runtime.reading() as session:
-        where = _log_filter(session, app, chosen)
-        total = session.scalar(select(func.count()).select_from(WorkflowRun).where(*where)) or 0
-        query = _with_authors(*where).order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
-        rows = session.execute(query.offset((page - 1) * limit).limit(limit)).all()
-        return LogPage(items=[_item(row) for row in rows], total=total)
+def load_app_logs(
+    session: Session, principal: Principal, app_id: str, chosen: LogFilter, place: LogPlace
+) -> LogPage:
+    """Return a page of the runs of an app with workflows; AppNotFound, InvalidRequest, NotFound."""
+    app = access_app(session, principal, app_id)
+    if AppMode(app.mode) not in FLOW_MODES:
+        raise AppNotFound("App not found.")
+    return load_logs(session, app, chosen, place)
 
 
-def _log_filter(session: Session, app: AppSpec, chosen: LogFilter) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = [
-        WorkflowRun.tenant_id == app.tenant_id,
-        WorkflowRun.app_id == app.id,
-        WorkflowRun.triggered_from != DEBUGGING,
-    ]
+def load_logs(session: Session, app: AppSpec | App, chosen: LogFilter, place: LogPlace) -> LogPage:
+    """Return a page of the runs of an app that were not tests, newest first; InvalidRequest, NotFound."""
+    where = _log_filter(session, app, chosen)
+    wanted = Slice(limit=place.limit, page=place.page, after=_place_of(session, app, place.last_id))
+    is_search = bool(chosen.keyword)
+    found = cut(WorkflowRun.created_at, WorkflowRun.id, where, wanted, is_search=is_search)
+    query = (
+        _with_authors(WorkflowRun.tenant_id == app.tenant_id)
+        .join(found.page, found.page.c.id == WorkflowRun.id)
+        .options(*(defer(column, raiseload=True) for column in (HEAVY[:3] if place.has_values else HEAVY)))
+        .add_columns(found.total.label("total"))
+        .order_by(*wanted.order(WorkflowRun.created_at, WorkflowRun.id))
+    )
+    rows = session.execute(query).all()
+    return LogPage(
+        items=[_item(row) for row in rows[: place.limit]],
+        total=rows[0].total if rows else session.scalars(select(found.total)).one(),
+        has_more=len(rows) > place.limit,
+        has_values=place.has_values,
+    )
+
+
+def _place_of(session: Session, app: AppSpec | App, last_id: str | None) -> Tuple | None:
+    """Return where the last run the caller holds stands; raises NotFound."""
+    if last_id is None:
+        return None
+    last = access_run(session, app.tenant_id, app.id, last_id)
+    return position_of(last.created_at, last.id)
+
+
+def _log_filter(session: Session, app: AppSpec | App, chosen: LogFilter) -> list[Any]:
+    """Return what the runs asked for have in common. The app's id alone is one workspace's."""
+    where: list[Any] = [WorkflowRun.app_id == app.id, NO_TEST]
     if chosen.status:
         where.append(WorkflowRun.status == chosen.status)
     if chosen.before:
@@ -264,34 +322,55 @@ def _log_filter(session: Session, app: AppSpec, chosen: LogFilter) -> list[Colum
     if chosen.after:
         where.append(WorkflowRun.created_at >= chosen.after)
     if chosen.keyword:
-        where.append(_mentions(app, chosen.keyword))
+        where.append(WorkflowRun.id.in_(select(_mentioning(app, chosen).c.id)))
     if chosen.session_id:
         users = select(EndUser.id).where(EndUser.app_id == app.id, EndUser.session_id == chosen.session_id)
         where.append(WorkflowRun.from_end_user_id.in_(users))
     if chosen.email:
-        account_id = session.scalar(
-            select(Account.id)
-            .join(TenantMember, TenantMember.account_id == Account.id)
-            .where(TenantMember.tenant_id == app.tenant_id, Account.email == chosen.email)
-        )
-        if account_id is None:
-            raise InvalidRequest(f"Account not found: {chosen.email}", field="created_by_account")
-        where.append(WorkflowRun.from_account_id == account_id)
+        where.append(WorkflowRun.from_account_id == _access_member(session, app.tenant_id, chosen.email))
     return where
 
 
-def _mentions(app: AppSpec, keyword: str) -> ColumnElement[bool]:
-    """Return the condition that a run is the one named, or is of a user so named."""
-    users = select(EndUser.id).where(
-        EndUser.app_id == app.id, EndUser.session_id.icontains(keyword, autoescape=True)
+def _access_member(session: Session, tenant_id: str, email: str) -> str:
+    """Return the account of a member of a workspace; raises InvalidRequest."""
+    account_id = session.scalar(
+        select(Account.id)
+        .join(TenantMember, TenantMember.account_id == Account.id)
+        .where(TenantMember.tenant_id == tenant_id, Account.email == email)
     )
-    named: list[ColumnElement[bool]] = [
-        WorkflowRun.from_end_user_id.in_(users),
-        WorkflowRun.searchable.icontains(keyword, autoescape=True),
-    ]
+    if account_id is None:
+        raise InvalidRequest(f"Account not found: {email}", field="created_by_account")
+    return account_id
+
+
+def _mentioning(app: AppSpec | App, chosen: LogFilter) -> CTE:
+    """Return the ids of runs in which a keyword stands, as far as is looked, or that it names."""
+    keyword = chosen.keyword
+    latest = select(WorkflowRun.id, WorkflowRun.searchable).where(WorkflowRun.app_id == app.id, NO_TEST)
+    if chosen.before:
+        latest = latest.where(WorkflowRun.created_at <= chosen.before)
+    looked_at = (
+        latest.order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
+        .limit(SEARCHED)
+        .subquery("latest")
+    )
+    said = select(looked_at.c.id).where(contains(looked_at.c.searchable, keyword))
+    users = (
+        select(EndUser.id)
+        .where(EndUser.app_id == app.id, EndUser.session_id.startswith(keyword, autoescape=True))
+        .limit(NAMED_USERS)
+    )
+    begun = (
+        select(WorkflowRun.id)
+        .where(WorkflowRun.from_end_user_id.in_(users))
+        .order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
+        .limit(SEARCHED)
+        .subquery("begun")
+    )
+    found: list[Select[str]] = [said, select(begun.c.id)]
     if is_id(keyword):
-        named.append(WorkflowRun.id == keyword.lower())
-    return or_(*named)
+        found.append(select(literal(keyword.lower(), WorkflowRun.id.type)))
+    return found[0].union(*found[1:]).cte("mentioning")
 
 
 def _with_authors(*where: ColumnElement[bool]) -> Select[WorkflowRun, Account, EndUser]:

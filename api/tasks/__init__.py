@@ -1,5 +1,5 @@
 """Doors of the worker: one-line calls into services. Importing it fills the registry."""
 
-from api.tasks import annotations, cleanup, datasets, messages, runs, websites
+from api.tasks import annotations, cleanup, datasets, mail, messages, runs, websites
 
-MODULES = (annotations, cleanup, datasets, messages, runs, websites)
+MODULES = (annotations, cleanup, datasets, mail, messages, runs, websites)

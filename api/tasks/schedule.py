@@ -7,10 +7,12 @@ from api.core.ports import Tick
 from api.runtime import Runtime
 from api.services import (
     app_purge,
+    confirmations,
     dataset_purge,
     files,
     forms,
     idempotency,
+    invitations,
     jobs,
     mcp_servers,
     plugins,
@@ -35,6 +37,8 @@ OWN: tuple[tuple[float, Call], ...] = (
 PURGES: tuple[tuple[float, Call], ...] = (
     (60.0, run_purge.purge_old_runs),
     (3600.0, idempotency.forget_old),
+    (3600.0, invitations.forget_expired),
+    (3600.0, confirmations.forget_spent),
     (3600.0, files.purge_unattached),
     (3600.0, app_purge.sweep_deleted_apps),
     (86_400.0, dataset_purge.sweep_deleted_datasets),

@@ -168,6 +168,20 @@ def test_search_that_gets_no_thread_in_time_is_unavailable(sessions: sessionmake
         index.search([collection], "robot", top_k=1)
 
 
+def test_ranking_with_all_native_threads_busy_is_unavailable_but_for_a_few(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection, index = str(uuid.uuid4()), make_index(sessions)
+    index.upsert(collection, [make_entry("a", "a robot")])
+    index.search([collection], "robot", top_k=1)
+    index._offload = BusyOffload()
+
+    assert len(index.search([collection], "robot", top_k=1)) == 1
+    monkeypatch.setattr(sqlite, "FEW_ENTRIES", 0)
+    with pytest.raises(Unavailable):
+        index.search([collection], "robot", top_k=1)
+
+
 class Between:
     """An Offload that lets others act once, while the first collection is put together."""
 

@@ -74,3 +74,14 @@ def test_http_service_that_fails_the_code_says_why(data: Any, sentence: str, tmp
 def test_http_service_that_is_broken_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="status 503"):
         answered({"code": 0}, 503, tmp_path)
+
+
+@pytest.mark.parametrize("data", [[], ["out"], "out", 5, True])
+def test_http_service_that_tells_no_result_is_unavailable(data: Any, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="no result"):
+        answered({"code": 0, "message": "success", "data": data}, 200, tmp_path)
+
+
+def test_http_service_that_tells_nothing_fails_the_code(tmp_path: Path) -> None:
+    with pytest.raises(CodeFailed, match="before it gave a result"):
+        answered({"code": 0, "message": "success", "data": None}, 200, tmp_path)

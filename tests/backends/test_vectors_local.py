@@ -125,10 +125,14 @@ def test_database_out_of_reach_is_unavailable(sessions: sessionmaker[Session]) -
             call()
 
 
-def test_search_with_all_native_threads_busy_is_unavailable(sessions: sessionmaker[Session]) -> None:
+def test_search_with_all_native_threads_busy_is_unavailable_but_for_a_few(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, collection = make_store(sessions), new_id()
     store.upsert(collection, make_entries(2))
     store.search([collection], make_vector("query"), top_k=1)
     store._offload = BusyOffload()
+    assert len(store.search([collection], make_vector("query"), top_k=1)) == 1
+    monkeypatch.setattr(local, "FEW_NUMBERS", 1)
     with pytest.raises(Unavailable, match="overloaded"):
         store.search([collection], make_vector("query"), top_k=1)

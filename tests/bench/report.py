@@ -105,6 +105,13 @@ SCENARIO_ROWS: dict[str, tuple[Row, ...]] = {
         Row(title="first event p95 (ms)", figure="first_p95_ms"),
         *_cpu()[:1],
     ),
+    "agent1": (
+        RPS,
+        Row(title="p50 (ms)", figure="p50_ms"),
+        *_cpu(at_most=25)[:1],  # 5 ms a tool round
+        DB_CPU,
+        NO_ERRORS,
+    ),
     "flow1": (RPS, Row(title="p50 (ms)", figure="p50_ms"), *_cpu(at_most=6)[:1], DB_CPU, NO_ERRORS),
     "flow20": (
         Row(title="requests/s", figure="rps", form="{:.0f}", at_least=150),

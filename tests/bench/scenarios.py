@@ -17,6 +17,7 @@ from tests.bench.measure import Watch
 from tests.bench.processes import Server
 from tests.bench.texts import make_query
 from tests.bench.workspace import (
+    AGENT_MODEL,
     BLOCKING_MODEL,
     STREAMING_MODEL,
     USER,
@@ -148,6 +149,11 @@ def scenarios(*, is_quick: bool) -> tuple[Scenario, ...]:
             load=lambda subject: first_event(subject, count(120), is_continued=True),
         ),
         Scenario(
+            name="agent1",
+            title="agent, 5 tool rounds and an answer, blocking, 1 client",
+            load=lambda subject: _agent(subject, 1, count(200)),
+        ),
+        Scenario(
             name="flow1",
             title="workflow, 10 plain nodes, blocking, 1 client",
             load=lambda subject: _flow(subject, "plain", 1, count(400)),
@@ -239,6 +245,13 @@ def _blocking(subject: Subject, clients: int, requests: int, *, wants_title: boo
         return _post(key, question(number, wants_title=wants_title))
 
     return Load(clients=clients, requests=requests, payload=payload)
+
+
+def _agent(subject: Subject, clients: int, requests: int) -> Load | None:
+    if subject.workspace is None:
+        return None
+    key = subject.key(AGENT_MODEL)
+    return Load(clients=clients, requests=requests, payload=lambda number: _post(key, question(number)))
 
 
 def _streaming(subject: Subject, clients: int, requests: int) -> Load:

@@ -1,7 +1,8 @@
 """A scripted model server on the OpenAI wire, quick enough never to be what is measured.
 
 A chat model's name is its script: ``bench-100t-10ms`` streams 100 tokens, 10 ms
-apart, the first one 10 ms after the call. Embeddings come at once: a text has
+apart, the first one 10 ms after the call; ``bench-agent-5r`` calls the first tool it
+is offered five times, then answers. Embeddings come at once: a text has
 one of ``VECTORS`` made beforehand. ``GET /stats`` tells how late the server's
 own timers ran.
 """
@@ -17,6 +18,8 @@ from functools import lru_cache
 from typing import Any
 
 SCRIPT = re.compile(r"bench-(\d+)t-(\d+)ms")
+AGENT = re.compile(r"bench-agent-(\d+)r")
+ARGUMENTS = '{"expression": "1 + 1"}'
 DEFAULT_SCRIPT = (20, 0.0)
 DIMENSIONS = 384
 VECTORS = 1024
@@ -56,6 +59,24 @@ def frames_of(model: str, count: int, wants_usage: bool) -> tuple[bytes, ...]:
     return (role, *words, end + _http_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
 
 
+def call_of(asked: dict[str, Any]) -> bytes | None:
+    """Return the stream of a call where the model's script has one more; None where it is to answer."""
+    rounds = AGENT.search(asked["model"])
+    made = sum(message["role"] == "tool" for message in asked["messages"])
+    if rounds is None or not asked.get("tools") or made >= int(rounds[1]):
+        return None
+    function = {"name": asked["tools"][0]["function"]["name"], "arguments": ARGUMENTS}
+    call = {"index": 0, "id": f"call_{made}", "type": "function", "function": function}
+    end = {"id": "chatcmpl-bench", "model": asked["model"], "choices": [], "usage": _usage(10)}
+    return (
+        _frame(asked["model"], {"role": "assistant", "tool_calls": [call]})
+        + _frame(asked["model"], {}, finish_reason="tool_calls")
+        + _chunk(end)
+        + _http_chunk(b"data: [DONE]\n\n")
+        + b"0\r\n\r\n"
+    )
+
+
 def whole_of(model: str, count: int) -> bytes:
     """Return an answer that is not streamed."""
     text = "".join(f"word{number} " for number in range(count))
@@ -86,7 +107,7 @@ def _vector(number: int) -> bytes:
     return _to_json([round(value / length, 9) for value in raw])
 
 
-def _frame(model: str, delta: dict[str, str], finish_reason: str | None = None) -> bytes:
+def _frame(model: str, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     kind = "chat.completion.chunk"
     return _chunk({"id": "chatcmpl-bench", "object": kind, "created": 1, "model": model, "choices": [choice]})
@@ -159,6 +180,10 @@ class Caller(asyncio.Protocol):
         count, gap_s = script_of(model)
         if not asked.get("stream"):
             self._send_json(whole_of(model, count))
+            return
+        call = call_of(asked)
+        if call is not None:
+            self._transport.write(STREAM_HEAD + call)
             return
         wants_usage = bool((asked.get("stream_options") or {}).get("include_usage"))
         frames = frames_of(model, count, wants_usage)

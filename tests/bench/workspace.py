@@ -17,12 +17,13 @@ USER = "bench-0"
 BLOCKING_MODEL = "bench-20t-0ms"
 STREAMING_MODEL = "bench-100t-10ms"
 SLOW_MODEL = "bench-2t-150ms"
+AGENT_MODEL = "bench-agent-5r"
 MODELS = (BLOCKING_MODEL, STREAMING_MODEL, SLOW_MODEL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """What the bench calls: a key for each model, the console's token, a long conversation."""
+    """What the bench calls: keys of models and an agent, the console's token, a long conversation."""
 
     keys: Mapping[str, str]
     console_token: str
@@ -42,8 +43,10 @@ def set_up(
     path = "/console/api/workspaces/current/model-providers/openai_api_compatible/credentials"
     do(call, "POST", path, token, {"credentials": credentials})
     flow_keys = publish_flows(call, token)  # before the apps that are listed, which are the latest
+    agent_key = _make_agent(call, token, credentials)
     apps = [_make_app(call, token, f"App {number}") for number in range(LISTED_APPS)]
     keys = {name: _make_key(call, token, app_id, name) for name, app_id in zip(MODELS, apps, strict=False)}
+    keys[AGENT_MODEL] = agent_key
     conversation_id = ""
     for number in range(messages):
         asked = question(number, conversation_id=conversation_id)
@@ -87,7 +90,17 @@ def _make_app(call: Call, token: str, name: str) -> str:
     return str(do(call, "POST", "/console/api/apps", token, {"name": name, "mode": "chat"})["id"])
 
 
-def _make_key(call: Call, token: str, app_id: str, model: str) -> str:
+def _make_agent(call: Call, token: str, credentials: Mapping[str, str]) -> str:
+    """Make an agent with a calculator on a model that calls tools; return its key."""
+    provider = "/console/api/workspaces/current/model-providers/openai_api_compatible/models/credentials"
+    calling = {**credentials, "function_calling_type": "tool_call"}
+    do(call, "POST", provider, token, {"model": AGENT_MODEL, "model_type": "llm", "credentials": calling})
+    tool = {"provider_type": "builtin", "provider_id": "maths", "tool_name": "eval_expression"}
+    made = do(call, "POST", "/console/api/apps", token, {"name": "Agent", "mode": "agent-chat"})
+    return _make_key(call, token, str(made["id"]), AGENT_MODEL, agent_mode={"tools": [tool]})
+
+
+def _make_key(call: Call, token: str, app_id: str, model: str, **more: object) -> str:
     config = {
         "model": {
             "provider": "openai_api_compatible",
@@ -96,6 +109,7 @@ def _make_key(call: Call, token: str, app_id: str, model: str) -> str:
             "completion_params": {},
         },
         "pre_prompt": "Answer in short.",
+        **more,
     }
     do(call, "POST", f"/console/api/apps/{app_id}/model-config", token, config)
     return str(do(call, "POST", f"/console/api/apps/{app_id}/api-keys", token, {"name": "bench"})["token"])

@@ -63,6 +63,7 @@ def travel(workspace: Workspace, mount: str) -> Answers:
         **use_annotations(make("chat")),
         **use_datasets(make("dataset")),
         **use_documents(make("dataset")),
+        **use_pipelines(make("dataset")),
     }
 
 
@@ -200,6 +201,16 @@ def use_documents(journey: Journey) -> Answers:
     form = {"file": _file(b"Foxes dig.", "d.txt", "text/plain")}
     call(f"PATCH {DOCUMENT}", documents[1], form=form)
     call(f"DELETE {DOCUMENT}", documents[0])
+    return journey.answers
+
+
+def use_pipelines(journey: Journey) -> Answers:
+    ids = dict.fromkeys(("dataset_id", "node_id"), "00000000-0000-4000-8000-000000000000")
+    form = {**USER, "file": _file(b"hello", "a.txt", "text/plain")}
+    journey.call("POST /datasets/pipeline/file-upload", form=form)
+    journey.call(f"GET {DATASET}/pipeline/datasource-plugins", ids)
+    journey.call(f"POST {DATASET}/pipeline/datasource/nodes/{{node_id}}/run", ids, json={})
+    journey.call(f"POST {DATASET}/pipeline/run", ids, json={})
     return journey.answers
 
 

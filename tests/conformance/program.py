@@ -1,5 +1,6 @@
 """Runs the journeys on a program of their own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.conformance.journey import Answers, travel
@@ -10,10 +11,10 @@ from tests.servers import Reply, ScriptedServer
 MOUNTS = ("/api", "/v1")
 
 
-def call_everything(data_dir: Path) -> dict[str, Answers]:
-    """Call every operation on both mounts of an embedded program; return the answers by mount."""
+def call_everything(data_dir: Path, settings: Mapping[str, object]) -> dict[str, Answers]:
+    """Call every operation on both mounts of a program with these settings; return the answers by mount."""
     with ScriptedServer(Reply()) as models:
-        served = start((), data_dir, {})
+        served = start((), data_dir, settings)
         try:
             workspace = make_workspace(served, models)
             return {mount: travel(workspace, mount) for mount in MOUNTS}

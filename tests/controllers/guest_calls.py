@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from flask.testing import FlaskClient
 
-from tests.factories import ChatApp, Owner
+from tests.factories import ChatApp, Owner, make_chat_app
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer
 
@@ -62,6 +62,25 @@ PUBLIC = (
 """What needs no passport."""
 
 
+def use_answers(client: FlaskClient, owner: Owner) -> dict[str, Any]:
+    """Call every route of what a guest does with answers once; return the answers by the routes' names."""
+    runtime = client.application.extensions["runtime"]
+    on = {"enabled": True}
+    writer = make_chat_app(runtime, owner, mode="completion", more_like_this=on)
+    guest = open_page(client, owner, writer.id)
+    message = guest.post("/completion-messages", query="Hello", inputs={}).get_json()["message_id"]
+    talker = make_chat_app(runtime, owner, suggested_questions_after_answer=on)
+    chat = open_page(client, owner, talker.id)
+    said = chat.post("/chat-messages", query="Hello", inputs={}).get_json()["message_id"]
+    return {
+        "GET /messages/{message_id}/more-like-this": guest.get(f"/messages/{message}/more-like-this"),
+        "GET /messages/{message_id}/suggested-questions": chat.get(f"/messages/{said}/suggested-questions"),
+        "POST /saved-messages": guest.post("/saved-messages", message_id=message),
+        "GET /saved-messages": guest.get("/saved-messages"),
+        "DELETE /saved-messages/{message_id}": guest.call("DELETE", f"/saved-messages/{message}"),
+    }
+
+
 def call_all(client: FlaskClient, app: ChatApp) -> dict[str, Any]:
     """Call every route that only browsers use once; return the answers by the routes' names."""
     guest = open_page(client, app.owner, app.id)
@@ -75,6 +94,7 @@ def call_all(client: FlaskClient, app: ChatApp) -> dict[str, Any]:
     for name in PUBLIC[1:]:
         method, _, path = name.partition(" ")
         answers[name] = guest.call(method, path)
+    answers.update(use_answers(client, app.owner))
     text = Reply(headers={"Content-Type": "text/plain"}, body=b"hello")
     with ScriptedServer(text) as server, reachable(client.application, server):
         url = f"{server.url}/a.txt"

@@ -15,12 +15,16 @@ from tests.controllers.console.test_draft_variables import GREET, REMEMBER, SAID
 from tests.controllers.console.test_node_runs import FLOW, KEY
 from tests.controllers.described import body, check_answer, operations
 from tests.controllers.test_triggers import hook
-from tests.factories import Owner, make_app
+from tests.factories import Owner, make_app, make_chat_app
+from tests.fakes import Script
 from tests.sse import read_events
 
 pytestmark = ONCE
 
-TAGS = {"workflows", "workflow_runs", "node_runs", "draft_variables", "triggers", "app_files"}
+TAGS = {
+    *("workflows", "workflow_runs", "node_runs", "draft_variables", "triggers", "app_files"),
+    *("conversation_logs", "statistics"),
+}
 CONSOLE = "/console/api"
 HERE = "/apps/{app_id}"
 DRAFT = f"{HERE}/workflows/draft"
@@ -53,9 +57,9 @@ class Desk:
         self.called.add(name)
         return read_events(answer) if answer.mimetype == "text/event-stream" else answer.json
 
-    def routes(self) -> set[str]:
-        """Return the names of all routes that are about workflows."""
-        return {name for name, said in operations(self.spec) if TAGS & set(said["tags"])}
+    def routes(self, tags: set[str]) -> set[str]:
+        """Return the names of all routes of some namespaces."""
+        return {name for name, said in operations(self.spec) if tags & set(said["tags"])}
 
 
 @pytest.fixture
@@ -102,6 +106,7 @@ def use_runs(desk: Desk, runtime: Runtime) -> None:
     for path in (HERE, chat):
         desk.call("GET", f"{path}/workflow-runs", app_id=app_id)
         desk.call("GET", f"{path}/workflow-runs/count", app_id=app_id)
+    desk.call("GET", f"{HERE}/workflow-app-logs", app_id=app_id)
     desk.call("GET", f"{HERE}/workflow-runs/{{run_id}}", **run)
     desk.call("GET", f"{HERE}/workflow-runs/{{run_id}}/node-executions", **run)
     for stop in ("workflow-runs/tasks", "chat-messages", "completion-messages"):
@@ -112,6 +117,22 @@ def use_runs(desk: Desk, runtime: Runtime) -> None:
     desk.call("POST", f"{HERE}/workflow-runs/{{run_id}}/rerun", **run)
     desk.call("GET", f"{HERE}/workflow-runs/{{run_id}}", **run)
     desk.call("GET", f"{HERE}/workflow-runs/{{run_id}}/node-executions", **run)
+
+
+def use_logs(desk: Desk, runtime: Runtime) -> None:
+    """Chat, complete, and look at what was said, in the log and in the statistics."""
+    for kind in ("chat", "completion"):
+        app = make_chat_app(runtime, desk.owner, mode=kind, model=Script(["said"]).choice)
+        asked = {"query": "one", "inputs": {}, "user": "ann", "auto_generate_name": False}
+        made = desk.client.post(f"/v1/{kind}-messages", json=asked, headers=app.headers).get_json()
+        annotation = {"message_id": made["message_id"], "question": "one", "answer": "two"}
+        desk.client.post(f"{CONSOLE}/apps/{app.id}/annotations", json=annotation, headers=desk.owner.headers)
+        (item,) = desk.call("GET", f"{HERE}/{kind}-conversations", app_id=app.id)["data"]
+        one = {"app_id": app.id, "conversation_id": item["id"]}
+        desk.call("GET", f"{HERE}/{kind}-conversations/{{conversation_id}}", **one)
+        desk.call("DELETE", f"{HERE}/{kind}-conversations/{{conversation_id}}", **one)
+        for path, name in (("statistics", "daily-messages"), ("workflow/statistics", "daily-terminals")):
+            desk.call("GET", f"{HERE}/{path}/{{name}}", app_id=app.id, name=name)
 
 
 def use_nodes(desk: Desk, runtime: Runtime) -> None:
@@ -183,12 +204,13 @@ def use_files(desk: Desk) -> None:
 def test_every_answer_about_workflows_is_as_documented(desk: Desk, runtime: Runtime) -> None:
     use_versions(desk, runtime)
     use_runs(desk, runtime)
+    use_logs(desk, runtime)
     use_nodes(desk, runtime)
     use_variables(desk, runtime)
     use_triggers(desk, runtime)
     use_files(desk)
 
-    assert desk.called == desk.routes()
+    assert desk.called == desk.routes(TAGS)
 
 
 def test_values_of_variables_are_described_as_any_json(desk: Desk) -> None:

@@ -5,14 +5,17 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV30SpecValidator
 from werkzeug.test import TestResponse
 
+from api.controllers.http.errors import DIFY_CODES, SEED_CODES
 from tests import factories, flows
 from tests.conftest import make_house, make_settings, stop_house
 from tests.controllers import guest_calls
@@ -23,11 +26,18 @@ from tests.factories import ChatApp, make_chat_app, make_owner
 from tests.knowledge import add_document, make_dataset, make_dataset_key, put_to_sleep, set_document
 from tests.sse import read_events
 
+ERRORS = Path(__file__).parents[2] / "docs/wire/errors.md"
 MOUNTS = {"/api": "seed", "/v1": "dify"}
 PAGES = ("/api/docs", "/v1/docs", "/console/api/spec")
 ITS_OWN = {"specs", "doc", "root", "spec_open_api_document", "spec_docs", "swagger_document", "swagger_page"}
 FORM_TYPE = "multipart/form-data"
-FEATURES = ("retriever_resource", "suggested_questions_after_answer", "speech_to_text", "text_to_speech")
+FEATURES = (
+    "retriever_resource",
+    "suggested_questions_after_answer",
+    "speech_to_text",
+    "text_to_speech",
+    "file_upload",
+)
 FORM = [{"text-input": {"label": "Name", "variable": "name", "default": "Ann"}}]
 
 
@@ -122,8 +132,60 @@ def test_error_answers_are_described_in_the_words_of_the_mount(
 ) -> None:
     spec = read(visitor, f"{mount}/openapi.json")
     forbidden = spec["components"]["responses"]["Error403"]["content"]["application/json"]
-    assert forbidden["example"]["code"] == code
+    assert forbidden["examples"][code]["value"]["code"] == code
     assert forbidden["schema"] == {"$ref": "#/components/schemas/Error"}
+
+
+def described_values(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where a parameter, a body or an answer of JSON is described, and what is said of it."""
+    for path, item in spec["paths"].items():
+        for parameter in item.get("parameters", ()):
+            yield f"{path} {parameter['name']}", parameter
+    for name, operation in operations(spec):
+        for parameter in operation["parameters"]:
+            yield f"{name} {parameter['name']}", parameter
+        for where in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for media, content in where.get("content", {}).items():
+                if media in ("application/json", FORM_TYPE):
+                    yield f"{name} {media}", content
+    for name, response in spec["components"]["responses"].items():
+        yield name, response["content"]["application/json"]
+
+
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_everything_sent_and_answered_has_an_example_that_agrees_with_its_schema(
+    visitor: FlaskClient, mount: str
+) -> None:
+    spec = read(visitor, f"{mount}/openapi.json")
+    for where, said in described_values(spec):
+        examples = [case["value"] for case in said.get("examples", {}).values()] or [said["example"]]
+        schema = {**said["schema"], "components": spec["components"]}
+        faults = [
+            error.message for example in examples for error in OAS30Validator(schema).iter_errors(example)
+        ]
+        assert not faults, f"{where}: {faults}"
+    sent = spec["paths"]["/chat-messages"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert (sent["user"], sent["query"]) == ("ann", "How deep do penguins dive?")
+
+
+@pytest.mark.parametrize(("mount", "words"), [("/api", SEED_CODES), ("/v1", DIFY_CODES)])
+def test_every_error_code_is_shown_with_its_status(
+    visitor: FlaskClient, mount: str, words: dict[str, str]
+) -> None:
+    responses = read(visitor, f"{mount}/openapi.json")["components"]["responses"]
+    shown = {
+        (case["value"]["status"], code)
+        for response in responses.values()
+        for code, case in response["content"]["application/json"]["examples"].items()
+    }
+    table = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", ERRORS.read_text(encoding="utf-8"), re.MULTILINE)
+    known = {(int(status), words.get(code, code)) for status, code in table}
+    assert known - shown == {
+        (405, "method_not_allowed"),
+        (408, "request_timeout"),
+        (416, "requested_range_not_satisfiable"),
+        (500, "worker_lost"),
+    }
 
 
 def test_body_fields_keep_what_their_parser_says(visitor: FlaskClient) -> None:

@@ -7,8 +7,10 @@ import pytest
 from api.core.events import (
     EVENT_TYPES,
     AgentLogged,
+    AgentThought,
     ErrorOccurred,
     Event,
+    FileMade,
     FormAsked,
     FormClosed,
     MessageEnd,
@@ -76,6 +78,8 @@ SAMPLES: list[Event] = [
     ),
     RoundStarted(node_id="l", node_type="loop", title="L", index=1, created_at=1, previous={"n": 1}),
     AgentLogged(node_id="n", execution_id="x", id="i", label="call", status="success", told={"a": 1}),
+    AgentThought(id="t", position=1, created_at=1, tool="f", files=({"id": "x"},), calls=({"name": "f"},)),
+    FileMade(id="x", kind="image", url="/files/x"),
     FormAsked(
         node_id="n",
         title="N",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.services.first_start import curl_line, workflow_line
+from api.services.first_start import agent_line, curl_line, workflow_line
 from tests.live.conftest import PATIENT, ROOT, Serve, end
 from tests.sse import parse_events, text_of
 
@@ -30,8 +30,9 @@ def test_first_start_prints_lines_that_work_and_later_starts_the_same(serve: Ser
     url = f"http://127.0.0.1:{first.port}"
     lines = [curl_line(url, keys["DEMO_APP_KEY"], mode) for mode in ("streaming", "blocking")]
     lines.append(workflow_line(url, keys["DEMO_WORKFLOW_KEY"]))
+    lines.append(agent_line(url, keys["DEMO_AGENT_KEY"]))
 
-    streamed, whole, ran = (paste(line) for line in lines)
+    streamed, whole, ran, called = (paste(line) for line in lines)
     printed = end(first)
     second = serve("--demo", data_dir=data)
     printed_again = end(second)
@@ -41,6 +42,11 @@ def test_first_start_prints_lines_that_work_and_later_starts_the_same(serve: Ser
     assert parse_events(ran)[-1]["data"]["outputs"] == {
         "result": "A text of 12 words; the longest is belongs."
     }
+    thoughts = [event for event in parse_events(called) if event["event"] == "agent_thought"]
+    assert [(one["tool"], one["observation"]) for one in thoughts[2:]] == [
+        ("eval_expression", "42"),
+        *[("", "")] * 2,
+    ]
     assert curl_lines(printed) == lines
     assert curl_lines(printed_again) == [line.replace(str(first.port), str(second.port)) for line in lines]
     assert f"{url}/console/api/spec" in printed

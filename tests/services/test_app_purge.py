@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from api.models.app import APIToken, App, AppModelConfig, EndUser, Site
 from api.models.base import new_id
-from api.models.conversation import Conversation, Message, MessageFeedback
+from api.models.conversation import AgentThought, Conversation, Message, MessageFeedback, SavedMessage
 from api.models.file import UploadFile
 from api.models.job import JobRow
 from api.runtime import Runtime
@@ -24,6 +24,8 @@ COLUMNS = (
     Conversation.app_id,
     Message.app_id,
     MessageFeedback.app_id,
+    AgentThought.app_id,
+    SavedMessage.app_id,
     UploadFile.app_id,
 )
 """What tells, in each table, which app a row hangs on."""
@@ -65,6 +67,21 @@ def fill(runtime: Runtime, app: ChatApp, rows: int) -> list[str]:
                 from_source="user",
                 **owned,
             )
+            thought = AgentThought(
+                conversation_id=conversation.id,
+                message_id=message.id,
+                position=1,
+                thought="",
+                observation="",
+                tool="",
+                tool_labels={},
+                tool_input="",
+                files=[],
+                calls=[],
+                tokens=0,
+                **owned,
+            )
+            saved = SavedMessage(message_id=message.id, **owned)
             user = EndUser(type="service-api", session_id=str(number), is_anonymous=False, **owned)
             file = UploadFile(
                 storage_key=key,
@@ -78,7 +95,7 @@ def fill(runtime: Runtime, app: ChatApp, rows: int) -> list[str]:
                 created_by_role="end_user",
                 **owned,
             )
-            session.add_all([conversation, message, feedback, user, file])
+            session.add_all([conversation, message, feedback, thought, saved, user, file])
     for key in keys:
         runtime.storage.put(key, BytesIO(b"x"))
     return keys

@@ -2,11 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
+from sqlalchemy import func, select
 
+from api.models.document import Document
+from api.models.file import UploadFile
 from api.runtime import Runtime
 from api.services.first_start import Demo, make_demo, server_url
+from api.services.plans import PLANS, Plan, Quota
 from tests.conftest import make_house, make_settings, stop_house
 from tests.offloads import SpyOffload
 
@@ -26,6 +31,28 @@ def test_demo_made_by_two_starts_at_once_is_made_by_the_faster_one_alone(tmp_pat
 
     assert [type(made) for made in faster] == [Demo]
     assert slower is None
+
+
+def test_demo_takes_the_prose_of_as_many_pages_as_the_plan_has_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(PLANS["sandbox"], quotas={**PLANS["sandbox"].quotas, Quota.DOCUMENTS: 2})
+    monkeypatch.setitem(cast("dict[str, Plan]", PLANS), "sandbox", small)
+    house = make_house(make_settings(tmp_path, default_plan="sandbox"), has_owner=False)
+    runtime: Runtime = house.extensions["runtime"]
+    pages = [tmp_path / f"page-{number}.md" for number in range(4)]
+    for page in pages:
+        page.write_text("A page.\n```\nIts code.\n```\n")
+
+    made = make_demo(runtime, email="owner@example.com", password=None, pages=pages)
+    with runtime.reading() as session:
+        count = session.scalar(select(func.count()).select_from(Document))
+        sizes = set(session.scalars(select(UploadFile.size_bytes)))
+    stop_house(house)
+
+    assert isinstance(made, Demo)
+    assert count == 2
+    assert sizes == {len("A page.\n")}
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,29 @@
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from api.core.ports import JSONObject
+from api.core.rag.chunk import VectorEntry
 from api.models.base import new_id, utc_now
 from api.models.dataset import Dataset, ProcessRuleRow
 from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.models.job import JobRow
 from api.runtime import Runtime
-from api.services import index_jobs, index_rows, indexing, rebuilds, retrieval, segments
+from api.services import documents, index_jobs, index_rows, indexing, rebuilds, retrieval, segments
 from api.services.indexables import Indexable
 from api.tasks.registry import run_job
 from tests.factories import Owner
+from tests.waiting import wait_until
 
 TEXT = "\n\n".join(
     f"Chapter {n}. The harbour master of town number {n} counts {n * 7} ships every evening."
@@ -325,6 +329,38 @@ def test_remove_document_while_it_is_indexed_stays_removed(
     assert found(idle, owner, made, "harbour master") == []
     with idle.reading() as session:
         assert session.scalar(select(Segment.id).where(Segment.document_id == made.id)) is None
+
+
+def is_waited_for(runtime: Runtime) -> bool:
+    """Tell whether someone waits for a row; nobody can see that on SQLite, where writers take turns."""
+    with runtime.reading() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            return True
+        here = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        return bool(session.scalar(sql(f"SELECT count(*) {here}")))
+
+
+def test_deleting_and_writing_documents_wait_for_each_other_and_never_both(
+    idle: Runtime, owner: Owner
+) -> None:
+    made = make_document(idle, owner, technique="high_quality")
+    _, _, collection = load(idle, made)
+    entry = VectorEntry(id=new_id(), segment_id=new_id(), document_id=made.id, vector=(1.0, 0.5))
+    idle.vectors.upsert(collection, [entry])
+
+    def delete() -> None:
+        with idle.transaction() as session:
+            documents.delete_documents(idle, session, owner.principal, made.dataset_id, [made.id])
+
+    with ThreadPoolExecutor(1) as pool:
+        with idle.transaction() as session:
+            session.execute(update(Document).where(Document.id == made.id).values(updated_at=utc_now()))
+            deleted = pool.submit(delete)
+            wait_until(lambda: is_waited_for(idle))
+            idle.vectors.upsert(collection, [entry], unit=session)
+        deleted.result(20.0)
+    with idle.reading() as session:
+        assert session.get(Document, made.id) is None
 
 
 def test_segment_removed_while_it_is_indexed_leaves_no_entry(

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MB = 1024 * 1024
 IMPORT_TIMEOUT_S = 60.0
 SEARCH_TIMEOUT_S = 30.0
+FEW_ENTRIES = 3_000
+FEW_WORDS = 50
+"""To rank so many entries by so few words takes less than to have another thread do it."""
 
 # Tokens are told apart by spaces alone: the tokenizer takes letters, digits and
 # all that is not ASCII; an apostrophe is stored as one that is not.
@@ -132,8 +135,8 @@ class Backend:
         words = keyword_search.words_of(query)
         if top_k < 1 or not words or (documents is not None and not documents):
             return []
-        with tables.reading(self._sessions) as session:
-            marks = tables.load_marks(session, collections)
+        with tables.connected(self._sessions) as connection:
+            marks = tables.load_marks(connection, collections)
         snapshots = self._snapshots(marks)
         if snapshots is None:
             with self._reading() as session:
@@ -177,6 +180,9 @@ class Backend:
         found = [snapshot for snapshot in snapshots if snapshot.parts]
         if not found:
             return []
+        is_short = len(words) <= FEW_WORDS and sum(snapshot.size.entries for snapshot in found) <= FEW_ENTRIES
+        if is_short:
+            return rank(found, words, _stored, top_k, documents)
         with tables.faults_told():
             return self._offload.call(
                 rank, found, words, _stored, top_k, documents, timeout_s=SEARCH_TIMEOUT_S

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
+    Engine,
     Index,
     Integer,
     MetaData,
@@ -83,6 +85,17 @@ def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
 
 
 @contextmanager
+def connected(sessions: sessionmaker[Session]) -> Iterator[Connection]:
+    """Yield a connection for statements that only read, each for itself; less than a session costs.
+
+    Raises Unavailable where the database does not answer.
+    """
+    engine: Engine = sessions.kw["bind"]
+    with faults_told(), engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
 def writing(sessions: sessionmaker[Session], unit: object) -> Iterator[Session]:
     """Yield the caller's session, or one of our own that commits; raises Unavailable."""
     with faults_told():
@@ -129,7 +142,7 @@ LOAD_MARKS = select(
 ).where(COLLECTIONS.c.collection.in_(bindparam("collections", expanding=True)))
 
 
-def load_marks(session: Session, collections: Sequence[str]) -> list[Mark]:
+def load_marks(session: Session | Connection, collections: Sequence[str]) -> list[Mark]:
     """Return the marks of those collections that exist, in one statement."""
     return [
         Mark(

@@ -126,7 +126,9 @@ def _printed(reply: HTTPReply) -> str:
         raise Unavailable(f"The sandbox service answers with status {reply.status}.")
     if told.get("code"):
         raise CodeFailed(f"The sandbox service refuses the code: {told.get('message')}")
-    data = told.get("data") or {}
+    data = {} if told.get("data") is None else told["data"]
+    if not isinstance(data, dict):
+        raise Unavailable("The sandbox service answers with something that is no result.")
     if data.get("error"):
         raise CodeFailed(str(data["error"]).strip())
     return str(data.get("stdout") or "")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Index,
     Integer,
     LargeBinary,
@@ -70,7 +71,7 @@ class Mark:
 READ_MARKS = select(COLLECTIONS).where(COLLECTIONS.c.id.in_(bindparam("collections", expanding=True)))
 
 
-def read_marks(session: Session, collections: Sequence[str]) -> list[Mark]:
+def read_marks(session: Session | Connection, collections: Sequence[str]) -> list[Mark]:
     """Return the marks of those collections that exist, in one statement."""
     rows = session.execute(READ_MARKS, {"collections": list(collections)})
     return [

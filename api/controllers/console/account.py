@@ -8,11 +8,14 @@ from api.controllers.http.door import render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.account import (
     ACCOUNT,
+    AVATAR,
+    INTEGRATES,
     INTERFACE_LANGUAGE,
     INTERFACE_THEME,
     NAME,
     PASSWORD,
     TIMEZONE,
+    AvatarIn,
     InterfaceLanguageIn,
     InterfaceThemeIn,
     NameIn,
@@ -25,7 +28,8 @@ from api.runtime import Session
 from api.services import accounts
 
 ns = Namespace("account", path="/", description="One's own account")
-ns.add_model(ACCOUNT.name, ACCOUNT)
+for model in (ACCOUNT, INTEGRATES):
+    ns.add_model(model.name, model)
 member = console(Role.DATASET_OPERATOR)
 
 
@@ -38,7 +42,7 @@ class Profile(Resource):
     @transactional
     def get(self, session: Session, principal: Principal) -> Response:
         """Show one's own account."""
-        return render(render_account(accounts.get_profile(session, principal)))
+        return render(render_account(accounts.get_profile(runtime(), session, principal)))
 
 
 @ns.route("/account/name")
@@ -52,6 +56,31 @@ class Name(Resource):
     def post(self, session: Session, principal: Principal) -> Response:
         """Change one's name."""
         return _update(session, principal, name=parse(NAME, NameIn).name)
+
+
+@ns.route("/account/avatar")
+class Avatar(Resource):
+    """The picture others see."""
+
+    @ns.expect(AVATAR)
+    @ns.response(200, "The account as it is now.", ACCOUNT)
+    @member
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Change one's picture: the id of an uploaded image, an address, or nothing."""
+        return _update(session, principal, avatar=parse(AVATAR, AvatarIn).avatar)
+
+
+@ns.route("/account/integrates")
+class Integrates(Resource):
+    """Other ways to sign in to one's account."""
+
+    @ns.response(200, "None: accounts are signed in to with their password.", INTEGRATES)
+    @member
+    def get(self, principal: Principal) -> Response:
+        """List the services one's account is bound to; there are none to bind to."""
+        del principal
+        return render({"data": []})
 
 
 @ns.route("/account/interface-language")
@@ -118,4 +147,4 @@ class Password(Resource):
 
 
 def _update(session: Session, principal: Principal, **changes: str) -> Response:
-    return render(render_account(accounts.update_profile(session, principal, **changes)))
+    return render(render_account(accounts.update_profile(runtime(), session, principal, **changes)))

@@ -5,7 +5,7 @@ from flask_restx import Namespace, Resource
 
 from api.controllers.http import swagger
 from api.controllers.http.auth import console
-from api.controllers.http.door import render, runtime, transactional
+from api.controllers.http.door import JSON_TYPE, render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.http.uploads import sent_file, takes_files
 from api.controllers.schemas.annotation import (
@@ -33,6 +33,7 @@ from api.controllers.schemas.annotation import (
     SwitchIn,
     ThresholdIn,
     render_annotation,
+    render_export,
     render_hit,
     render_job,
     render_job_status,
@@ -161,12 +162,10 @@ class AnnotationExport(Resource):
 
     @ns.response(200, "All annotations, newest first.", ANNOTATION_EXPORT)
     @console(Role.EDITOR)
-    @transactional
-    def get(self, session: Session, principal: Principal, app_id: str) -> Response:
-        """Return all annotations."""
-        return render(
-            {"data": [render_annotation(view) for view in annotations.load_all(session, principal, app_id)]}
-        )
+    def get(self, principal: Principal, app_id: str) -> Response:
+        """Return all annotations, as they are read."""
+        pages = annotations.iterate_all(runtime(), principal, app_id)
+        return Response(render_export(pages), content_type=JSON_TYPE)
 
 
 @ns.route("/annotations/batch-import")

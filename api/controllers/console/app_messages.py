@@ -9,16 +9,23 @@ from api.controllers.http import swagger
 from api.controllers.http.auth import console
 from api.controllers.http.door import base_url, render, runtime, transactional
 from api.controllers.http.parsing import parse
+from api.controllers.schemas.agent_log import AGENT_LOG, AGENT_LOG_QUERY, AgentLogIn, render_log
 from api.controllers.schemas.app_message import (
     MESSAGE_DETAIL,
     TEAM_FEEDBACK,
     TeamFeedbackIn,
     render_detail,
 )
+from api.controllers.schemas.conversation_variable import (
+    TEAM_VARIABLE_PAGE,
+    TEAM_VARIABLES,
+    TeamVariablesIn,
+    render_variable,
+)
 from api.controllers.schemas.fields import RESULT, render_success
 from api.principal import Principal, Role
 from api.runtime import Session
-from api.services import app_messages, files
+from api.services import agent_logs, app_messages, conversation_variables, files
 
 ns = Namespace("app_messages", path="/", description="Messages of apps")
 NO_MESSAGE = "There is no such app, or it has no such message."
@@ -36,6 +43,44 @@ class AppMessage(Resource):
         """Show a message of any user of the app."""
         detail = app_messages.get_detail(session, principal, app_id, message_id)
         return render(render_detail(detail, partial(files.sign_url, runtime(), base_url=base_url())))
+
+
+@ns.route("/apps/<app_id>/agent/logs")
+class AgentLogs(Resource):
+    """What an agent did before it answered."""
+
+    @ns.expect(AGENT_LOG_QUERY)
+    @ns.response(200, "Its rounds; none for a message no agent answered.", AGENT_LOG)
+    @ns.response(404, NO_MESSAGE)
+    @console(Role.EDITOR)
+    @transactional
+    def get(self, session: Session, principal: Principal, app_id: str) -> Response:
+        """Show the rounds of an agent behind a message of any user of the app."""
+        asked = parse(AGENT_LOG_QUERY, AgentLogIn)
+        log = agent_logs.get_log(
+            session,
+            principal,
+            app_id,
+            conversation_id=asked.conversation_id,
+            message_id=asked.message_id,
+        )
+        return render(render_log(log, partial(files.sign_url, runtime(), base_url=base_url()), base_url()))
+
+
+@ns.route("/apps/<app_id>/conversation-variables")
+class AppConversationVariables(Resource):
+    """What a chatflow remembers of a conversation."""
+
+    @ns.expect(TEAM_VARIABLES)
+    @ns.response(200, "All of them, in one page.", TEAM_VARIABLE_PAGE)
+    @ns.response(404, "There is no such app, or it has no such conversation.")
+    @console(Role.EDITOR)
+    def get(self, principal: Principal, app_id: str) -> Response:
+        """List the variables of any conversation with an app, as its draft declares them."""
+        asked = parse(TEAM_VARIABLES, TeamVariablesIn)
+        items = conversation_variables.load_for_team(runtime(), principal, app_id, asked.conversation_id)
+        data = [render_variable(item) for item in items]
+        return render({"limit": 100, "page": 1, "total": len(data), "has_more": False, "data": data})
 
 
 @ns.route("/apps/<app_id>/feedbacks")

@@ -7,8 +7,9 @@ from flask import Response, request
 from flask_restx import Namespace, Resource
 
 from api.controllers.http.auth import ACCESS_COOKIE, CSRF_COOKIE, REFRESH_COOKIE, console_token
-from api.controllers.http.door import base_url, public, render, runtime
+from api.controllers.http.door import public, render, runtime
 from api.controllers.http.parsing import parse
+from api.controllers.http.sign_in import answer_with, set_cookie
 from api.controllers.schemas.auth import (
     LOGIN,
     LOGOUT,
@@ -23,7 +24,6 @@ from api.controllers.schemas.auth import (
 )
 from api.controllers.schemas.fields import RESULT, render_success
 from api.services import logins, sessions
-from api.services.session_tokens import Tokens
 
 ns = Namespace("auth", path="/", description="Signing in and out")
 for model in (RESULT, TOKENS, SIGNED_IN):
@@ -43,9 +43,15 @@ class Login(Resource):
         """Sign in; the password may be sent in base64."""
         asked = parse(LOGIN, LoginIn)
         tokens = logins.login(
-            runtime(), email=asked.email, password=asked.password, address=request.remote_addr or ""
+            runtime(),
+            email=asked.email,
+            password=asked.password,
+            address=request.remote_addr or "",
+            invite_token=asked.invite_token,
         )
-        return render(render_no_workspace()) if tokens is None else _answer_with(tokens)
+        if tokens is None:
+            return render(render_no_workspace())
+        return answer_with(tokens, render_tokens(tokens, runtime().limits.access_ttl_s))
 
 
 @ns.route("/refresh-token")
@@ -59,7 +65,8 @@ class RefreshToken(Resource):
     def post(self) -> Response:
         """Exchange the refresh token, from the body or the cookie, for new tokens."""
         asked = parse(REFRESH, RefreshIn) if request.get_data() else RefreshIn()
-        return _answer_with(sessions.refresh(runtime(), asked.refresh_token or _cookie(REFRESH_COOKIE)))
+        tokens = sessions.refresh(runtime(), asked.refresh_token or _cookie(REFRESH_COOKIE))
+        return answer_with(tokens, render_tokens(tokens, runtime().limits.access_ttl_s))
 
 
 @ns.route("/logout")
@@ -81,40 +88,8 @@ class Logout(Resource):
         )
         response = render(render_success())
         for name in (ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE):
-            _set_cookie(response, name, "", 0)
+            set_cookie(response, name, "", 0)
         return response
-
-
-def _answer_with(tokens: Tokens) -> Response:
-    """Return the tokens in both transports."""
-    limits = runtime().limits
-    response = render(render_tokens(tokens, limits.access_ttl_s))
-    _set_cookie(response, ACCESS_COOKIE, tokens.access_token, limits.access_ttl_s)
-    _set_cookie(response, REFRESH_COOKIE, tokens.refresh_token, limits.refresh_ttl_s)
-    _set_cookie(response, CSRF_COOKIE, tokens.csrf_token, limits.access_ttl_s)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _set_cookie(response: Response, name: str, value: str, max_age_s: int) -> None:
-    """Set one of the console's cookies; only the CSRF cookie is for scripts to read.
-
-    Behind https it is marked Secure, and bound to this very host by its prefix
-    where no domain is configured.
-    """
-    limits = runtime().limits
-    is_secure = base_url().startswith("https://")
-    prefix = "__Host-" if is_secure and not limits.cookie_domain else ""
-    response.set_cookie(
-        prefix + name,
-        value,
-        max_age=max_age_s,
-        path="/",
-        domain=limits.cookie_domain or None,
-        secure=is_secure,
-        httponly=name != CSRF_COOKIE,
-        samesite="Lax",
-    )
 
 
 def _cookie(name: str) -> str | None:

@@ -15,7 +15,7 @@ from api.controllers.schemas.app_message import (
     AppMessagesIn,
     render_detail,
 )
-from api.controllers.schemas.chat import CHAT_ANSWER, COMPLETION_ANSWER
+from api.controllers.schemas.chat import ANSWERED, CHAT_ANSWER, COMPLETION_ANSWER
 from api.controllers.schemas.debug_chat import CHAT_TRIAL, COMPLETION_TRIAL, TrialIn
 from api.principal import Principal, Role
 from api.runtime import Session
@@ -47,7 +47,7 @@ class ChatTrials(Resource):
 
     @ns.expect(CHAT_TRIAL)
     @ns.doc(produces=swagger.ANSWER_OR_STREAM)
-    @ns.response(200, "The answer, or its events as they come.", CHAT_ANSWER)
+    @ns.response(200, ANSWERED, CHAT_ANSWER)
     @ns.response(400, BAD)
     @ns.response(404, NO_APP)
     @console(Role.EDITOR)

@@ -3,18 +3,23 @@
 from flask import Response
 from flask_restx import Namespace, Resource
 
+from api.controllers.http import swagger
 from api.controllers.http.auth import console
 from api.controllers.http.door import base_url, render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.explore import (
+    INSTALL,
     INSTALLED,
     INSTALLED_APPS,
+    PIN,
     PROMPT_TEMPLATE,
     RECOMMENDED_APPS,
     TEMPLATE,
     TRACE,
     TRACING,
     InstalledIn,
+    InstallIn,
+    PinIn,
     TemplateIn,
     TraceIn,
     render_installed,
@@ -24,6 +29,8 @@ from api.core.apps.prompt_templates import prompt_template
 from api.principal import Principal, Role
 from api.runtime import Session
 from api.services import app_tracing, installed_apps
+
+NOT_USED = "There is no such app, or its page is closed."
 
 ns = Namespace("explore", path="/", description="Apps to use, prompts to begin with, tracing")
 
@@ -55,6 +62,42 @@ class InstalledApps(Resource):
         may_edit, address = principal.role >= Role.EDITOR, base_url()
         shown = [render_installed(item, may_edit=may_edit, base_url=address) for item in found]
         return render({"installed_apps": shown})
+
+    @ns.expect(INSTALL)
+    @ns.doc(params=swagger.IDEMPOTENCY_HEADER)
+    @ns.response(200, "It can be used.", RESULT)
+    @ns.response(404, NOT_USED)
+    @console(Role.EDITOR)
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Have an app of the workspace among those it uses, where all are whose page is open."""
+        installed_apps.check_installed(session, principal, parse(INSTALL, InstallIn).app_id)
+        return render(render_success())
+
+
+@ns.route("/installed-apps/<installed_id>")
+class InstalledApp(Resource):
+    """One app the workspace can use."""
+
+    @ns.expect(PIN)
+    @ns.response(200, "Done.", RESULT)
+    @ns.response(404, NOT_USED)
+    @console(Role.EDITOR)
+    @transactional
+    def patch(self, session: Session, principal: Principal, installed_id: str) -> Response:
+        """Put an app above the others, or back among them."""
+        asked = parse(PIN, PinIn)
+        installed_apps.pin_app(session, principal, installed_id, is_pinned=asked.is_pinned)
+        return render(render_success())
+
+    @ns.response(400, "It is the workspace's own, and there as long as its page is open.")
+    @ns.response(404, NOT_USED)
+    @console(Role.EDITOR)
+    @transactional
+    def delete(self, session: Session, principal: Principal, installed_id: str) -> Response:
+        """Refuse to take away an app of the workspace's own: close its page, or delete it."""
+        installed_apps.check_uninstalled(session, principal, installed_id)
+        return Response(status=204)
 
 
 @ns.route("/app/prompt-templates")

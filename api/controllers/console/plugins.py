@@ -45,7 +45,7 @@ class Plugins(Resource):
         """List plugins that may be installed or are, each in its newest version."""
         asked = parse(PLUGIN_LIST, PluginListIn)
         with runtime().reading() as session:
-            language = accounts.get_profile(session, principal).interface_language
+            language = accounts.get_profile(runtime(), session, principal).interface_language
         found = plugins.load_offers(runtime(), principal, category=asked.category, search=asked.search)
         return render(render_offers(found, asked, principal.tenant_id, language, base_url()))
 

@@ -3,7 +3,7 @@
 from flask import Response
 from flask_restx import Namespace, Resource
 
-from api.controllers.http.door import public, render
+from api.controllers.http.door import public, render, runtime
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.system import (
     PONG,
@@ -52,4 +52,4 @@ class SystemFeatures(Resource):
     @public
     def get(self) -> Response:
         """Return which ways to sign in and which parts of the console there are."""
-        return render(render_system_features())
+        return render(render_system_features(has_mail=runtime().mailer is not None))

@@ -27,12 +27,20 @@ from api.controllers.schemas.workflow import (
     RunCountsIn,
     RunsIn,
 )
+from api.controllers.schemas.workflow_run import (
+    LOG,
+    LOG_RUN,
+    LOGS,
+    LOGS_QUERY,
+    LogsQuery,
+    render_logs,
+)
 from api.principal import Principal, Role
 from api.runtime import Session
 from api.services import debug_runs, workflow_runs, workflows
 
 ns = Namespace("workflow_runs", path="/", description="Runs of workflows")
-for model in (RESULT, RUN, RUN_PAGE, RUN_COUNT, NODE_RUNS):
+for model in (RESULT, RUN, RUN_PAGE, RUN_COUNT, NODE_RUNS, LOG_RUN, LOG, LOGS):
     ns.add_model(model.name, model)
 NO_RUN = "There is no such app, or it has no such run."
 
@@ -110,6 +118,22 @@ class Runs(Resource):
 @ns.route("/apps/<app_id>/advanced-chat/workflow-runs")
 class ChatflowRuns(Runs):
     """What a chatflow ran."""
+
+
+@ns.route("/apps/<app_id>/workflow-app-logs")
+class WorkflowAppLogs(Resource):
+    """What ran for others than the team."""
+
+    @ns.expect(LOGS_QUERY)
+    @ns.response(200, "A page of runs, newest first.", LOGS)
+    @ns.response(404, "There is no such app that has workflows, or it has no run last_id.")
+    @console(Role.EDITOR)
+    @transactional
+    def get(self, session: Session, principal: Principal, app_id: str) -> Response:
+        """List the runs of an app that were not tests, newest first."""
+        asked = parse(LOGS_QUERY, LogsQuery)
+        page = workflow_runs.load_app_logs(session, principal, app_id, asked.to_filter(), asked.to_place())
+        return render(render_logs(page, page=asked.page, limit=asked.limit))
 
 
 @ns.route("/apps/<app_id>/workflow-runs/count")

@@ -4,11 +4,20 @@ from flask import Response
 from flask_restx import Namespace, Resource
 
 from api.controllers.http.auth import console
-from api.controllers.http.door import render, transactional
+from api.controllers.http.door import render, runtime, transactional
+from api.controllers.http.parsing import parse
 from api.controllers.schemas.workspace import (
+    CHANGED_WORKSPACE,
+    SWITCH,
+    SWITCHED,
     WORKSPACE,
     WORKSPACE_ITEM,
+    WORKSPACE_NAME,
+    WORKSPACE_PERMISSION,
     WORKSPACES,
+    SwitchIn,
+    WorkspaceNameIn,
+    render_permission,
     render_workspace,
     render_workspaces,
 )
@@ -17,7 +26,7 @@ from api.runtime import Session
 from api.services import tenants
 
 ns = Namespace("workspaces", path="/", description="Workspaces")
-for model in (WORKSPACE, WORKSPACE_ITEM, WORKSPACES):
+for model in (WORKSPACE, WORKSPACE_ITEM, WORKSPACES, SWITCHED, CHANGED_WORKSPACE, WORKSPACE_PERMISSION):
     ns.add_model(model.name, model)
 member = console(Role.DATASET_OPERATOR)
 
@@ -32,6 +41,16 @@ class Workspaces(Resource):
     def get(self, session: Session, principal: Principal) -> Response:
         """List the workspaces one has joined."""
         return render(render_workspaces(tenants.load_workspaces(session, principal)))
+
+    @ns.expect(WORKSPACE_NAME)
+    @ns.response(201, "The workspace, which is the current one now.", CHANGED_WORKSPACE)
+    @console(Role.OWNER)
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Make another workspace, whose owner one is."""
+        asked = parse(WORKSPACE_NAME, WorkspaceNameIn)
+        made = tenants.create_own_tenant(runtime(), session, principal, asked.name)
+        return render({"result": "success", "tenant": render_workspace(made)}, 201)
 
 
 @ns.route("/workspaces/current")
@@ -51,3 +70,44 @@ class CurrentWorkspace(Resource):
     def post(self, session: Session, principal: Principal) -> Response:
         """Show the workspace one is in; the web console asks by POST."""
         return render(render_workspace(tenants.get_workspace(session, principal)))
+
+
+@ns.route("/workspaces/switch")
+class Switch(Resource):
+    """Going from one workspace to another."""
+
+    @ns.expect(SWITCH)
+    @ns.response(200, "The workspace one is in now.", SWITCHED)
+    @ns.response(400, "Not joined, or suspended: invalid_param.")
+    @member
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Make another workspace one has joined the current one."""
+        entered = tenants.switch_tenant(session, principal, parse(SWITCH, SwitchIn).tenant_id)
+        return render({"result": "success", "new_tenant": render_workspace(entered)})
+
+
+@ns.route("/workspaces/info")
+class WorkspaceInfo(Resource):
+    """What the workspace is called."""
+
+    @ns.expect(WORKSPACE_NAME)
+    @ns.response(200, "The workspace as it is now.", CHANGED_WORKSPACE)
+    @console(Role.ADMIN)
+    @transactional
+    def post(self, session: Session, principal: Principal) -> Response:
+        """Rename the workspace."""
+        asked = parse(WORKSPACE_NAME, WorkspaceNameIn)
+        changed = tenants.rename_tenant(session, principal, asked.name)
+        return render({"result": "success", "tenant": render_workspace(changed)})
+
+
+@ns.route("/workspaces/current/permission")
+class Permission(Resource):
+    """What one may do with the workspace itself."""
+
+    @ns.response(200, "Whether one may invite, and hand it over.", WORKSPACE_PERMISSION)
+    @member
+    def get(self, principal: Principal) -> Response:
+        """Tell what one's role lets one do with the workspace itself."""
+        return render(render_permission(principal))

@@ -97,7 +97,7 @@ def knowledge(*, may_edit: bool = False) -> Callable[[Callable[..., Any]], Calla
             limits.count_account(principal)
             return method(self, principal, *args, **kwargs)
 
-        return guarded(Guard("console", "dataset_operator" if may_edit else "member"), wrapper)
+        return guarded(Guard("console", "knowledge" if may_edit else "member"), wrapper)
 
     return decorate
 
@@ -114,7 +114,8 @@ def console(role: Role = Role.NORMAL) -> Callable[[Callable[..., Any]], Callable
             limits.count_account(principal)
             return method(self, principal, *args, **kwargs)
 
-        return guarded(Guard("console", role.wire), wrapper)
+        need = "member" if role is Role.DATASET_OPERATOR else role.wire
+        return guarded(Guard("console", need), wrapper)
 
     return decorate
 
@@ -169,6 +170,17 @@ def guest() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
+def visitor(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare a method of apps' pages open to anyone; its calls are counted by the address they come from."""
+
+    @wraps(method)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        limits.count_address(request.remote_addr or "")
+        return method(*args, **kwargs)
+
+    return guarded(Guard("public"), wrapper)
+
+
 def passport_of(req: Request) -> KeyCaller | None:
     """Return the guest whose passport the request carries; None where it carries none, or a key.
 
@@ -183,6 +195,14 @@ def passport_of(req: Request) -> KeyCaller | None:
     caller = passports.authenticate_guest(runtime(), passport, req.headers.get("X-App-Code"))
     g.guest = caller.guest
     return caller
+
+
+def is_guest(req: Request) -> bool:
+    """Tell whether the request carries a passport that opens its page now."""
+    try:
+        return passport_of(req) is not None
+    except (Unauthorized, Forbidden):
+        return False
 
 
 def dataset_key() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -31,7 +31,10 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Who may use a door method: anyone, a console member of a role, or a key of a scope."""
+    """Who may use a door method: anyone, a console member of a role, or a key of a scope.
+
+    ``need`` is the scope, or the word of docs/wire/roles.md for the roles.
+    """
 
     kind: Literal["public", "console", "key"]
     need: str = ""

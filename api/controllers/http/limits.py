@@ -81,6 +81,20 @@ def count_account(principal: Principal) -> None:
     _count(limits.account_ceilings(runtime().limits, principal))
 
 
+def count_address(address: str) -> None:
+    """Count one call that names nobody; raises RateLimited over the ceiling of the address it comes from."""
+    _count(limits.address_ceilings(runtime().limits, address))
+
+
+def count_of_day(tenant_id: str, plan: str) -> Standing | None:
+    """Return where a workspace stands in its longest window; None where its plan counts none."""
+    ceilings = limits.workspace_ceilings(runtime().limits, tenant_id, plan)
+    if not ceilings:
+        return None
+    longest = max(ceilings, key=lambda ceiling: ceiling.window.seconds)
+    return cast("CallCounter", current_app.extensions["call_counter"]).look(longest)
+
+
 class CallCounter:
     """Counts calls in a storage, which it leaves alone for two seconds after a failure.
 
@@ -112,6 +126,18 @@ class CallCounter:
             return []
         return standings
 
+    def look(self, ceiling: Ceiling) -> Standing | None:
+        """Return where callers stand without counting a call; None while the storage is out of reach."""
+        limit, seconds = ceiling.window.limit, ceiling.window.seconds
+        key = RateLimitItemPerSecond(limit, seconds).key_for(ceiling.key)
+        try:
+            used = self._storage.get(key)
+            reset_at = self._storage.get_expiry(key) if used else time.time() + seconds
+        except StorageError as exc:
+            logger.warning("rate limits not read: %s", exc)
+            return None
+        return Standing(limit, limit - used, reset_at)
+
     def _hit(self, ceiling: Ceiling) -> Standing:
         """Count one call; ``remaining`` is negative when it was one too many."""
         limit, seconds = ceiling.window.limit, ceiling.window.seconds
@@ -132,6 +158,8 @@ class CallCounter:
 def _count(ceilings: Sequence[Ceiling]) -> None:
     standings = cast("CallCounter", current_app.extensions["call_counter"]).count(ceilings)
     if not standings:
+        if ceilings:
+            runtime().metrics.count("uncounted_calls")
         return
     tightest = min(standings, key=lambda standing: standing.remaining)
     g.rate_limit = tightest

@@ -1,4 +1,4 @@
-"""What every answer carries, and the one log line of every request.
+"""What every answer carries, the one log line of every request, and that it is counted.
 
 The request id comes in as ``X-Request-Id`` or is made here; it goes out on the
 answer and stands on each log line of the request and of the run it starts.
@@ -17,6 +17,8 @@ from api.logs import request_id
 
 logger = logging.getLogger("api.access")
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Those that are counted by their name; clients may make up others."""
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -38,13 +40,17 @@ def _end(response: Response) -> Response:
     headers["X-Request-Id"] = headers["X-Trace-Id"] = g.get("request_id", "")
     headers["X-Version"] = __version__
     headers["X-Env"] = runtime().limits.deploy_env
+    route = request.url_rule.rule if request.url_rule else None
+    took_s = time.monotonic() - g.get("started", time.monotonic())
+    method = request.method if request.method in METHODS else "other"
+    runtime().metrics.count_request(method, route or "none", response.status_code, took_s)
     logger.info(
         "request",
         extra={
             "method": request.method,
-            "route": request.url_rule.rule if request.url_rule else None,
+            "route": route,
             "status": response.status_code,
-            "duration_ms": round((time.monotonic() - g.get("started", time.monotonic())) * 1000, 2),
+            "duration_ms": round(took_s * 1000, 2),
         },
     )
     return response

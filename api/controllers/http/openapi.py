@@ -1,11 +1,12 @@
 """From a Swagger 2 document, as flask-restx writes it, to OpenAPI 3.0.3.
 
-Pure, and it only moves things: body and form fields into ``requestBody``,
-schemas under their media types, a nullable value to its own word.
+Pure. It moves things: body and form fields into ``requestBody``, schemas under
+their media types, a nullable value to its own word. Examples it adds.
 """
 
 from typing import Any, cast
 
+from api.controllers.http.examples import add_examples
 from api.core.ports import JSONObject
 
 JSON = "application/json"
@@ -37,7 +38,9 @@ def to_openapi3(swagger: JSONObject, public_url: str = "") -> JSONObject:
             "schemas": spec["definitions"],
         },
     }
-    return cast("JSONObject", _modern(document))
+    modern = cast("dict[str, Any]", _modern(document))
+    add_examples(modern)
+    return cast("JSONObject", modern)
 
 
 def _path_item(item: dict[str, Any], produces: list[str]) -> dict[str, Any]:
@@ -114,8 +117,7 @@ def _content(said: dict[str, Any], media: str) -> dict[str, Any] | None:
         return {"schema": {"type": "string", "format": "binary"}}
     if "schema" not in said:
         return None
-    examples = said.get("examples", {})
-    return {"schema": said["schema"], **({"example": examples[JSON]} if JSON in examples else {})}
+    return {"schema": said["schema"], **({"examples": said["x-examples"]} if "x-examples" in said else {})}
 
 
 def _scheme(said: dict[str, Any]) -> dict[str, Any]:

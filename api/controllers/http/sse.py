@@ -7,7 +7,7 @@ Wire: docs/wire/streaming.md.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
@@ -15,10 +15,12 @@ from itertools import chain
 import orjson
 from flask import Response, g, request
 
+from api.controllers.http.agent_frames import agent_payload, told_thoughts
 from api.controllers.http.door import render, runtime
 from api.controllers.http.errors import dialect_code
 from api.controllers.http.flow_frames import flow_payload, hide_details, run_result, text_payload
 from api.core.events import (
+    AgentThought,
     ErrorOccurred,
     Event,
     EventLog,
@@ -34,6 +36,7 @@ from api.core.model_runtime.types import FREE, Usage
 from api.core.ports import JSONObject
 from api.errors import AppError, InvalidRequest, Unavailable
 from api.principal import Principal
+from api.runtime import Runtime
 from api.services import generation
 
 GRACE_S = 30.0
@@ -84,8 +87,12 @@ class Frames:
         self._header = header
         self._is_message = header.mode != "workflow"
         self._envelope = envelope(header)
-        named: JSONObject = {"event": "message", **self._envelope, "id": header.message_id, "answer": ""}
-        head, _, tail = orjson.dumps({**named, "from_variable_selector": None}).rpartition(b'""')
+        is_agent = header.mode == "agent-chat"
+        named: JSONObject = {"id": header.message_id, "answer": ""}
+        if not is_agent:
+            named["from_variable_selector"] = None
+        told = {"event": "agent_message" if is_agent else "message", **self._envelope, **named}
+        head, _, tail = orjson.dumps(told).rpartition(b'""')
         self._text_head = b"data: " + head
         self._text_tail = tail + b"\n\n"
 
@@ -99,7 +106,8 @@ class Frames:
         """Return the JSON of one event."""
         told = flow_payload(event, self._header, self._envelope, is_flat=self._is_flat)
         if told is None:
-            return self._message_payload(event)
+            told = agent_payload(event, self._envelope, is_flat=self._is_flat)
+            return self._message_payload(event) if told is None else told
         return hide_details(told) if self._is_guest else told
 
     def _message_payload(self, event: Event) -> JSONObject:
@@ -155,7 +163,7 @@ def stream(
     log: EventLog, audience: Audience, *, after: int = 0, on_leave: Callable[[], None] | None = None
 ) -> Response:
     """Answer with the frames of the events numbered above ``after``, as they come."""
-    frames = _frames(log, audience, after, runtime().limits.ping_interval_s, on_leave)
+    frames = _counted(runtime(), _frames(log, audience, after, runtime().limits.ping_interval_s, on_leave))
     return Response(frames, headers=HEADERS)
 
 
@@ -168,9 +176,18 @@ def resume(log: EventLog) -> Response:
     return stream(log, audience, after=int(last))
 
 
+def _counted(house: Runtime, frames: Generator[bytes]) -> Iterator[bytes]:
+    """Yield a stream's frames; it counts as open from the first on until it ends or its client leaves."""
+    house.metrics.open_streams += 1
+    try:
+        yield from frames
+    finally:
+        house.metrics.open_streams -= 1
+
+
 def _frames(
     log: EventLog, audience: Audience, after: int, ping_s: float, on_leave: Callable[[], None] | None
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     after = max(after, log.header.told_events)
     frames, task_id = Frames(log.header, audience), log.header.task_id
     yield b""  # sends the headers now, long before the model's first word
@@ -216,6 +233,7 @@ def _numbered(frames: Frames, events: Sequence[Event], after: int, audience: Aud
 def blocking(log: EventLog) -> Response:
     """Answer with the whole run in one object, once it is over; raises RunFailed where it failed."""
     pieces: list[str] = []
+    thoughts: dict[str, AgentThought] = {}
     end: MessageEnd | None = None
     run: RunFinished | RunPaused | None = None
     for event in chain.from_iterable(follow(log, 0, runtime().limits.ping_interval_s)):
@@ -224,6 +242,8 @@ def blocking(log: EventLog) -> Response:
                 pieces.append(event.text)
             case TextReplaced():
                 pieces[:] = [event.text]
+            case AgentThought():
+                thoughts[event.id] = event
             case RunFinished() | RunPaused():
                 run = event
             case MessageEnd():
@@ -233,7 +253,10 @@ def blocking(log: EventLog) -> Response:
     if run is not None and (end is None or log.header.mode == "workflow"):
         return render(flow_answer(log.header, run))
     assert end is not None, "a run ends with its end or with an error"
-    return render(answer(log.header, "".join(pieces), end))
+    told = answer(log.header, "".join(pieces), end)
+    if log.header.mode == "agent-chat":
+        told["agent_thoughts"] = told_thoughts(thoughts, log.header, is_flat=request.blueprint == "seed")
+    return render(told)
 
 
 def execution_of(log: EventLog, node_id: str) -> str:

@@ -5,6 +5,7 @@ from where it is enforced: a method's guard says who may call it and that calls
 are counted, its parameters say which errors it can answer with.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from api.controllers.http.errors import HouseApi, dialect_code
 from api.controllers.http.openapi import EVENT_STREAM, JSON, to_openapi3
 from api.controllers.http.parsing import Field
 from api.core.ports import JSONObject
+from api.errors import AppError
 
 OTHER = "default"
 
@@ -35,7 +37,7 @@ FAULTS = {
     "401": ("unauthorized", "The caller did not prove who it is."),
     "403": ("access_denied", "The caller is known and may not do this."),
     "404": ("not_found", "There is no such thing, or it belongs to someone else."),
-    "409": ("idempotency_in_progress", "The first request with this Idempotency-Key is under way."),
+    "409": ("conflict", "It collides with what is there, or with the first call of its Idempotency-Key."),
     "413": ("request_entity_too_large", "The body is too large."),
     "415": ("unsupported_media_type", "The body is of a kind that is not read here."),
     "422": ("idempotency_key_reused", "The Idempotency-Key was used for another request."),
@@ -171,6 +173,7 @@ class _Description(Swagger):
                 guard: Guard = getattr(resource, method).guard
                 _tell_guard(operation, guard)
                 _tell_errors(operation, guard, has_path_parameter="parameters" in path)
+                _show_errors(operation, self.api.blueprint.name)
         return path
 
 
@@ -179,11 +182,39 @@ def _name(status: str) -> str:
 
 
 def _shared_error(status: str, dialect: str) -> dict[str, Any]:
-    code, meaning = FAULTS[status]
-    http_status = 500 if status == OTHER else int(status)
-    example = {"code": dialect_code(code, dialect), "message": meaning, "status": http_status}
-    told = {"description": meaning, "schema": ref(ERROR), "examples": {JSON: example}}
+    _, meaning = FAULTS[status]
+    told = {"description": meaning, "schema": ref(ERROR), **_examples(_codes(status), dialect)}
     return {**told, "headers": RATE_HEADERS | RETRY_HEADER} if status == "429" else told
+
+
+def _leaves(kind: type[AppError]) -> Iterator[type[AppError]]:
+    """Yield every kind of error there is."""
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _leaves(below)
+
+
+def _codes(status: str) -> dict[str, JSONObject]:
+    """Return an error of each code that comes with a status; with OTHER, that has a status of its own."""
+    code, meaning = FAULTS.get(status, ("", ""))
+    http_status = 500 if status == OTHER else int(status)
+    errors: dict[str, JSONObject] = {}
+    if code:
+        errors[code] = {"code": code, "message": meaning, "status": http_status}
+    for kind in _leaves(AppError):
+        own = str(kind.http_status)
+        if own == status or (status == OTHER and own not in FAULTS):
+            message = (kind.__doc__ or "").partition("\n")[0]
+            errors.setdefault(kind.code, {"code": kind.code, "message": message, "status": kind.http_status})
+    return errors
+
+
+def _examples(errors: dict[str, JSONObject], dialect: str) -> dict[str, Any]:
+    """Return errors as examples of an answer; Swagger 2 has room for one."""
+    worded = {dialect_code(code, dialect): said for code, said in errors.items()}
+    shown = {code: {"value": {**said, "code": code}} for code, said in worded.items()}
+    first: dict[str, Any] = next(iter(shown.values()))
+    return {"examples": {JSON: first["value"]}, "x-examples": shown}
 
 
 def _payload(declared: list[Field]) -> dict[str, Any]:
@@ -257,3 +288,13 @@ def _tell_errors(operation: dict[str, Any], guard: Guard, *, has_path_parameter:
             response.setdefault("schema", ref(ERROR))
     shared = {status: {"$ref": f"#/responses/{_name(status)}"} for status in statuses}
     operation["responses"] = dict(sorted((shared | responses).items()))
+
+
+def _show_errors(operation: dict[str, Any], dialect: str) -> None:
+    """Give examples of the errors a door tells of itself: those it names, or the plain one of the status."""
+    for status, response in operation["responses"].items():
+        codes = _codes(status) if status >= "400" and "description" in response else {}
+        if codes:
+            named = {code: said for code, said in codes.items() if code in response["description"]}
+            plain = {code: said for code, said in codes.items() if code == FAULTS.get(status, (code,))[0]}
+            response.update(_examples(named or plain, dialect))

@@ -43,6 +43,7 @@ NAME = parser(
 )
 INTERFACE_LANGUAGE = parser(json_field("interface_language", LANGUAGE, required=True))
 INTERFACE_THEME = parser(json_field("interface_theme", Choice(("light", "dark")), required=True))
+AVATAR = parser(json_field("avatar", Text(max_length=2048, is_trimmed=True), required=True))
 TIMEZONE = parser(json_field("timezone", Text(min_length=1, max_length=64), required=True))
 PASSWORD = parser(
     json_field("password", Text(max_length=256), nullable=True),
@@ -56,17 +57,27 @@ ACCOUNT = Model(
         "id": fields.String,
         "name": fields.String,
         "email": fields.String,
-        "avatar": fields.String,
-        "avatar_url": fields.String,
+        "avatar": fields.String(nullable=True),
+        "avatar_url": fields.String(nullable=True),
         "is_password_set": fields.Boolean,
         "interface_language": fields.String(example="en-US"),
         "interface_theme": fields.String(enum=["light", "dark"]),
         "timezone": fields.String(example="America/New_York"),
-        "last_login_at": fields.Integer(description="Unix seconds, or null."),
-        "last_login_ip": fields.String,
+        "last_login_at": fields.Integer(description="Unix seconds.", nullable=True),
+        "last_login_ip": fields.String(nullable=True),
         "created_at": fields.Integer(description="Unix seconds."),
     },
 )
+
+
+INTEGRATES = Model("Integrates", {"data": fields.List(fields.Raw)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AvatarIn:
+    """The picture others see; empty for none."""
+
+    avatar: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +124,7 @@ def render_account(profile: Profile) -> JSONObject:
         "name": profile.name,
         "email": profile.email,
         "avatar": profile.avatar,
-        "avatar_url": profile.avatar,
+        "avatar_url": profile.avatar_url,
         "is_password_set": profile.is_password_set,
         "interface_language": profile.interface_language,
         "interface_theme": profile.interface_theme,

@@ -1,8 +1,9 @@
 """Annotations on the wire, of both APIs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import orjson
 from flask_restx import Model, fields
 from werkzeug.datastructures import FileStorage
 
@@ -178,6 +179,18 @@ def render_annotation(view: AnnotationView) -> JSONObject:
         "hit_count": row.hit_count,
         "created_at": to_unix(row.created_at),
     }
+
+
+def render_export(pages: Iterable[Sequence[AnnotationView]]) -> Iterator[bytes]:
+    """Yield the JSON of all annotations, page by page."""
+    yield b'{"data":['
+    is_first = True
+    for page in pages:
+        text = orjson.dumps([render_annotation(view) for view in page])[1:-1]
+        if text:
+            yield text if is_first else b"," + text
+            is_first = False
+    yield b"]}"
 
 
 def render_job(view: JobView) -> JSONObject:

@@ -82,9 +82,9 @@ KEY_MODEL = Model(
         "token": fields.String(description="Whole in the answer that makes the key, masked in lists."),
         "name": fields.String,
         "permissions": fields.List(fields.String(enum=SCOPES)),
-        "app_id": fields.String,
+        "app_id": fields.String(nullable=True),
         "created_at": fields.Integer,
-        "last_used_at": fields.Integer,
+        "last_used_at": fields.Integer(nullable=True),
     },
 )
 KEY_LIST_MODEL = Model("APIKeys", {"data": fields.List(fields.Nested(KEY_MODEL))})

@@ -5,12 +5,14 @@ from typing import cast
 
 from flask_restx import Model, fields
 
+from api.controllers.http.agent_frames import thought_item
 from api.controllers.http.parsing import UUID, Choice, Text, json_field, parser, query_field
-from api.controllers.schemas.conversation import MESSAGE_FILE, PAGE_LIMIT, Link, render_message_file
-from api.controllers.schemas.fields import to_unix
+from api.controllers.schemas.agent import AGENT_THOUGHT, render_made_files
+from api.controllers.schemas.conversation import MESSAGE_FILE, PAGE_LIMIT, render_message_file
+from api.controllers.schemas.fields import Link, to_unix
 from api.controllers.schemas.workflow import ACCOUNT
 from api.core.ports import JSONObject, JSONValue
-from api.services.app_messages import FeedbackDetail, MessageDetail
+from api.services.app_messages import AnnotationDetail, FeedbackDetail, MessageDetail
 
 PUBLIC = ("service-api", "trigger", "web-app")
 """Where messages of end users come in; all others are of accounts."""
@@ -55,6 +57,24 @@ FEEDBACK_DETAIL = Model(
         "from_account": fields.Nested(ACCOUNT, nullable=True),
     },
 )
+ANNOTATION_OF_MESSAGE = Model(
+    "MessageAnnotation",
+    {
+        "id": fields.String,
+        "question": fields.String,
+        "content": fields.String(description="The answer."),
+        "account": fields.Nested(ACCOUNT, nullable=True),
+        "created_at": fields.Integer(description="Unix seconds."),
+    },
+)
+ANNOTATION_HIT = Model(
+    "MessageAnnotationHit",
+    {
+        "annotation_id": fields.String,
+        "annotation_create_account": fields.Nested(ACCOUNT, nullable=True),
+        "created_at": fields.Integer(description="Unix seconds."),
+    },
+)
 MESSAGE_DETAIL = Model(
     "MessageDetail",
     {
@@ -72,10 +92,10 @@ MESSAGE_DETAIL = Model(
         "from_account_id": fields.String(nullable=True),
         "feedbacks": fields.List(fields.Nested(FEEDBACK_DETAIL)),
         "workflow_run_id": fields.String(nullable=True),
-        "annotation": fields.Raw(nullable=True),
-        "annotation_hit_history": fields.Raw(nullable=True),
+        "annotation": fields.Nested(ANNOTATION_OF_MESSAGE, nullable=True),
+        "annotation_hit_history": fields.Nested(ANNOTATION_HIT, nullable=True),
         "created_at": fields.Integer(description="Unix seconds."),
-        "agent_thoughts": fields.List(fields.Raw),
+        "agent_thoughts": fields.List(fields.Nested(AGENT_THOUGHT)),
         "message_files": fields.List(fields.Nested(MESSAGE_FILE)),
         "metadata": fields.Raw(description="Citations, and what the answer took."),
         "status": fields.String(enum=["normal", "error", "paused"]),
@@ -112,11 +132,14 @@ def render_detail(detail: MessageDetail, link: Link) -> JSONObject:
         "from_account_id": row.from_account_id,
         "feedbacks": [_render_feedback(feedback) for feedback in detail.feedbacks],
         "workflow_run_id": row.workflow_run_id,
-        "annotation": None,
-        "annotation_hit_history": None,
+        "annotation": render_annotation(detail.annotation),
+        "annotation_hit_history": _render_hit(detail.hit) if detail.hit else None,
         "created_at": to_unix(row.created_at),
-        "agent_thoughts": [],
-        "message_files": [render_message_file(file, link) for file in row.files or []],
+        "agent_thoughts": [thought_item(one, row.id) for one in detail.thoughts],
+        "message_files": [
+            *(render_message_file(file, link) for file in row.files or []),
+            *render_made_files(detail.thoughts, link),
+        ],
         "metadata": _metadata(row.outcome or {}),
         "status": row.status if row.status in ("error", "paused") else "normal",
         "error": row.error,
@@ -132,14 +155,39 @@ def _metadata(outcome: JSONObject) -> JSONObject:
 
 
 def _render_feedback(detail: FeedbackDetail) -> JSONObject:
-    feedback, account = detail.feedback, detail.account
-    shown: JSONObject | None = None
-    if account is not None:
-        shown = {"id": account.id, "name": account.name, "email": account.email}
+    feedback = detail.feedback
     return {
         "rating": feedback.rating,
         "content": feedback.content,
         "from_source": feedback.from_source,
         "from_end_user_id": feedback.from_end_user_id,
-        "from_account": shown,
+        "from_account": _render_account(detail),
     }
+
+
+def render_annotation(detail: AnnotationDetail | None) -> JSONObject | None:
+    """Return the annotation that was made of a message."""
+    if detail is None:
+        return None
+    return {
+        "id": detail.annotation.id,
+        "question": detail.annotation.question,
+        "content": detail.annotation.answer,
+        "account": _render_account(detail),
+        "created_at": to_unix(detail.at),
+    }
+
+
+def _render_hit(detail: AnnotationDetail) -> JSONObject:
+    return {
+        "annotation_id": detail.annotation.id,
+        "annotation_create_account": _render_account(detail),
+        "created_at": to_unix(detail.at),
+    }
+
+
+def _render_account(detail: FeedbackDetail | AnnotationDetail) -> JSONObject | None:
+    account = detail.account
+    if account is None:
+        return None
+    return {"id": account.id, "name": account.name, "email": account.email}

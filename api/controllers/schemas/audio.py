@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from flask_restx import Model, fields
 from werkzeug.datastructures import FileStorage
 
-from api.controllers.http.parsing import UUID, Boolean, Text, form_field, json_field, parser, user_name
+from api.controllers.http.parsing import (
+    UUID,
+    Boolean,
+    Text,
+    form_field,
+    json_field,
+    parser,
+    query_field,
+    user_name,
+)
+from api.core.ports import JSONObject
 from api.services.speech import MAX_TEXT_CHARS
 
 
@@ -39,3 +49,15 @@ SPEECH = parser(
     json_field("user", user_name, nullable=True, help="End user, as the caller names it."),
 )
 TRANSCRIPTION = Model("Transcription", {"text": fields.String})
+
+CONSOLE_RECORDING_FORM = RECORDING_FORM.copy().remove_argument("user")
+CONSOLE_SPEECH = SPEECH.copy().remove_argument("user")
+VOICES = parser(
+    query_field("language", Text(max_length=32), help="Has no effect: voices speak any language.")
+)
+VOICE = Model("Voice", {"name": fields.String, "value": fields.String})
+
+
+def render_voice(name: str) -> JSONObject:
+    """Return a voice as JSON, with a name to show."""
+    return {"name": name.replace("_", " ").capitalize(), "value": name}

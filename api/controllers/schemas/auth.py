@@ -34,7 +34,7 @@ SIGNED_IN = Model("SignedIn", {"result": fields.String(example="success"), "data
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginIn:
-    """Who signs in. ``remember_me`` and ``invite_token`` are known and change nothing."""
+    """Who signs in. ``remember_me`` is known and changes nothing."""
 
     email: str
     password: str

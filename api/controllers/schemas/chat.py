@@ -136,6 +136,7 @@ COMPLETION_ANSWER = Model(
         "created_at": fields.Integer(description="Unix seconds."),
     },
 )
+ANSWERED = "The answer, or its events as they come. That of an agent also has its rounds: agent_thoughts."
 CHAT_ANSWER = COMPLETION_ANSWER.clone(
     "ChatAnswer", {"conversation_id": fields.String(description="Send it with the next message.")}
 )

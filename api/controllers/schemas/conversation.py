@@ -1,11 +1,11 @@
 """Conversations and messages: what callers send, and what they get."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 from flask_restx import Model, fields
 
+from api.controllers.http.agent_frames import thought_item
 from api.controllers.http.parsing import (
     UUID,
     Boolean,
@@ -17,13 +17,12 @@ from api.controllers.http.parsing import (
     query_field,
     user_name,
 )
+from api.controllers.schemas.agent import AGENT_THOUGHT, render_made_files
 from api.controllers.schemas.chat import RETRIEVER_RESOURCE
-from api.controllers.schemas.fields import to_unix
+from api.controllers.schemas.fields import Link, to_unix
 from api.core.ports import JSONObject, JSONValue
 from api.services.conversations import ConversationItem, SortBy
 from api.services.messages import MessageItem
-
-Link = Callable[[str], str]
 
 NIL_ID = "00000000-0000-0000-0000-000000000000"
 PAGE_LIMIT = Integer(minimum=1, maximum=100, is_text=True)
@@ -153,7 +152,7 @@ MESSAGE = Model(
         "feedback": fields.Nested(FEEDBACK_GIVEN, nullable=True),
         "message_files": fields.List(fields.Nested(MESSAGE_FILE)),
         "retriever_resources": fields.List(fields.Nested(RETRIEVER_RESOURCE)),
-        "agent_thoughts": fields.List(fields.Raw),
+        "agent_thoughts": fields.List(fields.Nested(AGENT_THOUGHT)),
         "created_at": fields.Integer(description="Unix seconds."),
         "message_tokens": fields.Integer,
         "answer_tokens": fields.Integer,
@@ -203,9 +202,12 @@ def render_message(item: MessageItem, link: Link) -> JSONObject:
         "status": "error" if item.status == "error" else "normal",
         "error": item.error,
         "feedback": {"rating": item.rating} if item.rating else None,
-        "message_files": [render_message_file(file, link) for file in item.files or []],
+        "message_files": [
+            *(render_message_file(file, link) for file in item.files or []),
+            *render_made_files(item.thoughts, link),
+        ],
         "retriever_resources": resources,
-        "agent_thoughts": [],
+        "agent_thoughts": [thought_item(one, item.id) for one in item.thoughts],
         "created_at": to_unix(item.created_at),
         "message_tokens": item.message_tokens,
         "answer_tokens": item.answer_tokens,

@@ -73,6 +73,26 @@ VARIABLE_PAGE = Model(
 )
 
 
+TEAM_VARIABLES = parser(query_field("conversation_id", UUID(), required=True, help="Whose variables."))
+TEAM_VARIABLE_PAGE = Model(
+    "TeamVariablePage",
+    {
+        "limit": fields.Integer,
+        "page": fields.Integer,
+        "total": fields.Integer,
+        "has_more": fields.Boolean,
+        "data": fields.List(fields.Nested(VARIABLE)),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamVariablesIn:
+    """Of which conversation the variables are asked for."""
+
+    conversation_id: str
+
+
 def render_variable(item: VariableItem) -> JSONObject:
     """Return a variable as JSON."""
     value = item.value

@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 
 from flask_restx import Model, fields
 
-from api.controllers.http.parsing import Boolean, Choice, Text, json_field, parser, query_field
+from api.controllers.http.parsing import UUID, Boolean, Choice, Text, json_field, parser, query_field
 from api.core.ports import JSONObject
 from api.services.installed_apps import InstalledApp
 
@@ -18,6 +18,20 @@ class InstalledIn:
     """Which apps to list; None is all."""
 
     app_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallIn:
+    """Which app is to be used."""
+
+    app_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinIn:
+    """Whether an app stands above the others."""
+
+    is_pinned: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +58,8 @@ class TraceIn:
 
 
 INSTALLED = parser(query_field("app_id", Text(), help="Only this app."))
+INSTALL = parser(json_field("app_id", UUID(), required=True, help="An app of the workspace."))
+PIN = parser(json_field("is_pinned", Boolean(), required=True))
 TEMPLATE = parser(
     query_field("app_mode", APP_MODES, required=True),
     query_field("model_mode", Choice(("chat", "completion")), required=True),
@@ -86,7 +102,7 @@ def render_installed(item: InstalledApp, *, may_edit: bool, base_url: str) -> JS
             "use_icon_as_answer_icon": app.use_icon_as_answer_icon,
         },
         "app_owner_tenant_id": app.tenant_id,
-        "is_pinned": False,
+        "is_pinned": app.is_pinned,
         "last_used_at": None,
         "editable": may_edit,
         "uninstallable": False,

@@ -1,6 +1,6 @@
 """What the shapes of many resources share: times on the wire, pages of a list, the plain success."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,6 +9,9 @@ from flask_restx import Model, fields
 from api.controllers.http.parsing import Field, Integer
 from api.controllers.schemas.shapes import Capped
 from api.core.ports import JSONObject, JSONValue
+
+Link = Callable[[str], str]
+"""Gives the address an uploaded file can be fetched at, by its id."""
 
 MAX_PAGE = 99_999
 MAX_LIMIT = 100

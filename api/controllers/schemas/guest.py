@@ -6,8 +6,10 @@ from typing import cast
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Text, parser, query_field
-from api.controllers.http.sse import cut_resource
-from api.controllers.schemas.conversation import Link, render_message
+from api.controllers.http.sse import SHOWN_OF_RESOURCE, cut_resource
+from api.controllers.schemas.chat import COMPLETION_ANSWER
+from api.controllers.schemas.conversation import render_message
+from api.controllers.schemas.fields import Link
 from api.core.ports import JSONObject
 from api.services.messages import MessageItem
 from api.services.tokens import KeyCaller
@@ -42,6 +44,10 @@ PASSPORT = Model("Passport", {"access_token": fields.String(description="Send it
 ACCESS_MODE = Model("AccessMode", {"accessMode": fields.String(enum=["public"])})
 PERMISSION = Model("WebAppPermission", {"result": fields.Boolean})
 LOGIN_STATUS = Model("LoginStatus", {"logged_in": fields.Boolean, "app_logged_in": fields.Boolean})
+
+GUEST_RESOURCE = Model("GuestResource", dict.fromkeys(SHOWN_OF_RESOURCE, fields.Raw))
+GUEST_METADATA = Model("GuestMetadata", {"retriever_resources": fields.List(fields.Nested(GUEST_RESOURCE))})
+GUEST_COMPLETION = COMPLETION_ANSWER.clone("GuestCompletion", {"metadata": fields.Nested(GUEST_METADATA)})
 
 
 def render_guest_site(site: JSONObject, caller: KeyCaller) -> JSONObject:

@@ -22,7 +22,7 @@ SETUP_STATE = Model(
     "SetupState",
     {
         "step": fields.String(enum=["not_started", "finished"]),
-        "setup_at": fields.DateTime(description="When the owner was made; null before that."),
+        "setup_at": fields.DateTime(nullable=True, description="When the owner was made; null before that."),
     },
 )
 INIT_STATE = Model("InitState", {"status": fields.String(enum=["not_started", "finished"])})

@@ -70,7 +70,7 @@ def render_version(current_version: str) -> JSONObject:
     }
 
 
-def render_system_features() -> JSONObject:
+def render_system_features(*, has_mail: bool) -> JSONObject:
     """Return what this installation offers; no marketplace, so that a console makes no call to one."""
     return {
         "sso_enforced_for_signin": False,
@@ -82,7 +82,7 @@ def render_system_features() -> JSONObject:
         "enable_social_oauth_login": False,
         "is_allow_register": False,
         "is_allow_create_workspace": False,
-        "is_email_setup": False,
+        "is_email_setup": has_mail,
         "license": {
             "status": "none",
             "expired_at": "",

@@ -8,6 +8,7 @@ import orjson
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import UUID, Choice, Object, Text, json_field, parser, query_field
+from api.controllers.schemas.fields import AnyValue
 from api.core.model_runtime.types import CredentialField
 from api.core.ports import JSONObject, JSONValue
 from api.core.tools.openapi.operations import Operation
@@ -68,6 +69,7 @@ class NewCredentialIn:
 
     credentials: JSONObject
     name: str | None = None
+    type: str = "api-key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +129,8 @@ PROVIDER_MODEL = Model(
         "plugin_id": fields.String,
         "plugin_unique_identifier": fields.String,
         "description": fields.Raw,
-        "icon": fields.Raw(description="An address, or {background, content}."),
-        "icon_dark": fields.Raw,
+        "icon": AnyValue(description="An address, or {background, content}."),
+        "icon_dark": AnyValue,
         "label": fields.Raw,
         "type": fields.String(enum=KINDS),
         "team_credentials": fields.Raw(description="The credentials in use, secrets masked."),

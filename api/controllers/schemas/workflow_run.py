@@ -8,6 +8,7 @@ import orjson
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import (
+    UUID,
     Boolean,
     Choice,
     Items,
@@ -22,7 +23,7 @@ from api.controllers.schemas.chat import MODES, ON_DISCONNECT
 from api.controllers.schemas.fields import AnyValue, page_fields, to_unix
 from api.core.ports import JSONObject, JSONValue
 from api.errors import InvalidRequest
-from api.services.workflow_runs import STATUSES, LogFilter, LogPage, RunAuthor, RunItem
+from api.services.workflow_runs import STATUSES, LogFilter, LogPage, LogPlace, RunAuthor, RunItem
 
 MAX_FILES = 10
 
@@ -58,6 +59,12 @@ class LogsQuery:
     created_at__after: str | None = None
     created_by_end_user_session_id: str | None = None
     created_by_account: str | None = None
+    last_id: str | None = None
+    detail: bool = False
+
+    def to_place(self) -> LogPlace:
+        """Return which page is asked for."""
+        return LogPlace(page=self.page, limit=self.limit, last_id=self.last_id, has_values=self.detail)
 
     def to_filter(self) -> LogFilter:
         """Return what to look for. Raises InvalidRequest for a time that is none."""
@@ -86,12 +93,16 @@ EVENTS_QUERY = parser(
 )
 LOGS_QUERY = parser(
     *page_fields(),
-    query_field("keyword", Text(max_length=200), help="Part of inputs, outputs or end user; or a run's id."),
+    query_field(
+        "keyword", Text(max_length=200), help="Part of inputs or outputs, beginning of a user; or a run's id."
+    ),
     query_field("status", Choice(STATUSES)),
     query_field("created_at__before", Text(max_length=64), help="ISO 8601."),
     query_field("created_at__after", Text(max_length=64), help="ISO 8601."),
     query_field("created_by_end_user_session_id", Text(max_length=255)),
     query_field("created_by_account", Text(max_length=255), help="Email of a member."),
+    query_field("last_id", UUID(may_be_blank=True), help="Last run the caller holds; instead of page."),
+    query_field("detail", Boolean(is_text=True), help="Tell inputs and outputs too."),
 )
 
 RUN_DATA = Model(
@@ -197,8 +208,8 @@ def render_logs(found: LogPage, *, page: int, limit: int) -> JSONObject:
         "page": page,
         "limit": limit,
         "total": found.total,
-        "has_more": page * limit < found.total,
-        "data": [_render_log(item) for item in found.items],
+        "has_more": found.has_more,
+        "data": [_render_log(item, has_values=found.has_values) for item in found.items],
     }
 
 
@@ -221,7 +232,7 @@ def render_end_user(author: RunAuthor) -> JSONObject | None:
     }
 
 
-def _render_log(item: RunItem) -> JSONValue:
+def _render_log(item: RunItem, *, has_values: bool) -> JSONValue:
     run = item.run
     return {
         "id": run.id,
@@ -242,7 +253,7 @@ def _render_log(item: RunItem) -> JSONValue:
         "created_by_role": "account" if run.from_account_id else "end_user",
         "created_by_account": render_account(item.author),
         "created_by_end_user": render_end_user(item.author),
-        "details": None,
+        "details": {"inputs": run.inputs, "outputs": run.outputs} if has_values else None,
         "created_at": to_unix(run.created_at),
     }
 

@@ -1,12 +1,21 @@
 """Workspaces as a member sees them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flask_restx import Model, fields
 
+from api.controllers.http.parsing import Text, json_field, parser
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject
+from api.principal import Principal, Role
 from api.services.tenants import TRIAL, Workspace
+
+NAME_MAX = 100
+WORKSPACE_NAME = parser(
+    json_field("name", Text(min_length=1, max_length=NAME_MAX, is_trimmed=True), required=True)
+)
+SWITCH = parser(json_field("tenant_id", Text(min_length=1, max_length=64), required=True))
 
 _COMMON = {
     "id": fields.String,
@@ -21,13 +30,50 @@ WORKSPACE = Model(
         **_COMMON,
         "role": fields.String(enum=["owner", "admin", "editor", "normal", "dataset_operator"]),
         "in_trial": fields.Boolean,
-        "trial_end_at": fields.Integer(description="Unix seconds, or null."),
-        "trial_end_reason": fields.String,
-        "custom_config": fields.Raw(description="Branding of the workspace, or null."),
+        "trial_end_at": fields.Integer(description="Unix seconds.", nullable=True),
+        "trial_end_reason": fields.String(nullable=True),
+        "custom_config": fields.Raw(description="Branding of the workspace.", nullable=True),
+    },
+)
+SWITCHED = Model(
+    "SwitchedWorkspace", {"result": fields.String(example="success"), "new_tenant": fields.Nested(WORKSPACE)}
+)
+CHANGED_WORKSPACE = Model(
+    "ChangedWorkspace", {"result": fields.String(example="success"), "tenant": fields.Nested(WORKSPACE)}
+)
+WORKSPACE_PERMISSION = Model(
+    "WorkspacePermission",
+    {
+        "workspace_id": fields.String,
+        "allow_member_invite": fields.Boolean(description="Whether the caller may invite members."),
+        "allow_owner_transfer": fields.Boolean(description="Whether the caller may hand the workspace over."),
     },
 )
 WORKSPACE_ITEM = Model("WorkspaceItem", {**_COMMON, "current": fields.Boolean})
 WORKSPACES = Model("Workspaces", {"workspaces": fields.List(fields.Nested(WORKSPACE_ITEM))})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceNameIn:
+    """What a workspace is called."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchIn:
+    """The workspace to go to."""
+
+    tenant_id: str
+
+
+def render_permission(principal: Principal) -> JSONObject:
+    """Return what the caller's role lets them do with the workspace itself."""
+    return {
+        "workspace_id": principal.tenant_id,
+        "allow_member_invite": principal.role >= Role.ADMIN,
+        "allow_owner_transfer": principal.role is Role.OWNER,
+    }
 
 
 def render_workspace(workspace: Workspace) -> JSONObject:

@@ -18,6 +18,7 @@ from api.controllers.service_api import (
     datasets,
     documents,
     files,
+    guest_messages,
     guests,
     human_input,
     info,
@@ -53,6 +54,7 @@ NAMESPACES = (
     human_input.ns,
 )
 
+GUESTS_NAMESPACES = (guests.ns, guest_messages.ns)
 
 GUESTS_MOUNT = "seed"
 """Where browsers look for the API of apps' pages."""
@@ -70,6 +72,6 @@ def create_blueprint(dialect: str, mount: str) -> Blueprint:
         authorizations=AUTHORIZATIONS,
         security="bearer",
     )
-    for namespace in (*NAMESPACES, *((guests.ns,) if dialect == GUESTS_MOUNT else ())):
+    for namespace in (*NAMESPACES, *(GUESTS_NAMESPACES if dialect == GUESTS_MOUNT else ())):
         api.add_namespace(namespace)
     return blueprint

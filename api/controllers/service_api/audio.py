@@ -32,12 +32,13 @@ class AudioToText(Resource):
     @ns.response(413, "The recording is over 30 MB: audio_too_large.")
     @ns.response(415, "Recordings of this kind are not taken: unsupported_audio_type.")
     @takes_audio
-    @app_key()
+    @app_key("audio", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Write down what is said in a recording; it is not kept."""
         sent, mime_type = sent_audio()
         parse(RECORDING, RecordingIn)
-        return render({"text": speech.transcribe(runtime(), caller.app, sent, mime_type)})
+        text = speech.transcribe(runtime(), caller.app, sent, mime_type, key_id=caller.key_id)
+        return render({"text": text})
 
 
 @ns.route("/text-to-audio")
@@ -48,7 +49,7 @@ class TextToAudio(Resource):
     @ns.doc(produces=swagger.SOUND_ONLY)
     @ns.response(200, "The spoken text, as it comes.")
     @ns.response(400, "Nothing to say, an app that does not speak, or no model that does.")
-    @app_key()
+    @app_key("audio", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Read a text or the answer of a message aloud, as MP3."""
         asked = parse(SPEECH, SpeechIn)
@@ -59,5 +60,6 @@ class TextToAudio(Resource):
             text=asked.text,
             message_id=asked.message_id,
             voice=asked.voice,
+            key_id=caller.key_id,
         )
         return Response(pieces, content_type=swagger.MP3)

@@ -7,7 +7,7 @@ from api.controllers.http import sse, swagger
 from api.controllers.http.auth import app_key
 from api.controllers.http.door import claim, render, runtime
 from api.controllers.http.parsing import parse
-from api.controllers.schemas.chat import CHAT, CHAT_ANSWER, USER, ChatTurnIn, UserIn
+from api.controllers.schemas.chat import ANSWERED, CHAT, CHAT_ANSWER, USER, ChatTurnIn, UserIn
 from api.controllers.schemas.conversation import USER_QUERY, UserQuery
 from api.controllers.schemas.fields import RESULT
 from api.services import generation
@@ -23,7 +23,7 @@ class ChatMessages(Resource):
 
     @ns.expect(CHAT)
     @ns.doc(produces=swagger.ANSWER_OR_STREAM, params=swagger.RUN_HEADERS)
-    @ns.response(200, "The answer, or its events as they come.", CHAT_ANSWER)
+    @ns.response(200, ANSWERED, CHAT_ANSWER)
     @ns.response(400, "A bad parameter, an app of another mode, or a model that does not answer.")
     @ns.response(404, "The caller has no such conversation.")
     @app_key("chat", has_guests=True)

@@ -11,7 +11,7 @@ from api.controllers.http.parsing import parse
 from api.controllers.http.uploads import sent_file, takes_files
 from api.controllers.schemas.file import FILE, PREVIEW, UPLOAD, UPLOAD_FORM, PreviewIn, UploadIn, render_file
 from api.errors import InvalidRequest
-from api.services import files, uploads
+from api.services import app_info, files, uploads
 from api.services.tokens import KeyCaller
 
 ns = Namespace("files", path="/", description="Files of end users")
@@ -24,12 +24,14 @@ class FileUpload(Resource):
     @ns.expect(UPLOAD_FORM)
     @ns.doc(params=swagger.IDEMPOTENCY_HEADER)
     @ns.response(201, "The file as it is kept.", FILE)
+    @ns.response(400, "No file, or, of a guest, an app that takes none.")
     @ns.response(413, "The file is over the limit of its kind: file_too_large.")
     @ns.response(415, "Files of this kind are not taken: unsupported_file_type.")
     @takes_files
-    @app_key(has_guests=True)
+    @app_key("file", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Upload a file, to be attached to messages of the same end user."""
+        app_info.check_uploads(runtime(), caller)
         sent = sent_file()
         asked = parse(UPLOAD, UploadIn)
         if asked.user is None and request.blueprint == "seed":
@@ -49,7 +51,7 @@ class FilePreview(Resource):
     @ns.response(200, "The file.")
     @ns.response(206, "The range of it that was asked for.")
     @ns.response(416, "The file has no such range.")
-    @app_key(has_guests=True)
+    @app_key("file", has_guests=True)
     def get(self, caller: KeyCaller, file_id: str) -> Response:
         """Fetch a file the same end user uploaded, whole or in ranges."""
         asked = parse(PREVIEW, PreviewIn)

@@ -8,8 +8,8 @@ from flask import Response, request
 from flask_restx import Namespace, Resource
 
 from api.controllers.http import swagger
-from api.controllers.http.auth import guest, passport_of
-from api.controllers.http.door import base_url, claim, public, render, runtime, transactional
+from api.controllers.http.auth import guest, is_guest, visitor
+from api.controllers.http.door import base_url, claim, render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.fields import RESULT, render_success
 from api.controllers.schemas.file import (
@@ -32,7 +32,7 @@ from api.controllers.schemas.guest import (
 from api.controllers.schemas.system import SYSTEM_FEATURES, render_system_features
 from api.errors import Unauthorized
 from api.runtime import Session
-from api.services import conversations, files, generation, passports, remote_files
+from api.services import app_info, conversations, files, generation, passports, remote_files
 from api.services.tokens import KeyCaller
 
 ns = Namespace("guests", path="/", description="Guests of apps' pages")
@@ -47,7 +47,7 @@ class Passport(Resource):
     @ns.response(200, "A passport.", PASSPORT)
     @ns.response(401, "The header X-App-Code is missing.")
     @ns.response(404, "There is no such page, or it is closed.")
-    @public
+    @visitor
     def get(self) -> Response:
         """Give a guest a passport for the app whose site's code is in X-App-Code."""
         code = request.headers.get("X-App-Code")
@@ -62,10 +62,10 @@ class WebAppFeatures(Resource):
     """What this installation offers."""
 
     @ns.response(200, "The same as the console is told.", SYSTEM_FEATURES)
-    @public
+    @visitor
     def get(self) -> Response:
         """Return which ways to sign in and which parts there are."""
-        return render(render_system_features())
+        return render(render_system_features(has_mail=runtime().mailer is not None))
 
 
 @ns.route("/webapp/access-mode")
@@ -73,7 +73,7 @@ class WebAppAccessMode(Resource):
     """Who may open a page."""
 
     @ns.response(200, "Everyone who knows its code.", ACCESS_MODE)
-    @public
+    @visitor
     def get(self) -> Response:
         """Tell who may open a page."""
         return render({"accessMode": "public"})
@@ -95,10 +95,10 @@ class WebAppLoginStatus(Resource):
     """Whether the browser is let in."""
 
     @ns.response(200, "Whether it is.", LOGIN_STATUS)
-    @public
+    @visitor
     def get(self) -> Response:
-        """Tell whether the passport sent is good; pages ask for no login."""
-        return render({"logged_in": True, "app_logged_in": passport_of(request) is not None})
+        """Tell whether a passport was sent that is good; pages ask for no login."""
+        return render({"logged_in": True, "app_logged_in": is_guest(request)})
 
 
 @ns.route("/logout")
@@ -106,7 +106,7 @@ class WebAppLogout(Resource):
     """Leaving."""
 
     @ns.response(200, "The browser may forget its passport.", RESULT)
-    @public
+    @visitor
     def post(self) -> Response:
         """Say goodbye: the server keeps nothing that a passport would have to be taken from."""
         return render(render_success())
@@ -137,11 +137,13 @@ class GuestRemoteUpload(Resource):
     @ns.expect(REMOTE)
     @ns.doc(params=swagger.IDEMPOTENCY_HEADER)
     @ns.response(201, "The file as it is kept.", KEPT_REMOTE)
+    @ns.response(400, "The app takes no files.")
     @ns.response(413, "The file is over the limit of its kind: file_too_large.")
     @ns.response(415, "Files of this kind are not taken: unsupported_file_type.")
     @guest()
     def post(self, caller: KeyCaller) -> Response:
         """Fetch the file at an address and keep it as the guest's upload."""
+        app_info.check_uploads(runtime(), caller)
         principal = caller.end_user(None)
         once = claim(principal.tenant_id, principal.id)
         file = remote_files.fetch(runtime(), principal, parse(REMOTE, RemoteIn).url, once)

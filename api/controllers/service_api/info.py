@@ -7,7 +7,7 @@ from api.controllers.http.auth import app_key
 from api.controllers.http.door import base_url, render, runtime, transactional
 from api.controllers.schemas.info import END_USER, INFO, META, PARAMETERS, SITE, render_end_user, render_site
 from api.runtime import Session
-from api.services import app_info, end_users
+from api.services import app_icons, app_info, end_users
 from api.services.tokens import KeyCaller
 
 ns = Namespace("info", path="/", description="What an app tells of itself")
@@ -43,10 +43,10 @@ class Meta(Resource):
 
     @ns.response(200, "The icons.", META)
     @app_key(has_guests=True)
-    def get(self, caller: KeyCaller) -> Response:
-        """Return an icon for each tool of the app; no app has any yet."""
-        del caller
-        return render({"tool_icons": {}})
+    @transactional
+    def get(self, session: Session, caller: KeyCaller) -> Response:
+        """Return an icon for each tool of an agent app; other apps have none."""
+        return render({"tool_icons": app_icons.tool_icons(session, caller.app, base_url())})
 
 
 @ns.route("/site")

@@ -76,5 +76,7 @@ class MessageSuggestions(Resource):
         """Have a model write what the end user may want to ask next."""
         generation.check_chat_mode(caller.app)
         principal = caller.end_user(parse(USER_NEEDED, UserQuery).user)
-        questions = suggestions.suggest_questions(runtime(), caller.app, principal, message_id)
+        questions = suggestions.suggest_questions(
+            runtime(), caller.app, principal, message_id, key_id=caller.key_id
+        )
         return render({"result": "success", "data": questions})

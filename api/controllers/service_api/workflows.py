@@ -5,7 +5,7 @@ from flask_restx import Namespace, Resource
 
 from api.controllers.http import sse, swagger
 from api.controllers.http.auth import app_key
-from api.controllers.http.door import claim, render, runtime
+from api.controllers.http.door import claim, render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.chat import USER, UserIn
 from api.controllers.schemas.fields import RESULT
@@ -23,6 +23,7 @@ from api.controllers.schemas.workflow_run import (
     render_public_run,
 )
 from api.core.apps.flow import FlowSpec
+from api.runtime import Session
 from api.services import flow_events, flow_runs, flows, generation, workflow_runs
 from api.services.asks import Ask
 from api.services.flow_call import FlowCall
@@ -137,10 +138,9 @@ class WorkflowLogs(Resource):
     @ns.response(200, "A page of runs, newest first.", LOGS)
     @ns.response(400, "A bad parameter.")
     @app_key()
-    def get(self, caller: KeyCaller) -> Response:
+    @transactional
+    def get(self, session: Session, caller: KeyCaller) -> Response:
         """List the runs that were not tests, newest first."""
         query = parse(LOGS_QUERY, LogsQuery)
-        page = workflow_runs.load_logs(
-            runtime(), caller.app, query.to_filter(), page=query.page, limit=query.limit
-        )
+        page = workflow_runs.load_logs(session, caller.app, query.to_filter(), query.to_place())
         return render(render_logs(page, page=query.page, limit=query.limit))

@@ -26,6 +26,7 @@ FormKind = Literal[
     "json_object",
 ]
 VARIABLE = re.compile(r"(?![0-9])[A-Za-z0-9_\u4e00-\u9fff\U0001F300-\U0001FAFF\u2600-\u27BF\uFE0F]{1,100}")
+EXTERNAL_DATA = "external_data_tool"
 AVOIDANCE_TYPES = ("keywords", "openai_moderation", "api")
 Item = TypeVar("Item")
 Several = Annotated[tuple[Item, ...], Field(strict=False)]
@@ -63,11 +64,12 @@ class AvoidanceSide(Part):
 
 
 class AvoidanceConfig(Part):
-    """What is checked, and for what; ``keywords`` are one a line."""
+    """What is checked, and for what; ``keywords`` are one a line, the extension is asked instead of them."""
 
     inputs_config: AvoidanceSide = AvoidanceSide()
     outputs_config: AvoidanceSide = AvoidanceSide()
     keywords: str = Field("", max_length=10_000)
+    api_based_extension_id: str = ""
 
 
 class WordAvoidance(Part):
@@ -88,6 +90,8 @@ class WordAvoidance(Part):
             raise ValueError("inputs_config or outputs_config must be enabled")
         if self.type == "keywords" and not self.config.keywords.strip():
             raise ValueError("keywords are required")
+        if self.type == "api" and not self.config.api_based_extension_id:
+            raise ValueError("config.api_based_extension_id is required")
         if self.type != "api" and not all(side.preset_response for side in sides):
             raise ValueError("preset_response is required of what is enabled")
         return self
@@ -126,8 +130,35 @@ class CompletionPrompt(Open):
     conversation_histories_role: HistoryRoles = HistoryRoles()
 
 
+class ExtensionChoice(Part):
+    """The API-based extension that is asked."""
+
+    api_based_extension_id: str = ""
+
+
+class ExternalDataTool(Part):
+    """A variable that a service fills in; only what is switched on must make sense."""
+
+    enabled: bool = False
+    type: str = ""
+    variable: str = ""
+    config: ExtensionChoice = ExtensionChoice()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "ExternalDataTool":
+        if not self.enabled:
+            return self
+        if self.type != "api":
+            raise ValueError("type must be api")
+        if not VARIABLE.fullmatch(self.variable):
+            raise ValueError(f"{self.variable!r} is not a valid variable name")
+        if not self.config.api_based_extension_id:
+            raise ValueError("config.api_based_extension_id is required")
+        return self
+
+
 class FormItem(Open):
-    """One variable the end user fills in."""
+    """One variable the end user fills in; or a service, where it is one of external data."""
 
     kind: FormKind
     variable: str
@@ -137,6 +168,8 @@ class FormItem(Open):
     max_length: int | None = Field(None, ge=0)
     options: Several[str] = ()
     hide: bool = False
+    external_data: ExternalDataTool | None = Field(None, exclude=True)
+    """The tool that fills the variable in, None where its end user does."""
 
     @field_validator("variable")
     @classmethod
@@ -206,21 +239,22 @@ class DatasetItems(Open):
         return () if datasets is None else datasets
 
 
-class AgentTool(Open):
-    """A tool of an agent; older configurations name their datasets here."""
+class AgentTool(Part):
+    """A tool of an agent; what else it says of it is read when it is used (core/agent/wanted.py).
 
+    Older configurations name their datasets here.
+    """
+
+    enabled: bool = True
     dataset: DatasetChoice | None = None
 
 
-class AgentMode(Open):
-    """How an agent works, and with what."""
+class AgentMode(Part):
+    """How an agent works, and with what. ``max_iteration`` is how often it may call tools."""
 
+    strategy: str = "function_call"
+    max_iteration: int = Field(10, ge=1, le=99)
     tools: Several[AgentTool] = ()
-
-    @field_validator("tools", mode="before")
-    @classmethod
-    def _null_is_none(cls, tools: object) -> object:
-        return () if tools is None else tools
 
 
 class DatasetConfigs(Open):
@@ -258,7 +292,7 @@ class ModelConfig(Open):
     retriever_resource: Switch = Switch()
     sensitive_word_avoidance: WordAvoidance = WordAvoidance()
     annotation_reply: Switch = Switch()
-    external_data_tools: Several[dict[str, Any]] = ()
+    external_data_tools: Several[ExternalDataTool] = ()
     file_upload: FileUpload = FileUpload()
     dataset_configs: DatasetConfigs = DatasetConfigs()
     dataset_query_variable: str = ""
@@ -270,6 +304,22 @@ class ModelConfig(Open):
         named = [item.dataset for item in self.dataset_configs.datasets.datasets]
         named += [tool.dataset for tool in self.agent_mode.tools if tool.dataset is not None]
         return tuple(dict.fromkeys(choice.id.lower() for choice in named if choice.enabled))
+
+    @property
+    def data_tools(self) -> tuple[ExternalDataTool, ...]:
+        """The external data tools that are on, wherever they are named; the first of each variable."""
+        drawn = (item.external_data for item in self.user_input_form)
+        named = [tool for tool in (*self.external_data_tools, *drawn) if tool is not None and tool.enabled]
+        return tuple({tool.variable: tool for tool in reversed(named)}.values())
+
+    @property
+    def extension_ids(self) -> frozenset[str]:
+        """The API-based extensions that are asked while the app runs."""
+        asked = {tool.config.api_based_extension_id for tool in self.data_tools}
+        avoidance = self.sensitive_word_avoidance
+        if avoidance.enabled and avoidance.type == "api":
+            asked.add(avoidance.config.api_based_extension_id)
+        return frozenset(asked)
 
     @model_validator(mode="before")
     @classmethod
@@ -298,7 +348,7 @@ def _open_form_item(item: object) -> object:
     if isinstance(item, dict) and len(item) == 1:
         kind, inner = next(iter(item.items()))
         if isinstance(inner, dict):
-            return {**inner, "kind": kind}
+            return {**inner, "kind": kind, "external_data": inner if kind == EXTERNAL_DATA else None}
     return item
 
 

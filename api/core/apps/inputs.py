@@ -5,7 +5,7 @@ Wire: docs/wire/chat.md#inputs (the sentences are part of the contract).
 
 from collections.abc import Callable
 
-from api.core.apps.config import FormItem
+from api.core.apps.config import EXTERNAL_DATA, FormItem
 from api.core.ports import JSONObject, JSONValue
 from api.errors import FaultType, InvalidRequest
 
@@ -19,13 +19,17 @@ FALSE_WORDS = frozenset({"false", "no", "off", "0", ""})
 def check_inputs(
     form: tuple[FormItem, ...], given: JSONObject, stored: JSONObject | None = None
 ) -> JSONObject:
-    """Return a value for every variable of the form; unknown keys are dropped.
+    """Return a value for every variable the end user fills in; unknown keys are dropped.
 
     Absent keys are filled from ``stored`` (the conversation's first inputs),
     then from the form's defaults. Raises InvalidRequest naming the variable.
     """
     merged = {**(stored or {}), **given}
-    return {item.variable: _checked(item, merged.get(item.variable)) for item in form}
+    return {
+        item.variable: _checked(item, merged.get(item.variable))
+        for item in form
+        if item.kind != EXTERNAL_DATA
+    }
 
 
 def _checked(item: FormItem, value: JSONValue) -> JSONValue:

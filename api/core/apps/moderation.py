@@ -6,11 +6,11 @@ characters at a time; and what was found is never told after it was replaced.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from api.core.apps.config import WordAvoidance
 from api.core.apps.prompting import to_text
-from api.core.events import Event, MessageEnd, RunFinished, RunPaused, TextChunk, TextReplaced
+from api.core.events import AgentThought, Event, MessageEnd, RunFinished, RunPaused, TextChunk, TextReplaced
 from api.core.ports import Cancel, JSONObject
 
 CHUNK_CHARS = 300
@@ -23,15 +23,40 @@ Flags = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What an app is asked: the values of its variables, and the query."""
+
+    inputs: JSONObject
+    query: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it as one text."""
+        return "\n".join(filter(None, [*map(to_text, self.inputs.values()), self.query]))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A text may not stand; ``preset`` is said in its place."""
+
+    preset: str
+
+
+ChecksInput = Callable[[Asked], Asked | Refused]
+"""Returns what may be asked: the same, or the same with what must not be said covered."""
+ChecksOutput = Callable[[str], str | Refused]
+"""Returns what may be said: the same, or the same with what must not be said covered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moderator:
-    """What looks at an app's texts, and what is said in their place; None where a side is not looked at.
+    """What looks at an app's texts; None where a side is not looked at.
 
     ``overlap_chars`` is how far back something may begin that ends in what is new.
     """
 
-    flags: Flags
-    input_preset: str | None
-    output_preset: str | None
+    checks_input: ChecksInput | None
+    checks_output: ChecksOutput | None
     overlap_chars: int = OVERLAP_CHARS
 
 
@@ -51,12 +76,18 @@ def _keywords(avoidance: WordAvoidance) -> list[str]:
 
 
 def to_moderator(avoidance: WordAvoidance, flags: Flags) -> Moderator:
-    """Return the moderator of an app whose texts ``flags`` looks at."""
+    """Return the moderator of an app whose texts ``flags`` looks at; what it finds is refused."""
     inputs, outputs = avoidance.config.inputs_config, avoidance.config.outputs_config
+
+    def check_input(asked: Asked) -> Asked | Refused:
+        return Refused(inputs.preset_response) if flags(asked.text) else asked
+
+    def check_output(text: str) -> str | Refused:
+        return Refused(outputs.preset_response) if flags(text) else text
+
     return Moderator(
-        flags=flags,
-        input_preset=inputs.preset_response if inputs.enabled else None,
-        output_preset=outputs.preset_response if outputs.enabled else None,
+        checks_input=check_input if inputs.enabled else None,
+        checks_output=check_output if outputs.enabled else None,
         overlap_chars=_overlap(avoidance),
     )
 
@@ -68,64 +99,146 @@ def _overlap(avoidance: WordAvoidance) -> int:
     return min(OVERLAP_CHARS, max(map(len, _keywords(avoidance)), default=0))
 
 
+def say(text: str) -> Iterator[Event]:
+    """Yield a canned answer."""
+    yield TextChunk(text=text)
+    yield MessageEnd(usage=None)
+
+
 def screen(
-    moderator: Moderator, cancel: Cancel, inputs: JSONObject, query: str, run: Callable[[], Iterator[Event]]
+    moderator: Moderator,
+    cancel: Cancel,
+    asked: Asked,
+    run: Callable[[Asked], Iterator[Event]],
+    refuse: Callable[[str], Iterator[Event]] | None = None,
 ) -> Iterator[Event]:
-    """Yield the events of ``run`` with an answer that may be said, a canned one for what may not be asked."""
-    asked = "\n".join(filter(None, [*map(to_text, inputs.values()), query]))
-    if moderator.input_preset is not None and asked and moderator.flags(asked):
-        yield TextChunk(text=moderator.input_preset)
-        yield MessageEnd(usage=None)
-    elif moderator.output_preset is None:
-        yield from run()
+    """Yield the events of ``run`` with an answer that may be said, a canned one for what may not be asked.
+
+    A workflow has outputs and no answer: ``refuse`` is how its run says that it does not begin.
+    """
+    checked: Asked | Refused = asked
+    if moderator.checks_input is not None and asked.text:
+        checked = moderator.checks_input(asked)
+    if isinstance(checked, Refused):
+        yield from (refuse or say)(checked.preset)
+    elif moderator.checks_output is None:
+        yield from run(checked)
     else:
-        yield from _screen_output(run(), moderator, moderator.output_preset, cancel)
+        screening = _Screening(
+            checks=moderator.checks_output,
+            overlap_chars=moderator.overlap_chars,
+            cancel=cancel,
+            has_outputs=refuse is not None,
+        )
+        yield from screening.watch(run(checked))
 
 
-def _screen_output(
-    events: Iterator[Event], moderator: Moderator, preset: str, cancel: Cancel
-) -> Iterator[Event]:
-    """Yield the events; once the answer must not be said it is replaced, and its run stopped."""
-    seen = ""
-    fresh: list[str] = []
-    fresh_chars = 0
-    for event in events:
-        if isinstance(event, TextChunk | TextReplaced):
-            if isinstance(event, TextReplaced):
-                seen, fresh, fresh_chars = "", [], 0
-            fresh.append(event.text)
-            fresh_chars += len(event.text)
-            yield event
-            if fresh_chars < CHUNK_CHARS:
-                continue
-        elif not (fresh and isinstance(event, RunFinished | RunPaused | MessageEnd)):
-            yield event
-            continue
-        seen = (seen + "".join(fresh))[-fresh_chars - moderator.overlap_chars :]
-        fresh, fresh_chars = [], 0
-        is_flagged = moderator.flags(seen)
-        if is_flagged:
-            yield TextReplaced(text=preset, reason=REASON)
-            cancel.set()
-        if not isinstance(event, TextChunk | TextReplaced):
-            yield _without_answer(event, preset) if is_flagged else event
-        if is_flagged:
-            yield from _end(events, preset)
-            return
+@dataclass(slots=True, kw_only=True)
+class _Screening:
+    """An answer while it is said: ``seen`` was looked at last, ``before`` stands in front of it.
 
+    ``refusal`` is what the whole answer was replaced by, ``is_covered`` whether
+    parts of it were. What ``has_outputs`` is a workflow, whose outputs need not
+    have been said before.
+    """
 
-def _end(events: Iterator[Event], preset: str) -> Iterator[Event]:
-    """Yield what is left of a run that is being stopped, but for what it still says."""
-    for event in events:
-        if not isinstance(event, TextChunk | TextReplaced):
-            yield _without_answer(event, preset)
+    checks: ChecksOutput
+    overlap_chars: int
+    cancel: Cancel
+    has_outputs: bool
+    before: list[str] = field(default_factory=list)
+    seen: str = ""
+    fresh: list[str] = field(default_factory=list)
+    fresh_chars: int = 0
+    refusal: Refused | None = None
+    is_covered: bool = False
+    thought: tuple[str, str | Refused] = ("", "")
 
+    def watch(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Yield the events; once the answer must not be said it is replaced, and its run stopped."""
+        for event in events:
+            match event:
+                case TextChunk() | TextReplaced() if self.refusal is not None:
+                    continue
+                case TextChunk() | TextReplaced():
+                    self._add(event)
+                    yield event
+                    if self.fresh_chars >= CHUNK_CHARS:
+                        yield from self._look()
+                case RunFinished() | RunPaused() | MessageEnd():
+                    if self.fresh:
+                        yield from self._look()
+                    yield from self._end(event)
+                case AgentThought() if event.thought:
+                    yield from self._tell_thought(event)
+                case _:
+                    yield event
 
-def _without_answer(event: Event, preset: str) -> Event:
-    """Return an end that does not tell the answer that was replaced."""
-    match event:
-        case RunFinished() | RunPaused() if "answer" in event.outputs:
-            return replace(event, outputs={**event.outputs, "answer": preset})
-        case MessageEnd():
-            return replace(event, outcome="finished")
-    return event
+    def _tell_thought(self, event: AgentThought) -> Iterator[Event]:
+        """Look at what is shown beside the answer before it is told; what was looked at is not again."""
+        if self.refusal is None and event.thought != self.thought[0]:
+            self.thought = (event.thought, self.checks(event.thought))
+        checked = self.thought[1]
+        if self.refusal is None and isinstance(checked, Refused):
+            yield self._refuse(checked)
+        told = checked if self.refusal is None and isinstance(checked, str) else ""
+        yield replace(event, thought=told)
+
+    def _add(self, event: TextChunk | TextReplaced) -> None:
+        if isinstance(event, TextReplaced):
+            self.before, self.seen, self.fresh, self.fresh_chars = [], "", [], 0
+        self.fresh.append(event.text)
+        self.fresh_chars += len(event.text)
+
+    def _look(self) -> Iterator[Event]:
+        """Look at what is new and at what it may have begun in; yield what takes the answer's place."""
+        text = self.seen + "".join(self.fresh)
+        cut = max(0, len(text) - self.fresh_chars - self.overlap_chars)
+        self.before.append(text[:cut])
+        self.seen, self.fresh, self.fresh_chars = text[cut:], [], 0
+        checked = self.checks(self.seen)
+        if isinstance(checked, Refused):
+            yield self._refuse(checked)
+        elif checked != self.seen:
+            self.seen, self.is_covered = checked, True
+            yield TextReplaced(text=self._answer(), reason=REASON)
+
+    def _refuse(self, refused: Refused) -> Event:
+        self.refusal = refused
+        self.cancel.set()
+        return TextReplaced(text=refused.preset, reason=REASON)
+
+    def _answer(self) -> str:
+        return "".join([*self.before, self.seen])
+
+    def _end(self, event: RunFinished | RunPaused | MessageEnd) -> Iterator[Event]:
+        """Yield an end that does not tell what was replaced."""
+        match event:
+            case MessageEnd():
+                yield event if self.refusal is None else replace(event, outcome="finished")
+            case _ if self.has_outputs:
+                yield from self._end_workflow(event)
+            case _ if "answer" in event.outputs and self.refusal is not None:
+                yield replace(event, outputs={**event.outputs, "answer": self.refusal.preset})
+            case _ if "answer" in event.outputs and self.is_covered:
+                yield replace(event, outputs={**event.outputs, "answer": self._answer()})
+            case _:
+                yield event
+
+    def _end_workflow(self, event: RunFinished | RunPaused) -> Iterator[Event]:
+        """Yield the end of a workflow, its outputs looked at; one that may not stand takes all along."""
+        outputs = dict(event.outputs)
+        for name, value in event.outputs.items() if self.refusal is None else ():
+            text = to_text(value)
+            checked = self.checks(text) if text else text
+            if isinstance(checked, Refused):
+                yield self._refuse(checked)
+                break
+            if checked != text:
+                outputs[name] = checked
+        if self.refusal is not None:
+            preset = self.refusal.preset
+            event = replace(event, outputs=dict.fromkeys(outputs, preset))
+            yield replace(event, status="stopped", error=preset) if isinstance(event, RunFinished) else event
+        else:
+            yield replace(event, outputs=outputs)

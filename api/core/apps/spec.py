@@ -1,9 +1,10 @@
 """What a run is made of: the app as it is configured, the turn that was asked, what it may use."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from api.core.agent.tool import AgentTool
 from api.core.apps.config import ModelConfig
 from api.core.events import Event, RetrieverResource
 from api.core.model_runtime.runtime import ModelRuntime
@@ -124,6 +125,10 @@ Retrieve = Callable[[str], Retrieved]
 """Finds the passages of the app's datasets that answer a query; none where it has no datasets."""
 
 
+FindTools = Callable[[], Mapping[str, AgentTool]]
+"""Finds the tools of an agent by the names its model calls them by."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deps:
     """What a run may use besides its spec and its turn."""
@@ -131,6 +136,7 @@ class Deps:
     models: ModelRuntime
     cancel: Cancel
     retrieve: Retrieve
+    find_tools: FindTools = dict
 
 
 Run = Callable[[AppSpec, Turn, Deps], Iterator[Event]]

@@ -11,6 +11,7 @@ Where passages are looked for:
   model, which are the operator's and not an answer;
 * in the ``<document …> … </document>`` blocks of the last user message, after
   which its question stands, and in what surrounds its questions;
+* in what tools gave for the question, which is quoted whole where it is short;
 * in earlier turns, where a sentence must say more than the question does.
 """
 
@@ -25,6 +26,8 @@ from api.core.text.words import terms
 
 MAX_QUOTES = 3
 MAX_ECHO_CHARS = 200
+MAX_GIVEN_CHARS = 300
+"""What a tool gave is quoted whole up to this length; of more, the sentences that answer."""
 
 # A sentence must hold this share of the question's weight to be an answer, and
 # one beside the best must come this near to it.
@@ -54,6 +57,7 @@ class _Phrases:
     """What is said around quotes, in one language; ``asked`` takes the question."""
 
     quoted: str
+    given: str
     not_found: str
     no_context: str
     asked: str
@@ -62,6 +66,7 @@ class _Phrases:
 
 _ENGLISH = _Phrases(
     quoted="Quoted from the given context:",
+    given="The tool gave:",
     not_found="Nothing in the given context answers this.",
     no_context=(
         "I am the built-in local model: I quote from context that I am given and do not generate text, "
@@ -76,6 +81,7 @@ _ENGLISH = _Phrases(
 )
 _CHINESE = _Phrases(
     quoted="以下内容摘自所给的上下文：",
+    given="工具给出：",
     not_found="所给的上下文中没有这个问题的答案。",
     no_context="我是内置的本地模型，只从所给的上下文中摘录原文，不生成内容，而这次对话还没有提供上下文。",
     asked="您的提问是：“{question}”",
@@ -85,6 +91,7 @@ _CHINESE = _Phrases(
         "并在应用中选用该供应商的模型。"
     ),
 )
+_HEADINGS = (_ENGLISH.quoted, _CHINESE.quoted, _ENGLISH.given, _CHINESE.given)
 _OPENINGS = tuple(
     opening for phrases in (_ENGLISH, _CHINESE) for opening in (phrases.not_found, phrases.no_context)
 )
@@ -101,14 +108,30 @@ def compose_answer(messages: Sequence[Message]) -> str:
     asked_at = max((i for i, message in enumerate(messages) if message.role is Role.USER), default=None)
     asked = "" if asked_at is None else messages[asked_at].text
     question, document = _part_question(asked)
+    phrases = _CHINESE if _is_chinese(question) else _ENGLISH
+    if given := [m.text for m in messages[asked_at or 0 :] if m.role is Role.TOOL]:
+        told = [quote for text in given for quote in _quote_given(question, text)]
+        return "\n\n".join([phrases.given, *(f"> {quote}" for quote in told)]) if told else phrases.not_found
     context = _read_system(messages) + document
     history = [s for i, message in enumerate(messages) if i != asked_at for s in _read_turn(message)]
-    phrases = _CHINESE if _is_chinese(question) else _ENGLISH
     if quotes := _find_quotes(question, context, history):
         return "\n\n".join([phrases.quoted, *(f"> {quote}" for quote in quotes)])
     if context:
         return phrases.not_found
     return _introduce(phrases, question)
+
+
+def question_of(messages: Sequence[Message]) -> str:
+    """Return what a prompt asks for that no tool has been called for yet; empty where one has."""
+    if not messages or messages[-1].role is not Role.USER:
+        return ""
+    return _part_question(messages[-1].text)[0]
+
+
+def _quote_given(question: str, given: str) -> list[str]:
+    if len(given) <= MAX_GIVEN_CHARS:
+        return [line for line in given.splitlines() if line.strip()]
+    return _find_quotes(question, list(split_sentences(given)), ())
 
 
 def _part_question(asked: str) -> tuple[str, list[str]]:
@@ -142,7 +165,7 @@ def _read_turn(message: Message) -> Iterator[str]:
         return
     for sentence in split_sentences(message.text):
         statement = sentence.removeprefix("> ")
-        if statement not in (_ENGLISH.quoted, _CHINESE.quoted) and not _QUESTION_END.search(statement):
+        if statement not in _HEADINGS and not _QUESTION_END.search(statement):
             yield statement
 
 

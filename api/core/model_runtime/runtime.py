@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from api.core.http import Cancelled, HTTPClient, TimedOut, Timeouts
+from api.core.model_runtime.metering import Meter, Tab, spent_on
 from api.core.model_runtime.provider import (
     PROVIDERS,
     ChatModel,
@@ -28,6 +29,7 @@ from api.core.model_runtime.provider import (
     TextToSpeech,
 )
 from api.core.model_runtime.types import (
+    FREE,
     Audio,
     CallPiece,
     ChatChunk,
@@ -36,6 +38,7 @@ from api.core.model_runtime.types import (
     EmbedKind,
     ModelRef,
     ModelSchema,
+    Price,
     Score,
     TokenCount,
     ToolCall,
@@ -112,15 +115,23 @@ class ModelRuntime:
     """Calls models for tenants, with what they had when it was made.
 
     Making one is cheap; ``backoff_s`` is the wait before the second attempt.
+    What its calls of chat and embedding models took is put on the ``tab``.
     """
 
     def __init__(
-        self, resolve: Resolve, http: HTTPClient, offload: Offload, *, backoff_s: float = BACKOFF_S
+        self,
+        resolve: Resolve,
+        http: HTTPClient,
+        offload: Offload,
+        *,
+        backoff_s: float = BACKOFF_S,
+        tab: Tab | None = None,
     ) -> None:
         self._resolve = resolve
         self._http = http
         self._offload = offload
         self._backoff_s = backoff_s
+        self._tab = tab or Tab()
         self._opened: dict[tuple[str, ModelRef], tuple[ResolvedModel, Provider]] = {}
 
     def chat(
@@ -142,11 +153,30 @@ class ModelRuntime:
         with contextlib.suppress(Cancelled), _quota_told(resolved, cancel):
             first, rest = self._attempt(start, cancel)
             if first is not None:
-                yield first
                 try:
-                    yield from rest
+                    yield from self._metered(provider, ref, request, first, rest)
                 except RetryableFailure as failure:
                     raise failure.cause from failure
+
+    def _metered(
+        self,
+        provider: Provider,
+        ref: ModelRef,
+        request: ChatRequest,
+        first: ChatChunk,
+        rest: Iterator[ChatChunk],
+    ) -> Iterator[ChatChunk]:
+        """Yield an answer that has begun; what it took goes on the tab, however it ends."""
+        meter = Meter(ref.model, request.messages)
+        try:
+            meter.see(first)
+            yield first
+            for chunk in rest:
+                meter.see(chunk)
+                yield chunk
+        finally:
+            usage = meter.usage(_price_of(provider, ref))
+            self._tab.add([spent_on(ref, usage.prompt_tokens, usage.completion_tokens, usage.price)])
 
     def embed(
         self, tenant_id: str, ref: ModelRef, texts: Sequence[str], kind: EmbedKind, cancel: Cancel
@@ -177,6 +207,7 @@ class ModelRuntime:
         for batch, embeddings in zip(batches, found, strict=True):
             vector_of.update(zip(batch, embeddings.vectors, strict=True))
         prompt_tokens = sum(embeddings.tokens.prompt_tokens for embeddings in found)
+        self._tab.add([spent_on(ref, prompt_tokens, 0, _price_of(provider, ref))])
         return Embeddings([vector_of[text] for text in texts], TokenCount(prompt_tokens=prompt_tokens))
 
     def rerank(
@@ -360,6 +391,11 @@ def _quota_told(resolved: ResolvedModel, cancel: Cancel) -> Iterator[None]:
         raise
     if not resolved.is_quota_ok and not cancel.is_set():
         resolved.report(True)
+
+
+def _price_of(provider: Provider, ref: ModelRef) -> Price:
+    schema = provider.model_schema(ref.model)
+    return FREE if schema is None else schema.price
 
 
 def _schema_of(provider: Provider, ref: ModelRef) -> ModelSchema:

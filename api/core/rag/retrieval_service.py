@@ -77,6 +77,8 @@ def retrieve_plotted(query: str, source: Source, settings: RetrievalModel, deps:
     if search is None:
         return Plot([], {}, None)
     found = _retrieve(search, settings, deps)
+    if len(found) < MIN_PLOTTED:
+        return Plot(found, {}, None)
     vectors = deps.vectors.vectors(source.collection, [one.entry_id for one in found])
     shown = [one for one in found if one.entry_id in vectors]
     if len(shown) < MIN_PLOTTED:

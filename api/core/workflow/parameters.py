@@ -55,6 +55,9 @@ def _rendered(value: JSONValue, variables: VariablePool) -> JSONValue:
         case list():
             return [_rendered(item, variables) for item in value]
         case dict():
+            selector = _selector(value)
+            if selector is not None:
+                return variables.get(selector)
             return {key: _rendered(item, variables) for key, item in value.items()}
     return value
 
@@ -66,6 +69,8 @@ def _inside(value: JSONValue) -> Iterator[Selector]:
         case list():
             for item in value:
                 yield from _inside(item)
+        case dict() if selector := _selector(value):
+            yield selector
         case dict():
             for item in value.values():
                 yield from _inside(item)

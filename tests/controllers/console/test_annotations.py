@@ -11,17 +11,19 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from api.backends.database import count_statements
 from api.models.annotation import Annotation, AnnotationJob, AnnotationSetting
 from api.runtime import Runtime
 from api.services import (
     annotation_index,
     annotation_jobs,
     annotation_work,
+    annotations,
     app_purge,
     jobs,
     verification_repairs,
 )
-from tests.annotations import BROKEN, EMBEDDED, Desk
+from tests.annotations import BROKEN, EMBEDDED, Desk, WordsProvider
 from tests.factories import ChatApp, make_chat_app, make_key
 from tests.knowledge import put_to_sleep
 
@@ -336,6 +338,42 @@ def test_switch_off_holds_at_once_and_drops_the_index(desk: Desk) -> None:
     assert set(desk.runtime.vectors.ids(collection)) == set()
     desk.turn_on()
     assert len(entries(desk)) == 1
+
+
+def test_switch_that_is_overtaken_embeds_no_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotation_index, "BATCH", 1)
+    for number in range(4):
+        desk.add(f"Train {number} today?")
+    desk.work()
+    EMBEDDED.clear()
+    embed = WordsProvider.embed
+
+    def embed_and_think_again(self: WordsProvider, *asked: Any) -> Any:
+        found = embed(self, *asked)
+        if len(EMBEDDED) == 2:
+            desk.switch("disable")
+        return found
+
+    monkeypatch.setattr(WordsProvider, "embed", embed_and_think_again)
+    overtaken = desk.switch("enable")
+    desk.work()
+    assert desk.state("enable", overtaken)["job_status"] == "error"
+    assert len(EMBEDDED) == 2
+    with desk.runtime.reading() as session:
+        marks = session.scalars(select(Annotation.indexed_in).where(Annotation.app_id == desk.app.id))
+        assert sum(mark is not None for mark in marks) == 1
+
+
+def test_all_are_exported_some_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert desk.read("GET", "annotations/export") == {"data": []}
+    made = [desk.add(f"Train {number} today?") for number in range(5)]
+    for rows in (1, 2, 5):
+        monkeypatch.setattr(annotations, "ROWS_AT_ONCE", rows)
+        with count_statements(desk.runtime.engine) as statements:
+            told = desk.read("GET", "annotations/export")["data"]
+        assert [item["id"] for item in told] == made[::-1]
+        read = [text for text in statements if "FROM annotations" in text and "LIMIT" in text]
+        assert len(read) == 5 // rows + 1
 
 
 def test_switch_that_comes_too_late_changes_nothing(desk: Desk) -> None:

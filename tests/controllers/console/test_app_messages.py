@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 
 from api.controllers.schemas.app_message import MESSAGE_DETAIL
 from api.runtime import Runtime
+from tests.annotations import Desk
 from tests.factories import ChatApp, Owner, make_chat_app
 from tests.fakes import Script
 
@@ -101,3 +102,26 @@ def test_first_id_that_is_unknown_is_not_found(client: FlaskClient, runtime: Run
     answer = read(client, owner, app.id, "chat-messages", conversation_id=talk, first_id=UNKNOWN)
 
     assert (answer.status_code, answer.get_json()["message"]) == (404, "First Message Not Exists.")
+
+
+def test_message_tells_the_annotation_made_of_it_and_the_one_it_was_answered_by(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = make_chat_app(runtime, owner, model=Script(["said"]).choice)
+    desk = Desk(client, runtime, app)
+    asked = ask(client, app, "When does the train leave?")
+    noted = {"message_id": asked["id"], "question": "When leaves the train?", "answer": "At noon."}
+    made = desk.read("POST", "annotations", json=noted)
+    desk.turn_on()
+    answered = ask(client, app, "When does the train leave?")
+    assert answered["answer"] == "At noon."
+
+    first, second = (desk.read("GET", f"messages/{item['id']}") for item in (asked, answered))
+
+    account = {"id": owner.account_id, "name": "Test Owner", "email": owner.email}
+    told = {"id": made["id"], "question": noted["question"], "content": "At noon.", "account": account}
+    assert first["annotation"] == {**told, "created_at": made["created_at"]}
+    assert (first["annotation_hit_history"], second["annotation"]) == (None, None)
+    hit = second["annotation_hit_history"]
+    assert (hit["annotation_id"], hit["annotation_create_account"]) == (made["id"], account)
+    assert abs(hit["created_at"] - second["created_at"]) < 60

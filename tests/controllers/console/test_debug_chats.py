@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from api.core.model_runtime.types import ChatChunk, ToolCall
 from api.runtime import Runtime
 from tests.factories import Owner, make_app, make_chat_app, make_dataset_key, make_owner
 from tests.fakes import Script
@@ -71,6 +72,21 @@ def test_completion_fills_the_template_of_the_request(
     assert (missing.status_code, missing.json["message"]) == (400, "x is required in input form")
 
 
+def test_agent_works_with_the_tools_of_the_request(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    call = ChatChunk(tool_calls=(ToolCall(id="c", name="current_time", arguments="{}"),))
+    script = Script(turns=[[call], ["Now."]], features=frozenset({"tool-call"}))
+    tool = {"provider_id": "time", "tool_name": "current_time", "tool_parameters": {"format": "%Z"}}
+    config = {"model": script.choice, "agent_mode": {"tools": [tool]}}
+    app_id = make_app(runtime, owner, mode="agent-chat")
+
+    answer = ask(client, owner, app_id, query="What time is it?", model_config=config)
+
+    assert (answer.status_code, answer.json["answer"]) == (200, "Now.")
+    assert [one["observation"] for one in answer.json["agent_thoughts"]] == ["UTC", ""]
+
+
 @pytest.mark.parametrize(
     ("kind", "mode", "refusal"),
     [
@@ -78,7 +94,7 @@ def test_completion_fills_the_template_of_the_request(
         ("chat", "completion", (404, "app_not_found")),
         ("chat", "workflow", (404, "app_not_found")),
         ("chat", "advanced-chat", (404, "app_not_found")),
-        ("chat", "agent-chat", (400, "app_unavailable")),
+        ("completion", "agent-chat", (404, "app_not_found")),
     ],
 )
 def test_app_of_another_mode_is_refused(

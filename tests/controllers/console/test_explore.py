@@ -33,6 +33,26 @@ def test_installed_apps_are_those_of_the_workspace_whose_page_is_open(
     assert none == []
 
 
+def test_apps_are_used_pinned_and_stay(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
+    old, new = make_app(runtime, owner), make_app(runtime, owner)
+    url = "/console/api/installed-apps"
+
+    def listed() -> list[tuple[str, bool]]:
+        found = read(client, owner, "/installed-apps").get_json()["installed_apps"]
+        return [(item["id"], item["is_pinned"]) for item in found]
+
+    used = client.post(url, json={"app_id": old}, headers=owner.headers)
+    pinned = client.patch(f"{url}/{old}", json={"is_pinned": True}, headers=owner.headers)
+    assert [used.status_code, pinned.status_code] == [200, 200]
+    assert listed() == [(old, True), (new, False)]
+    client.patch(f"{url}/{old}", json={"is_pinned": False}, headers=owner.headers)
+    kept = client.delete(f"{url}/{old}", headers=owner.headers)
+    assert (kept.status_code, kept.get_json()["code"]) == (400, "invalid_param")
+    assert listed() == [(new, False), (old, False)]
+    foreign = make_app(runtime, make_owner(runtime))
+    assert client.post(url, json={"app_id": foreign}, headers=owner.headers).status_code == 404
+
+
 def test_installed_apps_say_who_may_edit_them(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
     make_app(runtime, owner)
     member = make_member(runtime, owner, Role.NORMAL)

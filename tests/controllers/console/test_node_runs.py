@@ -264,3 +264,26 @@ def test_test_ends_with_the_node_it_is_run_up_to(flow: DraftApp) -> None:
     for nowhere in ("nothing", "up", "bad"):
         answer = flow.call("POST", "workflows/draft/run", inputs={"name": "Ada"}, until_node_id=nowhere)
         assert (answer.status_code, answer.json["params"]) == (400, "until_node_id"), nowhere
+
+
+def test_test_up_to_a_node_is_run_again_no_further(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    def graph(least: str) -> object:
+        condition = {"variable_selector": ["s", "n"], "comparison_operator": "≥", "value": least}
+        nodes = [
+            drawn("s", "start", variables=[{"variable": "n", "label": "N", "type": "number"}]),
+            drawn("c", "if-else", cases=[{"case_id": "x", "conditions": [condition]}]),
+            drawn("e", "end", outputs=[{"variable": "n", "value_selector": ["s", "n"]}]),
+        ]
+        return {"nodes": nodes, "edges": edges("s > c [x] > e")}
+
+    app = DraftApp(client, runtime, owner, graph("old"))
+    failed = app.run(inputs={"n": 2}, until_node_id="c")
+    assert failed[-1]["data"]["status"] == "failed"
+    app.call("POST", "workflows/draft", graph=graph("1"), conversation_variables=[])
+
+    again = read_events(app.call("POST", f"workflow-runs/{failed[0]['workflow_run_id']}/rerun"))
+
+    ran = [event["data"]["node_id"] for event in again if event["event"] == "node_started"]
+    assert (ran, again[-1]["data"]["status"]) == (["c"], "succeeded")

@@ -97,7 +97,9 @@ def test_one_provider_is_shown_by_either_name(client: FlaskClient, owner: Owner)
 
 def test_credentials_are_kept_sealed_and_shown_masked(client: FlaskClient, owner: Owner) -> None:
     before = get(client, owner, f"{BUILTIN}/keyed/info")
-    added = post(client, owner, "keyed/add", {"credentials": {"key": SECRET}, "name": "one"})
+    added = post(
+        client, owner, "keyed/add", {"credentials": {"key": SECRET}, "name": "one", "type": "api-key"}
+    )
     again = post(client, owner, "keyed/add", {"credentials": {"key": SECRET + "x"}})
 
     assert (before["is_team_authorization"], added.status_code, again.status_code) == (False, 200, 200)

@@ -1,5 +1,6 @@
 """Messages answered by annotations, through the public API; the test is the worker."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +10,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from api.core.rag.chunk import VectorEntry
+from api.errors import Unavailable
 from api.models.annotation import Annotation, AnnotationSetting
 from api.models.conversation import Message
 from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
-from api.services import remembered
+from api.services import annotation_replies, remembered
 from tests.annotations import Desk, to_vector
 from tests.controllers.service_api.test_chatflows import make_chatflow, writer
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
@@ -72,6 +74,11 @@ def test_question_of_an_annotation_gets_its_answer_and_no_model_is_asked(bath: B
     with bath.runtime.reading() as session:
         message = session.get_one(Message, events[-1]["message_id"])
         assert (message.status, message.answer, message.answer_tokens) == ("normal", ANSWER, 0)
+    hit = bath.read("GET", f"messages/{message.id}")["annotation_hit_history"]
+    assert (hit["annotation_id"], hit["annotation_create_account"]) == (
+        bath.id,
+        {**account, "email": bath.app.owner.email},
+    )
 
 
 def test_hits_are_counted_and_told(bath: Bath) -> None:
@@ -160,6 +167,27 @@ def test_fault_of_the_embedding_model_costs_the_match_alone(bath: Bath) -> None:
         session.scalars(query).one().embedding_model = "broken"
     remembered.forget(bath.runtime)
     assert text_of(bath.ask()) == "Hello world"
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("a driver's own"), Unavailable("The store is away.")])
+@pytest.mark.parametrize("step", ["search", "reading"])
+def test_fault_of_whatever_matches_costs_the_match_alone(
+    bath: Bath, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: Exception, step: str
+) -> None:
+    caplog.set_level(logging.WARNING)
+
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    if step == "search":
+        monkeypatch.setattr(bath.runtime.vectors, "search", fail)  # no store of ours raises what any may
+    else:
+        monkeypatch.setattr(annotation_replies, "_pick", fail)  # the database may go at any moment
+
+    events = bath.ask(auto_generate_name=False)
+
+    assert (text_of(events), events[-1]["metadata"]["annotation_reply"]) == ("Hello world", None)
+    assert "annotations not searched" in caplog.text
 
 
 def test_parameters_and_the_configuration_tell_whether_replies_are_on(bath: Bath) -> None:

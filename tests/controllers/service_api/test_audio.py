@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,10 @@ def hear(
 
 def speak(client: FlaskClient, app: ChatApp | FlowApp, mount: str = "/api", **body: object) -> Any:
     return client.post(f"{mount}/text-to-audio", json={"user": "ada", **body}, headers=app.headers)
+
+
+def text_file() -> dict[str, Any]:
+    return {"file": (io.BytesIO(b"hello"), "a.txt"), "user": "ada"}
 
 
 def fault_of(answer: Any) -> tuple[int, str]:
@@ -263,3 +268,40 @@ def test_workspace_without_a_provider_or_without_such_a_model_says_which(
         add_speech(client, owner, other, "llm")
     assert fault_of(hear(client, app)) == (400, "provider_not_support_speech_to_text")
     assert fault_of(speak(client, app, text="Hi")) == (400, "provider_not_initialize")
+
+
+def test_speech_counts_as_a_run_until_it_is_over(
+    client: FlaskClient, owner: Owner, app: ChatApp, server: ScriptedServer
+) -> None:
+    limit = {"max_active_requests": 1}
+    client.put(f"/console/api/apps/{app.id}", json=limit, headers=owner.headers)
+    server.then(Reply(steps=[b"ID3-one", Step.HANG]), Reply.of_json({"error": {"message": "no"}}, 400), TEXT)
+
+    speaking = client.post(
+        "/api/text-to-audio", json={"text": "Hi.", "user": "ada"}, headers=app.headers, buffered=False
+    )
+    refused = (hear(client, app), speak(client, app, text="Hi"))
+    speaking.close()
+
+    assert [fault_of(answer) for answer in refused] == [(429, "rate_limit_exceeded")] * 2
+    assert [hear(client, app).status_code for _ in range(2)] == [400, 200]
+
+
+def test_key_that_was_narrowed_speaks_only_where_that_was_named(
+    client: FlaskClient, runtime: Runtime, owner: Owner, app: ChatApp, server: ScriptedServer
+) -> None:
+    def opens(*permissions: str) -> list[bool]:
+        narrow = replace(app, key=make_key(runtime, owner, app.id, *permissions))
+        server.then(TEXT, SOUND)
+        answers = [hear(client, narrow, mount="/v1"), speak(client, narrow, text="Hi")]
+        answers.append(client.post("/v1/files/upload", data=text_file(), headers=narrow.headers))
+        refused = [answer for answer in answers if answer.status_code >= 400]
+        assert {answer.status_code for answer in refused} <= {403}, answers
+        return [answer not in refused for answer in answers]
+
+    assert opens("chat", "completion", "workflow") == [True, True, True]
+    assert opens("chat", "audio") == [True, True, True]
+    assert opens("chat") == [False, False, True]
+    assert opens("audio") == [True, True, False]
+    assert opens("file") == [False, False, True]
+    assert opens("dataset") == [False, False, False]

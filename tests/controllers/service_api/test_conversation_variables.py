@@ -198,3 +198,22 @@ def test_deleted_conversation_leaves_no_variables_behind(app: FlowApp, runtime: 
     app.client.delete(f"/api/conversations/{conversation_id}", json={"user": "ada"}, headers=app.headers)
 
     wait_until(lambda: kept() == 0)
+
+
+def test_team_reads_the_variables_of_any_conversation(
+    client: FlaskClient, runtime: Runtime, owner: Owner, app: FlowApp
+) -> None:
+    talk = begin(app)
+
+    def read(app_id: str, conversation_id: str) -> Any:
+        url = f"/console/api/apps/{app_id}/conversation-variables"
+        return client.get(url, query_string={"conversation_id": conversation_id}, headers=owner.headers)
+
+    page, own = read(app.id, talk).get_json(), load(app, talk)
+    assert (page["data"], page["total"], page["has_more"]) == (own["data"], 3, False)
+    assert read(app.id, NOBODY).status_code == 404
+    chat = make_chat_app(runtime, owner)
+    said = {"query": "Hi", "user": "ada"}
+    other: Any = client.post("/v1/chat-messages", json=said, headers=chat.headers).get_json()
+    assert read(chat.id, other["conversation_id"]).get_json()["data"] == []
+    assert read(chat.id, talk).status_code == 404

@@ -3,10 +3,17 @@
 import pytest
 from flask.testing import FlaskClient
 
+from api.backends.database import count_statements
 from api.controllers.schemas.dataset import DATASET_MODEL
 from api.principal import Role
 from api.runtime import Runtime
+from tests.conftest import ONCE
 from tests.factories import Owner, make_dataset_key, make_key, make_member, make_owner
+from tests.services.test_indexing import idle, make_document, work
+
+__all__ = ["idle"]
+
+SHIPS = "The harbour master counts seven ships."
 
 
 def key_of(runtime: Runtime, member: Owner) -> dict[str, str]:
@@ -64,3 +71,41 @@ def test_list_takes_a_larger_limit_as_the_largest(
 
     assert (large.status_code, large.get_json()["limit"]) == (200, 100)
     assert (none.status_code, none.get_json()["details"]["field"]) == (400, "limit")
+
+
+@ONCE
+def test_search_takes_few_statements_once_the_caller_is_known(
+    client: FlaskClient, idle: Runtime, owner: Owner
+) -> None:
+    dataset_id = make_document(idle, owner, SHIPS).dataset_id
+    work(idle, owner)
+    headers = key_of(idle, owner)
+
+    def search() -> list[str]:
+        asked = {"query": "Which ships?", "retrieval_model": {"search_method": "hybrid_search", "top_k": 4}}
+        with count_statements(idle.engine) as statements:
+            answer = client.post(f"/v1/datasets/{dataset_id}/retrieve", json=asked, headers=headers)
+        (record,) = answer.get_json()["records"]
+        assert record["segment"]["content"] == SHIPS
+        return statements
+
+    search()
+    counts = [len(search()) for _ in range(3)]
+    (document,) = client.get(f"/v1/datasets/{dataset_id}/documents", headers=headers).get_json()["data"]
+
+    # The dataset, its mark, passages, rows, the log, two counters; slow machines may ask for the caller too.
+    assert min(counts) == 7
+    assert document["hit_count"] == 4
+
+
+def test_key_deleted_in_the_console_opens_nothing_more(
+    client: FlaskClient, owner: Owner, runtime: Runtime
+) -> None:
+    keys = "/console/api/datasets/api-keys"
+    made = client.post(keys, headers=owner.headers).get_json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    assert client.get("/v1/datasets", headers=headers).status_code == 200
+
+    client.delete(f"{keys}/{made['id']}", headers=owner.headers)
+
+    assert client.get("/v1/datasets", headers=headers).status_code == 401

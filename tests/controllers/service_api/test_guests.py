@@ -2,16 +2,22 @@
 
 import io
 import threading
+import uuid
+from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
+from api.backends.database import count_statements
 from api.models.app import EndUser
 from api.models.conversation import Message
 from api.runtime import Runtime
+from api.services import remembered
 from tests import flows
 from tests.controllers.console.flow_calls import DraftApp
 from tests.controllers.guest_calls import Guest, code_of, open_page
@@ -43,6 +49,10 @@ def guest(client: FlaskClient, owner: Owner, app: ChatApp) -> Guest:
 def stream(guest: Guest, path: str = "/chat-messages", **body: object) -> list[dict[str, Any]]:
     sent = {"response_mode": "streaming", "inputs": {}, **body}
     return read_events(guest.post(path, **sent))
+
+
+def text_file() -> dict[str, Any]:
+    return {"file": (io.BytesIO(b"hello"), "a.txt")}
 
 
 # -- passports -----------------------------------------------------------------------------------
@@ -211,16 +221,71 @@ def test_guest_stops_its_run_without_a_body(client: FlaskClient, runtime: Runtim
     assert b"message_end" in text
 
 
-def test_guest_rates_an_answer_and_uploads_a_file(guest: Guest) -> None:
+def test_guest_rates_an_answer_and_uploads_a_file(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = make_chat_app(runtime, owner, model=Script(["Hi"]).choice, file_upload={"enabled": True})
+    guest = open_page(client, owner, app.id)
     message = stream(guest, query="hi")[0]["message_id"]
 
     rated = guest.post(f"/messages/{message}/feedbacks", rating="like")
-    form = {"file": (io.BytesIO(b"hello"), "a.txt")}
-    sent = guest.call("POST", "/files/upload", data=form)
+    sent = guest.call("POST", "/files/upload", data=text_file())
     shown = guest.call("GET", f"/files/{sent.get_json()['id']}/preview", buffered=True)
 
     assert (rated.status_code, sent.status_code) == (200, 201)
     assert shown.data == b"hello"
+
+
+def test_guest_sends_no_files_to_an_app_that_takes_none(
+    client: FlaskClient, runtime: Runtime, owner: Owner, app: ChatApp, guest: Guest
+) -> None:
+    flow = DraftApp(client, runtime, owner, GRAPH)
+    flow.call("POST", "workflows/publish")
+    asking = {"file": {"label": "Letter", "variable": "letter", "required": False}}
+    with_form = make_chat_app(runtime, owner, model=Script().choice, user_input_form=[asking])
+
+    for stranger in (guest, open_page(client, owner, flow.id)):
+        sent = stranger.call("POST", "/files/upload", data=text_file())
+        fetched = stranger.post("/remote-files/upload", url="https://example.com/a.txt")
+        for answer in (sent, fetched):
+            assert (answer.status_code, answer.get_json()["message"]) == (400, "The app takes no files.")
+    by_form = open_page(client, owner, with_form.id).call("POST", "/files/upload", data=text_file())
+    by_key = client.post("/api/files/upload", data={"user": "ann", **text_file()}, headers=app.headers)
+    assert (by_form.status_code, by_key.status_code) == (201, 201)
+
+
+def test_calls_without_a_passport_are_counted_by_address(
+    house: Flask, client: FlaskClient, runtime: Runtime, guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(runtime, limits=replace(runtime.limits, visitor_rpm=3))
+    monkeypatch.setitem(house.extensions, "runtime", few)
+    address, other = (f"198.51.100.{uuid.uuid4()}" for _ in range(2))
+
+    def call(path: str, address: str) -> TestResponse:
+        return client.get(
+            path, headers={"X-App-Code": guest.code}, environ_overrides={"REMOTE_ADDR": address}
+        )
+
+    paths = ("/api/passport", "/api/login/status", f"/chat/{guest.code}", "/api/passport", "/chat/0")
+    answers = [call(path, address) for path in paths]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert answers[3].get_json()["code"] == "rate_limit_exceeded"
+    assert int(answers[3].headers["Retry-After"]) <= 60
+    assert call("/api/passport", other).status_code == 200
+    assert guest.get("/parameters").status_code == 200
+
+
+def test_site_is_not_asked_for_at_every_call(client: FlaskClient, runtime: Runtime, guest: Guest) -> None:
+    remembered.forget(runtime)
+    header = {"X-App-Code": guest.code}
+
+    with count_statements(runtime.engine) as statements:
+        for _ in range(3):
+            client.get(f"/chat/{guest.code}")
+            client.get("/api/passport", headers=header)
+
+    assert 1 <= len(statements) <= 3  # a machine that is busy for seconds may ask again
 
 
 def test_guest_pins_conversations(guest: Guest) -> None:
@@ -258,6 +323,8 @@ def test_guest_of_a_completion_app_gets_a_completion(
 
     assert text_of(events) == "done"
     assert "usage" not in events[-1]["metadata"]
+    whole = guest.post("/completion-messages", query="it", inputs={}).get_json()
+    assert (whole["answer"], whole["metadata"]) == ("done", {"retriever_resources": []})
 
 
 def test_guest_of_a_workflow_sees_its_outputs_and_not_its_nodes(
@@ -295,6 +362,8 @@ def test_small_routes_of_the_page_answer(client: FlaskClient, guest: Guest) -> N
     assert client.get("/api/webapp/permission").status_code == 401
     assert client.get("/api/login/status").get_json() == {"logged_in": True, "app_logged_in": False}
     assert guest.get("/login/status").get_json() == {"logged_in": True, "app_logged_in": True}
+    bad = client.get("/api/login/status", headers={"X-App-Passport": f"{guest.passport}x"})
+    assert (bad.status_code, bad.get_json()) == (200, {"logged_in": True, "app_logged_in": False})
     assert guest.post("/logout").get_json() == {"result": "success"}
     assert client.get("/api/system-features").get_json()["webapp_auth"]["enabled"] is False
 

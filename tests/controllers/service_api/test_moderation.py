@@ -158,6 +158,44 @@ def test_chatflow_is_moderated_after_it_waited_too(
     assert [item["answer"] for item in history] == [OUTPUTS["preset_response"]]
 
 
+def test_workflow_is_moderated_by_its_features(
+    client: FlaskClient, runtime: Runtime, owner: Owner, script: Script
+) -> None:
+    avoidance = keywords("world", inputs_config=INPUTS, outputs_config=OUTPUTS)
+    start = drawn("s", "start", variables=[{"variable": "x", "label": "X", "type": "text-input"}])
+    end = drawn(
+        "e",
+        "end",
+        outputs=[
+            {"variable": "said", "value_selector": ["llm", "text"]},
+            {"variable": "x", "value_selector": ["s", "x"]},
+        ],
+    )
+    prompt = [{"role": "user", "text": "{{#s.x#}}"}]
+    llm = drawn("llm", "llm", model=script.choice, prompt_template=prompt)
+    graph = {"nodes": [start, llm, end], "edges": edges("s > llm > e")}
+    features = {"sensitive_word_avoidance": avoidance}
+    flow = FlowApp(client, runtime, owner, "workflow", graph, features=features)
+
+    asked = read_events(flow.post("/v1/workflows/run", inputs={"x": "the World"}, response_mode="streaming"))
+    assert [event["event"] for event in asked] == ["workflow_started", "workflow_finished"]
+    refused = asked[-1]["data"]
+    assert (refused["status"], refused["error"]) == ("stopped", INPUTS["preset_response"])
+    run = flow.get(f"/v1/workflows/run/{asked[-1]['workflow_run_id']}").json
+    assert (run["status"], run["error"], script.requests) == ("stopped", INPUTS["preset_response"], [])
+
+    events = read_events(flow.post("/v1/workflows/run", inputs={"x": "a"}, response_mode="streaming"))
+    assert [event["event"] for event in events[-2:]] == ["text_replace", "workflow_finished"]
+    assert events[-2]["data"]["text"] == OUTPUTS["preset_response"]
+    done = flow.post("/v1/workflows/run", inputs={"x": "a"}).json["data"]
+    assert (done["status"], done["error"]) == ("stopped", OUTPUTS["preset_response"])
+    assert done["outputs"] == dict.fromkeys(("said", "x"), OUTPUTS["preset_response"])
+
+    script.pieces = ["good"]
+    done = flow.post("/v1/workflows/run", inputs={"x": "a"}).json["data"]
+    assert (done["status"], done["outputs"]) == ("succeeded", {"said": "good", "x": "a"})
+
+
 def test_callers_are_not_told_the_keywords(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
     app = make_chat_app(runtime, owner, sensitive_word_avoidance=keywords("secret", inputs_config=INPUTS))
     told: Any = client.get("/v1/parameters", headers=app.headers).get_json()

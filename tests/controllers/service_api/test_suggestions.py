@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 
 from api.errors import CompletionFailed
 from api.runtime import Runtime
+from api.services import suggestions
 from api.services.suggestions import read_questions
 from tests.controllers.service_api.test_workflows import CHAT, FlowApp
 from tests.factories import ChatApp, Owner, make_chat_app
@@ -173,3 +174,23 @@ def set_default(client: FlaskClient, owner: Owner, script: Script) -> None:
 )
 def test_questions_are_read_from_whatever_a_model_wrote(text: str, questions: list[str]) -> None:
     assert read_questions(text) == questions
+
+
+def test_suggestions_count_as_a_run(
+    client: FlaskClient, owner: Owner, app: ChatApp, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = say(client, app)
+    client.put(f"/console/api/apps/{app.id}", json={"max_active_requests": 1}, headers=owner.headers)
+    statuses: list[int] = []
+
+    def ask_meanwhile(*_: object) -> list[str]:
+        if len(statuses) < 1:
+            statuses.append(0)
+            statuses.append(suggest(client, app, said["id"]).status_code)
+        return []
+
+    monkeypatch.setattr(suggestions, "read_questions", ask_meanwhile)  # the moment at which the slot is held
+
+    statuses.append(suggest(client, app, said["id"]).status_code)
+    assert statuses == [0, 429, 200]
+    assert suggest(client, app, said["id"]).status_code == 200

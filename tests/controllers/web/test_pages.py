@@ -34,11 +34,12 @@ def test_page_is_open_for_the_code_of_an_open_site_alone(
 def test_page_and_its_parts_are_guarded(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
     code = code_of(client, owner, make_app(runtime, owner))
 
-    for path in (f"/chat/{code}", "/chat/assets/app.js", "/chat/0"):
+    for path in (f"/chat/{code}", "/chat/assets/app.js", "/chat/0", "/activate?token=x"):
         answer = client.get(path)
         policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
         assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
         assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+        assert policy["img-src"] == "'self' data:"
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         answer.close()
@@ -70,7 +71,17 @@ def test_part_loads_nothing_from_elsewhere_and_makes_no_markup_of_text(part: Pat
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text
     )
-    assert not re.search(r"\sstyle=|\son\w+=\"|<script(?! type=\"module\" src=\"assets/)", text)
+    assert not re.search(r"\sstyle=|\son\w+=\"|<script(?! type=\"module\" src=\"(?:chat/)?assets/)", text)
+
+
+def test_program_of_the_page_shows_images_from_where_its_policy_allows_them() -> None:
+    program = (pages.STATIC / "markdown.js").read_text(encoding="utf-8")
+
+    assert """document.querySelector('meta[name="files"]').content""" in program
+    assert pages.NO_FILES in (pages.STATIC / "index.html").read_text(encoding="utf-8")
+    for part in PARTS:
+        assert "blob:" not in (text := part.read_text(encoding="utf-8")), part
+        assert "createObjectURL" not in text, part
 
 
 def test_images_may_come_from_the_public_address(tmp_path: Path) -> None:
@@ -80,7 +91,8 @@ def test_images_may_come_from_the_public_address(tmp_path: Path) -> None:
     code = code_of(client, owner, make_app(runtime, owner))
 
     with client.get(f"/chat/{code}") as answer:
-        policy = answer.headers["Content-Security-Policy"]
+        policy, text = answer.headers["Content-Security-Policy"], answer.get_data(as_text=True)
     stop_house(app)
 
-    assert "img-src 'self' data: blob: https://llm.example.com;" in policy
+    assert "img-src 'self' data: https://llm.example.com/x/files/;" in policy
+    assert '<meta name="files" content="https://llm.example.com/x/files/">' in text

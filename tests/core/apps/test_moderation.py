@@ -1,7 +1,6 @@
 """Answers are looked at in pieces, replaced when they must not be said, and their runs stopped."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -9,17 +8,28 @@ from api.core.apps.config import WordAvoidance, load_model_config
 from api.core.apps.moderation import (
     CHUNK_CHARS,
     OVERLAP_CHARS,
+    Asked,
     Moderator,
+    Refused,
     flags_keywords,
     screen,
     to_moderator,
 )
 from api.core.events import Event, MessageEnd, RunFinished, TextChunk, TextReplaced
-from api.core.ports import Cancel, JSONObject
+from api.core.ports import Cancel, JSONObject, JSONValue
 from api.errors import InvalidRequest
 
 MODEL: JSONObject = {"provider": "builtin", "name": "extractive-qa"}
 SIDE: JSONObject = {"enabled": True, "preset_response": "No."}
+
+
+NOTHING = Asked(inputs={})
+
+
+def watched(side: str, **config: JSONValue) -> WordAvoidance:
+    """Return the moderation of one side, by a model or by keywords."""
+    kind = "keywords" if config else "openai_moderation"
+    return WordAvoidance.model_validate({"enabled": True, "type": kind, "config": {side: SIDE, **config}})
 
 
 class Looks:
@@ -41,15 +51,15 @@ def answered(
 ) -> list[Event]:
     cancel = cancel or Cancel()
 
-    def run() -> Iterator[Event]:
+    def run(_: Asked) -> Iterator[Event]:
         for piece in pieces:
             if cancel.is_set():
                 break
             yield TextChunk(text=piece)
         yield from ends
 
-    moderator = Moderator(flags=looks, input_preset=None, output_preset="No.")
-    return list(screen(moderator, cancel, {}, "", run))
+    moderator = to_moderator(watched("outputs_config"), looks)
+    return list(screen(moderator, cancel, NOTHING, run))
 
 
 def test_answer_is_looked_at_in_pieces_and_once_at_its_end() -> None:
@@ -117,26 +127,27 @@ def test_text_that_a_run_replaces_itself_is_looked_at_too() -> None:
 
 def test_question_is_looked_at_with_its_inputs() -> None:
     looks = Looks()
-    moderator = Moderator(flags=looks, input_preset="No.", output_preset=None)
-    inputs: JSONObject = {"name": "Ann", "tone": "bad", "age": 3, "none": None}
-    events = list(screen(moderator, Cancel(), inputs, "Why?", lambda: iter(())))
+    moderator = to_moderator(watched("inputs_config"), looks)
+    asked = Asked(inputs={"name": "Ann", "tone": "bad", "age": 3, "none": None}, query="Why?")
+    events = list(screen(moderator, Cancel(), asked, lambda _: iter(())))
     assert events == [TextChunk(text="No."), MessageEnd(usage=None)]
     assert looks.seen == ["Ann\nbad\n3\nWhy?"]
+    assert list(screen(moderator, Cancel(), Asked(inputs={"none": None}), lambda _: iter(()))) == []
+    assert len(looks.seen) == 1  # where nothing was asked, as after a pause, nobody is
 
 
 def test_answer_is_looked_at_no_further_back_than_the_longest_keyword() -> None:
-    config = {"keywords": "loud\n" + "x" * 30, "outputs_config": SIDE}
-    avoidance = WordAvoidance.model_validate({"enabled": True, "type": "keywords", "config": config})
+    avoidance = watched("outputs_config", keywords="loud\n" + "x" * 30)
     looks = Looks()
     moderator = to_moderator(avoidance, looks)
 
     pieces = [TextChunk(text="y" * CHUNK_CHARS)] * 20
-    list(screen(moderator, Cancel(), {}, "", lambda: iter(pieces)))
+    list(screen(moderator, Cancel(), NOTHING, lambda _: iter(pieces)))
     assert max(map(len, looks.seen)) == CHUNK_CHARS + 30
 
     split = [TextChunk(text="y" * (CHUNK_CHARS - 2) + "lo"), TextChunk(text="ud" + "y" * CHUNK_CHARS)]
-    found = replace(moderator, flags=flags_keywords(avoidance))
-    events = list(screen(found, Cancel(), {}, "", lambda: iter(split)))
+    found = to_moderator(avoidance, flags_keywords(avoidance))
+    events = list(screen(found, Cancel(), NOTHING, lambda _: iter(split)))
     assert isinstance(events[-1], TextReplaced)
 
 
@@ -144,8 +155,7 @@ def test_answer_is_looked_at_no_further_back_than_the_longest_keyword() -> None:
     ("text", "is_flagged"), [("So LOUD", True), ("straße", True), ("quiet", False), ("", False)]
 )
 def test_keywords_are_found_whatever_their_case(text: str, is_flagged: bool) -> None:
-    config = {"keywords": "loud\n\n  STRASSE \n", "inputs_config": SIDE}
-    avoidance = WordAvoidance.model_validate({"enabled": True, "type": "keywords", "config": config})
+    avoidance = watched("inputs_config", keywords="loud\n\n  STRASSE \n")
     assert flags_keywords(avoidance)(text) is is_flagged
 
 
@@ -158,11 +168,58 @@ def test_keywords_are_found_whatever_their_case(text: str, is_flagged: bool) -> 
         {"enabled": True, "type": "keywords", "config": {"inputs_config": SIDE, "keywords": " "}},
         {"enabled": True, "type": "openai_moderation", "config": {"outputs_config": {"enabled": True}}},
         {"enabled": True, "type": "keywords", "config": {"keywords": "x" * 10_001, "inputs_config": SIDE}},
+        {"enabled": True, "type": "api", "config": {"inputs_config": SIDE}},
     ],
 )
 def test_moderation_that_makes_no_sense_is_refused(avoidance: JSONObject) -> None:
     with pytest.raises(InvalidRequest, match="sensitive_word_avoidance"):
         load_model_config({"model": MODEL, "sensitive_word_avoidance": avoidance})
+
+
+def covers(text: str) -> str | Refused:
+    """Cover "bad", and refuse what is "worse"."""
+    return Refused("No.") if "worse" in text else text.replace("bad", "***")
+
+
+def covered(*events: Event, cancel: Cancel | None = None, is_workflow: bool = False) -> list[Event]:
+    moderator = Moderator(checks_input=None, checks_output=covers)
+    refuse = (lambda _: iter(())) if is_workflow else None
+    return list(screen(moderator, cancel or Cancel(), NOTHING, lambda _: iter(events), refuse))
+
+
+def finished(**outputs: JSONValue) -> RunFinished:
+    return RunFinished(
+        status="succeeded",
+        outputs=outputs,
+        created_at=1,
+        finished_at=2,
+        elapsed_s=1,
+        total_tokens=0,
+        total_steps=1,
+    )
+
+
+def test_answer_may_be_covered_in_part_and_goes_on() -> None:
+    cancel, long = Cancel(), "x" * (OVERLAP_CHARS + CHUNK_CHARS)
+    texts = (TextChunk(text=long), TextChunk(text="bad" + "y" * CHUNK_CHARS), TextChunk(text="end"))
+    events = covered(*texts, finished(answer="all of it, bad"), MessageEnd(usage=None), cancel=cancel)
+
+    shown = f"{long}***{'y' * CHUNK_CHARS}"
+    assert events[2] == TextReplaced(text=shown, reason="output_moderation")
+    assert events[3:] == [texts[2], finished(answer=f"{shown}end"), MessageEnd(usage=None)]
+    assert not cancel.is_set()
+
+
+def test_outputs_of_a_workflow_are_looked_at_one_by_one() -> None:
+    told = covered(finished(a="bad", b={"c": "bad"}, n=1, none=None), is_workflow=True)
+    assert told == [finished(a="***", b='{"c":"***"}', n=1, none=None)]
+
+    cancel = Cancel()
+    *replaced, end = covered(finished(a="good", b="worse", n=1), cancel=cancel, is_workflow=True)
+    assert replaced == [TextReplaced(text="No.", reason="output_moderation")]
+    assert isinstance(end, RunFinished)
+    assert (end.status, end.error, end.outputs) == ("stopped", "No.", dict.fromkeys("abn", "No."))
+    assert cancel.is_set()
 
 
 def test_moderation_that_is_off_may_say_anything() -> None:

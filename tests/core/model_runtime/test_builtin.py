@@ -1,5 +1,7 @@
+import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -21,6 +23,7 @@ from api.core.model_runtime.types import (
     ModelType,
     Role,
     TextPart,
+    ToolCall,
     ToolSpec,
 )
 from api.core.ports import Cancel, JSONValue
@@ -192,7 +195,6 @@ def test_chat_cancelled_between_tokens_ends_without_a_last_chunk() -> None:
     ("request_", "reason"),
     [
         (make_request(model="gpt-4o"), "no chat model 'gpt-4o'"),
-        (make_request(tools=(ToolSpec(name="f", description="", parameters={}),)), "cannot call tools"),
         (make_request(parameters={"response_format": "json_object"}), "cannot answer in JSON"),
         (make_request(parameters={"response_format": {"type": "json_schema"}}), "cannot answer in JSON"),
     ],
@@ -200,6 +202,61 @@ def test_chat_cancelled_between_tokens_ends_without_a_last_chunk() -> None:
 def test_chat_feature_it_lacks_raises_model_unavailable(request_: ChatRequest, reason: str) -> None:
     with pytest.raises(ModelUnavailable, match=reason):
         run_chat(request_)
+
+
+CLOCK = ToolSpec(name="current_time", description="", parameters={"properties": {}, "required": []})
+SUMS = ToolSpec(name="eval_expression", description="", parameters={"required": ["expression"]})
+PAGES = ToolSpec(name="pages", description="", parameters={"required": ["query"]})
+MAIL = ToolSpec(name="send_mail", description="", parameters={"required": ["to", "text"]})
+
+
+@pytest.mark.parametrize(
+    ("question", "tools", "called"),
+    [
+        ("What time is it?", (SUMS, CLOCK), ("current_time", {})),
+        ("What is (17 + 4) * 2?", (CLOCK, SUMS), ("eval_expression", {"expression": "(17 + 4) * 2"})),
+        ("6 × 7 等于多少？", (SUMS,), ("eval_expression", {"expression": "6 * 7"})),
+        ("Work out (3 + 4.5 please", (SUMS,), ("eval_expression", {"expression": "3 + 4.5"})),
+        ("Who wrote Faust?", (SUMS, CLOCK, PAGES), ("pages", {"query": "Who wrote Faust?"})),
+        ("Was 2026-11-26 a Monday?", (SUMS, CLOCK), None),
+        ("Who wrote Faust?", (SUMS, CLOCK, MAIL), None),
+        ("Send mail to Ann.", (MAIL,), None),
+    ],
+)
+def test_chat_calls_the_tool_a_question_plainly_asks_for(
+    question: str, tools: tuple[ToolSpec, ...], called: tuple[str, dict[str, str]] | None
+) -> None:
+    asked = make_request(question, tools=tools)
+    chunks = run_chat(asked)
+    calls = [call for chunk in chunks for call in chunk.tool_calls]
+    text = "".join(chunk.text for chunk in chunks)
+
+    assert [(call.name, json.loads(call.arguments)) for call in calls] == ([called] if called else [])
+    assert bool(text) is (called is None)
+    assert chunks[-1].tokens is not None
+    assert chunks[-1].tokens.completion_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("42", "The tool gave:\n\n> 42"),
+        (
+            f"{'Parcels leave on Mondays. ' * 20}The warranty lasts two years.",
+            "The tool gave:\n\n> The warranty lasts two years.",
+        ),
+        ("Parcels leave on Mondays. " * 20, "Nothing in the given context answers this."),
+    ],
+)
+def test_chat_quotes_what_a_tool_gave_and_calls_no_more(given: str, told: str) -> None:
+    asked = make_request(tools=(CLOCK, PAGES))
+    call = ToolCall(id="c", name="pages", arguments="{}")
+    turn = Message(role=Role.ASSISTANT, parts=(), tool_calls=(call,))
+    result = Message(role=Role.TOOL, parts=(TextPart(given),), tool_call_id="c")
+    chunks = run_chat(replace(asked, messages=(*asked.messages, turn, result)))
+
+    assert "".join(chunk.text for chunk in chunks) == told
+    assert not any(chunk.tool_calls for chunk in chunks)
 
 
 def test_chat_image_in_the_prompt_raises_model_unavailable() -> None:

@@ -309,6 +309,21 @@ def test_anthropic_everything_takes_the_wires_shape(vendor: Vendor, claude: Prov
     }
 
 
+def test_anthropic_calls_of_before_are_named_where_no_more_are_to_come(
+    vendor: Vendor, claude: Provider
+) -> None:
+    call = ToolCall(id="t1", name="f", arguments="{}")
+    messages = (
+        Message.of(Role.USER, "q"),
+        Message(role=Role.ASSISTANT, parts=(), tool_calls=(call,)),
+        Message(role=Role.TOOL, parts=(TextPart("r"),), tool_call_id="t1"),
+    )
+    vendor.chat(claude, "claude-opus-5-5", messages=messages)
+
+    assert vendor.seen.json["tools"] == [{"name": "f", "input_schema": {"type": "object"}}]
+    assert vendor.seen.json["tool_choice"] == {"type": "none"}
+
+
 def test_anthropic_thinking_is_reasoning_and_cached_tokens_count(vendor: Vendor, claude: Provider) -> None:
     usage = {"input_tokens": 1, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 3}
     events = [

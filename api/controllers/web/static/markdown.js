@@ -40,13 +40,18 @@ export function link(text, target) {
   return made;
 }
 
-/** An image of this server; one from elsewhere is a link, so that reading an answer calls nobody. */
+/** Where files lie: beside this page, and at the address this server is known by, which may be another. */
+const FILES = [new URL("../files/", location.href)];
+const known = document.querySelector('meta[name="files"]').content;
+if (known) FILES.push(new URL(known));
+
 // A picture is fetched unasked, so only from where files lie: any other address could be told something.
+// The page's policy (api/controllers/web/pages.py) names the same places.
 export function isFile(address) {
-  const files = new URL("../files/", location.href);
-  return address.origin === files.origin && address.pathname.startsWith(files.pathname);
+  return FILES.some((files) => address.origin === files.origin && address.pathname.startsWith(files.pathname));
 }
 
+/** An image of this server; one from elsewhere is a link, so that reading an answer calls nobody. */
 function image(alt, target) {
   const address = safeAddress(target);
   if (!address || !isFile(address)) return link(alt || target, target);

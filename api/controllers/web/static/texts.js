@@ -7,6 +7,10 @@ const TEXTS = {
     offline: "The server cannot be reached.", waits: "This run waits for a person to answer.",
     sure: "Delete this conversation?", privacy: "Privacy policy", stopped: "Stopped.", uploading: "Uploading…",
     choose: "Choose…", required: "Please fill in what is marked with *.",
+    invitation: "Invitation", invitationOver: "This invitation is no longer good; ask for another one.",
+    invited: "you are invited. If you have an account already, it joins and stays as it is.",
+    name: "Your name", password: "Password (at least 8 characters, a letter and a digit among them)",
+    join: "Join", joined: "You are in. Sign in with your e-mail and password.",
   },
   zh: {
     send: "发送", stop: "停止", attach: "添加文件", newChat: "新对话", more: "更多",
@@ -15,6 +19,10 @@ const TEXTS = {
     offline: "无法连接服务器。", waits: "此运行正在等待人工处理。",
     sure: "删除此对话？", privacy: "隐私政策", stopped: "已停止。", uploading: "上传中…",
     choose: "请选择…", required: "请填写带 * 的内容。",
+    invitation: "邀请", invitationOver: "此邀请已失效，请重新获取。",
+    invited: "您已受邀加入。如果您已有账号，将直接加入，账号信息不变。",
+    name: "您的姓名", password: "密码（至少 8 个字符，须包含字母和数字）",
+    join: "加入", joined: "您已加入，请使用邮箱和密码登录。",
   },
 };
 let chosen = TEXTS.en;

@@ -214,6 +214,10 @@ def _to_body(request: ChatRequest) -> JSONObject:
             {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
             for tool in request.tools
         ]
+    elif called := {call.name for message in request.messages for call in message.tool_calls}:
+        # The API wants the tools of earlier turns named, also where no more of them are to be called.
+        body["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in sorted(called)]
+        body["tool_choice"] = {"type": "none"}
     if request.user:
         body["metadata"] = {"user_id": request.user}
     return body

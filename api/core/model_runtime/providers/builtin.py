@@ -1,16 +1,18 @@
 """The provider that is always there: a chat model that quotes, and a local embedding model.
 
 Boundary: neither needs a key or the network. ``extractive-qa`` has no weights
-and generates nothing (see ``extractive.py``), and its name says so. What it
-cannot do it refuses: an invented tool call, a JSON object filled with defaults
-or a guess at an image would look like an answer to whatever reads it.
+and generates nothing (see ``extractive.py``), and its name says so. It calls a
+tool only where a question plainly asks for one (see ``extractive_calls.py``),
+and quotes what that gave. What it cannot do it refuses: a JSON object filled
+with defaults or a guess at an image would look like an answer to whatever reads it.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from api.core.http import Cancelled
-from api.core.model_runtime.extractive import compose_answer
+from api.core.model_runtime.extractive import compose_answer, question_of
+from api.core.model_runtime.extractive_calls import choose_call
 from api.core.model_runtime.local_embedding import MAX_TOKENS, Embedded, embed_text
 from api.core.model_runtime.prompt_tokens import count_messages
 from api.core.model_runtime.provider import ProviderContext, provider
@@ -27,7 +29,7 @@ from api.core.model_runtime.types import (
     TokenCount,
 )
 from api.core.ports import Cancel, JSONValue
-from api.core.text.tokens import split_pieces
+from api.core.text.tokens import count_tokens, split_pieces
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable
 
 CHAT_MODEL = "extractive-qa"
@@ -43,6 +45,7 @@ _CHAT = ModelSchema(
     label="Extractive QA (quotes, does not generate)",
     context_tokens=32_768,
     max_output_tokens=2_048,
+    features=frozenset({"tool-call"}),
 )
 _EMBEDDING = ModelSchema(
     model=EMBEDDING_MODEL,
@@ -73,8 +76,9 @@ class BuiltinProvider:
         is_generative=False,
         label="Built-in (quotes, does not generate)",
         label_zh="内置（只摘录原文，不生成内容）",
-        description="Answers with sentences quoted from the given context and embeds texts locally; no key.",
-        description_zh="从所给上下文中摘录原文作答，并在本机计算文本向量；无需密钥。",
+        description="Answers with sentences quoted from the given context, calls a tool where a question "
+        "plainly names one, and embeds texts locally; no key.",
+        description_zh="从所给上下文中摘录原文作答，在问题明确指向某个工具时调用它，并在本机计算文本向量；无需密钥。",
         background="#E6F1F3",
         icon_svg=_ICON,
         models=(_CHAT, _EMBEDDING),
@@ -102,11 +106,11 @@ class BuiltinProvider:
         return next((known for known in self.schema.models if known.model == model), None)
 
     def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
-        """Yield the quoted answer token by token.
+        """Yield the call a question plainly asks for, else the quoted answer token by token.
 
         ``max_tokens`` and ``stop`` are honoured, the last chunk carries true
-        token counts. Raises ModelUnavailable for tools, images and JSON
-        answers, CompletionFailed for a prompt longer than the context.
+        token counts. Raises ModelUnavailable for images and JSON answers,
+        CompletionFailed for a prompt longer than the context.
         """
         _check_features(request)
         max_tokens = _read_max_tokens(request.parameters.get("max_tokens"))
@@ -115,6 +119,11 @@ class BuiltinProvider:
             raise CompletionFailed(
                 f"The prompt has {prompt_tokens} tokens; {CHAT_MODEL} reads at most {_CHAT.context_tokens}."
             )
+        if call := choose_call(question_of(request.messages), request.tools):
+            written = count_tokens(f"{call.name} {call.arguments}", request.model)
+            spent = TokenCount(prompt_tokens=prompt_tokens, completion_tokens=written)
+            yield ChatChunk(tool_calls=(call,), tokens=spent, finish_reason="tool_calls")
+            return
         answer = _cut_at_stop(compose_answer(request.messages), request.stop)
         completion_tokens = 0
         finish_reason = "stop"
@@ -156,8 +165,6 @@ class BuiltinProvider:
 def _check_features(request: ChatRequest) -> None:
     if request.model != CHAT_MODEL:
         raise ModelUnavailable(f"The built-in provider has no chat model {request.model!r}.")
-    if request.tools:
-        raise ModelUnavailable(f"{CHAT_MODEL} only quotes and cannot call tools; choose another model.")
     if request.parameters.get("response_format") not in (None, "", "text", {"type": "text"}):
         raise ModelUnavailable(f"{CHAT_MODEL} only quotes and cannot answer in JSON; choose another model.")
     if any(isinstance(part, ImagePart) for message in request.messages for part in message.parts):

@@ -38,16 +38,24 @@ class ScriptedAgents:
         assert not cancel.is_set()
         self.tasks.append(task)
         yield AgentLogged(
-            node_id=task.node_id, execution_id=task.execution_id, id="1", label="think", status="start"
+            node_id=task.node_id,
+            execution_id=task.execution_id,
+            id="1",
+            label="think",
+            status="start",
+            told={"output": ["key-12345678"]},
+            error="with key-12345678",
         )
         yield NodeText("It is ")
         yield NodeText("cold.")
-        return NodeResult(outputs={"text": "It is cold."})
+        return NodeResult(outputs={"text": "It is cold."}, metadata={"agent_log": ["key-12345678"]})
 
 
 def test_strategy_gets_filled_parameters_and_tells_as_it_goes() -> None:
     agents = ScriptedAgents()
-    ran = run_flow(NODES_DRAWN, WAYS, {"q": "Oslo", "n": 3}, deps=make_deps(agents=agents))
+    ran = run_flow(
+        NODES_DRAWN, WAYS, {"q": "Oslo", "n": 3}, deps=make_deps(agents=agents), secrets=["key-12345678"]
+    )
 
     (task,) = agents.tasks
     assert (task.provider, task.strategy) == ("langgenius/agent/agent", "ReAct")
@@ -60,9 +68,10 @@ def test_strategy_gets_filled_parameters_and_tells_as_it_goes() -> None:
     assert task.memory == {"window": {"enabled": True, "size": 5}}
     told = ran.of("g")[0]
     assert told.inputs == task.parameters
-    assert [event.execution_id for event in ran.events if isinstance(event, AgentLogged)] == [
-        told.execution_id
-    ]
+    (logged,) = [event for event in ran.events if isinstance(event, AgentLogged)]
+    assert logged.execution_id == told.execution_id
+    assert "key-" not in str((logged, told.metadata))
+    assert told.metadata["agent_log"]
     assert ran.text == "It is cold."
     assert ran.outputs == {"answer": "It is cold."}
 

@@ -1,0 +1,255 @@
+"""Members of a workspace: shown, given another role, removed; and its owner, who may hand it over.
+
+A member changes only those below themselves, and a workspace always has exactly
+one owner. Whoever is invited is listed as pending, under the invitation's id.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from api.errors import BadRequest, Forbidden, NotFound
+from api.models.account import Account, Invitation, LoginSession, TenantMember
+from api.models.base import utc_now
+from api.models.dataset import DatasetMember
+from api.principal import Principal, Role
+from api.runtime import Runtime
+from api.services import confirmations, invitations, passwords
+from api.services.access import is_id
+from api.services.accounts import CurrentPasswordIncorrect
+from api.services.confirmations import BadToken, Purpose
+
+PENDING = "pending"
+
+
+class MemberNotFound(NotFound):
+    """The workspace has no such member."""
+
+    code = "member-not-found"
+
+
+class CannotOperateSelf(BadRequest):
+    """Members do not remove themselves, nor change their own role."""
+
+    code = "cannot-operate-self"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member as the others see them. ``id`` is their account's, of a pending one the invitation's."""
+
+    id: str
+    name: str
+    email: str
+    avatar: str | None
+    role: str
+    status: str
+    created_at: datetime
+    last_login_at: datetime | None
+    last_active_at: datetime | None
+
+
+def load_members(session: Session, principal: Principal) -> list[Member]:
+    """Return who belongs to the caller's workspace, in the order of joining, then who is invited."""
+    found = session.execute(_members(principal)).all()
+    invited = session.scalars(
+        select(Invitation)
+        .where(Invitation.tenant_id == principal.tenant_id, Invitation.expires_at > utc_now())
+        .order_by(Invitation.created_at, Invitation.id)
+    )
+    return [Member(**row._mapping) for row in found] + [_to_pending(row) for row in invited]  # noqa: SLF001  # SQLAlchemy's name of a public attribute
+
+
+def load_dataset_operators(session: Session, principal: Principal) -> list[Member]:
+    """Return the members who are dataset operators."""
+    found = session.execute(_members(principal).where(TenantMember.role == Role.DATASET_OPERATOR.wire)).all()
+    return [Member(**row._mapping) for row in found]  # noqa: SLF001  # as above
+
+
+def change_role(session: Session, principal: Principal, member_id: str, role: str) -> None:
+    """Give a member, or who is invited, another role; it counts with their next call.
+
+    Raises InvalidRole, MemberNotFound, CannotOperateSelf, Forbidden.
+    """
+    given = invitations.check_role(principal, role)
+    _manage(session, principal, member_id).role = given.wire
+
+
+def remove_member(session: Session, principal: Principal, member_id: str) -> None:
+    """Remove a member, who sees nothing of the workspace from now on, or take an invitation back.
+
+    Raises MemberNotFound, CannotOperateSelf, Forbidden.
+    """
+    row = _manage(session, principal, member_id)
+    if isinstance(row, TenantMember):
+        session.execute(
+            delete(DatasetMember)
+            .where(DatasetMember.tenant_id == principal.tenant_id, DatasetMember.account_id == row.account_id)
+            .execution_options(synchronize_session=False)
+        )
+    session.delete(row)
+
+
+# -- the owner -----------------------------------------------------------------------------------
+
+
+def send_transfer_code(runtime: Runtime, session: Session, principal: Principal, *, address: str) -> str:
+    """Have a code sent to the owner, and return the token it goes with; raises NoMail, TooManyCodes."""
+    return confirmations.send_code(
+        runtime,
+        session,
+        Purpose.TRANSFER_OWNER,
+        email=_own_email(session, principal),
+        address=address,
+        account_id=principal.id,
+        tenant_id=principal.tenant_id,
+    )
+
+
+def check_transfer_code(runtime: Runtime, principal: Principal, *, token: str, code: str) -> tuple[str, str]:
+    """Return the token that lets the workspace be handed over, and the owner's address.
+
+    Raises BadToken, BadCode.
+    """
+    with runtime.reading() as session:
+        email = _own_email(session, principal)
+    confirmed = confirmations.check_code(runtime, Purpose.TRANSFER_OWNER, token=token, code=code, email=email)
+    return confirmed, email
+
+
+def transfer_ownership(
+    runtime: Runtime, principal: Principal, member_id: str, *, token: str | None, password: str | None
+) -> None:
+    """Make another member the owner; who was it becomes an admin. Of two at once one does.
+
+    It takes the token of a confirmed code, or the owner's password. Raises
+    BadToken, CurrentPasswordIncorrect, MemberNotFound, CannotOperateSelf and Forbidden.
+    """
+    if token is None:
+        _check_password(runtime, principal, password)
+    with runtime.transaction() as session:
+        if token is not None:
+            _spend(runtime, session, principal, token)
+        target = _find_member(session, principal, member_id)
+        if target.account_id == principal.id:
+            raise CannotOperateSelf("You are the owner already.")
+        _step_down(session, principal)
+        target.role = Role.OWNER.wire
+
+
+def _own_email(session: Session, principal: Principal) -> str:
+    return session.execute(select(Account.email).where(Account.id == principal.id)).scalar_one()
+
+
+def _check_password(runtime: Runtime, principal: Principal, password: str | None) -> None:
+    """Raise CurrentPasswordIncorrect unless it is the caller's own."""
+    with runtime.reading() as session:
+        stored = session.scalar(select(Account.password_hash).where(Account.id == principal.id))
+    if stored is None or passwords.match_password(runtime, stored, [password or ""]) is None:
+        raise CurrentPasswordIncorrect("The current password is incorrect.")
+
+
+def _step_down(session: Session, principal: Principal) -> None:
+    """Make the owner an admin, by compare-and-set; raises Forbidden for who is not the owner any more."""
+    stepped_down = session.execute(
+        update(TenantMember)
+        .where(
+            TenantMember.tenant_id == principal.tenant_id,
+            TenantMember.account_id == principal.id,
+            TenantMember.role == Role.OWNER.wire,
+        )
+        .values(role=Role.ADMIN.wire)
+        .returning(TenantMember.id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if stepped_down is None:
+        raise Forbidden("Only the owner hands a workspace over.")
+
+
+def _spend(runtime: Runtime, session: Session, principal: Principal, token: str) -> None:
+    """Use up a confirmed code; raises BadToken also for one that is about another workspace."""
+    spent = confirmations.spend(runtime, session, Purpose.TRANSFER_OWNER, token)
+    if (spent.account_id, spent.tenant_id) != (principal.id, principal.tenant_id):
+        raise BadToken("The code is no longer good; ask for another one.")
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+
+def _manage(session: Session, principal: Principal, member_id: str) -> TenantMember | Invitation:
+    """Return a member or an invitation the caller may change."""
+    if member_id.lower() == principal.id:
+        raise CannotOperateSelf("Members do not change their own place.")
+    row: TenantMember | Invitation | None = None
+    if is_id(member_id):
+        row = session.scalars(
+            select(Invitation).where(
+                Invitation.tenant_id == principal.tenant_id, Invitation.id == member_id.lower()
+            )
+        ).one_or_none()
+    row = row or _find_member(session, principal, member_id)
+    if Role.from_wire(row.role) >= principal.role and principal.role is not Role.OWNER:
+        raise Forbidden("Members change only those below themselves.")
+    return row
+
+
+def _find_member(session: Session, principal: Principal, member_id: str) -> TenantMember:
+    row = None
+    if is_id(member_id):
+        row = session.scalars(
+            select(TenantMember).where(
+                TenantMember.tenant_id == principal.tenant_id, TenantMember.account_id == member_id.lower()
+            )
+        ).one_or_none()
+    if row is None:
+        raise MemberNotFound("There is no such member.")
+    return row
+
+
+def _members(
+    principal: Principal,
+) -> Select[str, str, str, str | None, str, str, datetime, datetime, datetime]:
+    """Return the statement of the members; who was active is who got a token."""
+    mine = select(TenantMember.account_id).where(TenantMember.tenant_id == principal.tenant_id)
+    active = (
+        select(
+            LoginSession.account_id,
+            func.max(func.coalesce(LoginSession.rotated_at, LoginSession.created_at)).label("at"),
+        )
+        .where(LoginSession.account_id.in_(mine))
+        .group_by(LoginSession.account_id)
+        .subquery()
+    )
+    return (
+        select(
+            Account.id,
+            Account.name,
+            Account.email,
+            Account.avatar,
+            TenantMember.role,
+            Account.status,
+            TenantMember.created_at,
+            Account.last_login_at,
+            active.c.at.label("last_active_at"),
+        )
+        .join(TenantMember, TenantMember.account_id == Account.id)
+        .outerjoin(active, active.c.account_id == Account.id)
+        .where(TenantMember.tenant_id == principal.tenant_id)
+        .order_by(TenantMember.created_at, TenantMember.id)
+    )
+
+
+def _to_pending(row: Invitation) -> Member:
+    return Member(
+        id=row.id,
+        name=row.email.partition("@")[0],
+        email=row.email,
+        avatar=None,
+        role=row.role,
+        status=PENDING,
+        created_at=row.created_at,
+        last_login_at=None,
+        last_active_at=None,
+    )

@@ -1,0 +1,271 @@
+"""Measures the log and the statistics of an app with a million messages, and of one with as many runs.
+
+``python -m tests.bench.logs [--database-url URL] [--messages N]`` prints a line for
+each request: milliseconds (best and median of ten), milliseconds of this process's
+CPU (SQLite is in it, PostgreSQL is not) and SQL statements. A database that was
+filled before is measured as it is; without one an SQLite file is made and thrown
+away. Nothing is asserted.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import func, select, text
+
+from api.backends.database import count_statements
+from api.models.account import TenantMember
+from api.models.app import App
+from api.models.base import Base, utc_now
+from api.models.conversation import Conversation, Message
+from api.models.inserts import insert_rows
+from api.models.workflow import pack
+from api.principal import Role
+from api.runtime import Runtime
+from api.services import sessions
+from tests.conftest import make_house, make_settings, stop_house
+from tests.factories import Owner, make_app, make_owner
+
+ROWS_AT_ONCE = 5_000
+PER_CONVERSATION = 5
+USERS = 20_000
+DAYS = 365
+REPEATS = 10
+TEXT = "Where is my parcel, and when will it come? The answer takes a few sentences to write down. " * 4
+TABLES = ("conversations", "messages", "workflow_runs", "end_users", "message_feedbacks")
+
+
+def fill(runtime: Runtime, owner: Owner, app_id: str, flow_id: str, messages: int) -> str:
+    """Write conversations with their messages, and as many runs; return a conversation in the middle."""
+    chance = random.Random(1)  # the same data each time
+    users = [str(uuid.UUID(int=chance.getrandbits(128))) for _ in range(USERS)]
+    middle = ""
+    tables = {name: Base.metadata.tables[name] for name in TABLES}
+    with runtime.engine.begin() as connection:
+        rows = [_user(owner, app_id, user, number) for number, user in enumerate(users)]
+        insert_rows(connection, tables["end_users"], rows)
+    for first in range(0, messages // PER_CONVERSATION, ROWS_AT_ONCE // PER_CONVERSATION):
+        batch = range(first, min(first + ROWS_AT_ONCE // PER_CONVERSATION, messages // PER_CONVERSATION))
+        talks, said, judged, runs = [], [], [], []
+        for number in batch:
+            at = utc_now() - timedelta(days=DAYS) * (1 - number / (messages / PER_CONVERSATION))
+            user = chance.choice(users)
+            talk = _talk(owner, app_id, user, at, number)
+            if number == messages // PER_CONVERSATION // 2:
+                middle = str(talk["id"])
+            talks.append(talk)
+            for turn in range(PER_CONVERSATION):
+                message = _message(talk, at + timedelta(seconds=turn * 20), number * PER_CONVERSATION + turn)
+                said.append(message)
+                runs.append(_run(owner, flow_id, user, message))
+                if turn == 0 and number % 20 == 0:
+                    judged.append(_judgement(message))
+        with runtime.engine.begin() as connection:
+            for name, rows in zip(TABLES, (talks, said, runs, [], judged), strict=True):
+                insert_rows(connection, tables[name], rows)
+    with runtime.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        is_sqlite = runtime.engine.dialect.name == "sqlite"
+        connection.execute(text("ANALYZE" if is_sqlite else "VACUUM ANALYZE"))  # as autovacuum would
+    return middle
+
+
+def requests(app_id: str, flow_id: str, middle: str, messages: int) -> Iterator[tuple[str, str]]:
+    """Yield what is asked for, with a name."""
+    base, flow = f"/console/api/apps/{app_id}", f"/console/api/apps/{flow_id}/workflow-app-logs"
+    last_page = messages // PER_CONVERSATION // 20
+    yield "chats, first page", f"{base}/chat-conversations?limit=20"
+    yield "chats, 100 of them", f"{base}/chat-conversations?limit=100&sort_by=created_at"
+    yield "chats, last page", f"{base}/chat-conversations?limit=20&page={last_page}"
+    yield "chats, after one", f"{base}/chat-conversations?limit=20&last_id={middle}"
+    yield "chats, a day", f"{base}/chat-conversations?start=2026-06-01 00:00&end=2026-06-01 23:59"
+    yield "chats, annotated", f"{base}/chat-conversations?annotation_status=annotated"
+    yield "chats, not annotated", f"{base}/chat-conversations?annotation_status=not_annotated"
+    yield "chats, a common word", f"{base}/chat-conversations?keyword=parcel"
+    yield "chats, a rare word", f"{base}/chat-conversations?keyword=number-{messages - 77}-"
+    yield "chats, no such word", f"{base}/chat-conversations?keyword=zebra"
+    yield "chats, a user", f"{base}/chat-conversations?keyword=user-777"
+    yield "chats, all users", f"{base}/chat-conversations?keyword=user-"
+    yield "chat, one", f"{base}/chat-conversations/{middle}"
+    yield "runs, first page", flow
+    yield "runs, page 1000", f"{flow}?page=1000"
+    yield "runs, failed", f"{flow}?status=failed"
+    yield "runs, stopped (none)", f"{flow}?status=stopped"
+    yield "runs, of a user", f"{flow}?created_by_end_user_session_id=user-777"
+    yield "runs, a common word", f"{flow}?keyword=parcel"
+    yield "runs, all users", f"{flow}?keyword=user-"
+    yield "runs, no such word", f"{flow}?keyword=zebra"
+    week = f"start={utc_now() - timedelta(days=7):%Y-%m-%d} 00:00"
+    for name in ("daily-messages", "daily-end-users", "user-satisfaction-rate", "token-costs"):
+        yield f"{name}, 7 days", f"{base}/statistics/{name}?{week}"
+    yield "daily-end-users, a year", f"{base}/statistics/daily-end-users"
+    yield "runs a day, a year", f"/console/api/apps/{flow_id}/workflow/statistics/daily-conversations"
+
+
+def measure(flask: Flask, owner: Owner, path: str) -> str:
+    """Return what a request took; of its statements the fewest: now and then a session is looked up."""
+    client, runtime = flask.test_client(), flask.extensions["runtime"]
+    times, used, sent = [], [], []
+    for _ in range(REPEATS):
+        with count_statements(runtime.engine) as statements:
+            began, worked = time.perf_counter(), time.process_time()
+            answer = client.get(path, headers=owner.headers)
+            times.append((time.perf_counter() - began) * 1000)
+            used.append((time.process_time() - worked) * 1000)
+        assert answer.status_code == 200, answer.text
+        sent.append(len(statements))
+    return f"{min(times):8.1f} {statistics.median(times):8.1f} ms {min(used):8.1f} ms CPU {min(sent):3d}"
+
+
+def find(runtime: Runtime) -> tuple[Owner, str, str, str, int] | None:
+    """Return what an earlier run filled a database with: owner, both apps, a conversation, its messages."""
+    with runtime.transaction() as session:
+        apps = {row.mode: row for row in session.scalars(select(App))}
+        if set(apps) != {"chat", "workflow"}:
+            return None
+        member = session.scalars(select(TenantMember)).one()
+        issued = sessions.open_session(runtime, session, member.account_id, "127.0.0.1")
+        middle = session.scalars(
+            select(Conversation.id).order_by(Conversation.created_at).offset(1000).limit(1)
+        ).one()
+        messages = session.scalars(select(func.count()).select_from(Message)).one()
+    owner = Owner(
+        account_id=member.account_id,
+        tenant_id=member.tenant_id,
+        email="",
+        role=Role.OWNER,
+        token=issued.access_token,
+    )
+    return owner, apps["chat"].id, apps["workflow"].id, middle, messages
+
+
+def _user(owner: Owner, app_id: str, user: str, number: int) -> dict[str, Any]:
+    return {
+        "id": user,
+        "tenant_id": owner.tenant_id,
+        "app_id": app_id,
+        "type": "service_api",
+        "session_id": f"user-{number}",
+        "is_anonymous": False,
+        "created_at": utc_now(),
+        "updated_at": utc_now(),
+    }
+
+
+def _talk(owner: Owner, app_id: str, user: str, at: Any, number: int) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        "tenant_id": owner.tenant_id,
+        "app_id": app_id,
+        "mode": "chat",
+        "name": f"Talk {number}",
+        "inputs": {},
+        "introduction": "",
+        "status": "normal",
+        "invoke_from": "service-api",
+        "from_end_user_id": user,
+        "is_pinned": False,
+        "created_at": at,
+        "updated_at": at + timedelta(seconds=20 * PER_CONVERSATION),
+    }
+
+
+def _message(talk: dict[str, Any], at: Any, number: int) -> dict[str, Any]:
+    shared = {key: talk[key] for key in ("tenant_id", "app_id", "mode", "invoke_from", "from_end_user_id")}
+    return {
+        **shared,
+        "id": str(uuid.uuid4()),
+        "conversation_id": talk["id"],
+        "task_id": str(uuid.uuid4()),
+        "inputs": {},
+        "query": f"Question number-{number}- {TEXT[:120]}",
+        "answer": TEXT,
+        "status": "error" if number % 100 == 0 else "normal",
+        "message_tokens": 20,
+        "answer_tokens": 80,
+        "total_price": 0.001,
+        "currency": "USD",
+        "latency_s": 1.5,
+        "created_at": at,
+    }
+
+
+def _run(owner: Owner, flow_id: str, user: str, message: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        "tenant_id": owner.tenant_id,
+        "app_id": flow_id,
+        "workflow_id": flow_id,
+        "task_id": message["task_id"],
+        "type": "workflow",
+        "version": "v1.0.0",
+        "triggered_from": "app-run",
+        "invoke_from": "service-api",
+        "inputs": pack({"text": TEXT}),
+        "system": pack({}),
+        "outputs": pack({"text": TEXT}),
+        "status": "failed" if message["status"] == "error" else "succeeded",
+        "elapsed_s": 1.0,
+        "total_tokens": 100,
+        "total_price": 0,
+        "currency": "USD",
+        "total_steps": 3,
+        "exceptions_count": 0,
+        "from_end_user_id": user,
+        "searchable": TEXT,
+        "created_at": message["created_at"],
+        "finished_at": message["created_at"],
+    }
+
+
+def _judgement(message: dict[str, Any]) -> dict[str, Any]:
+    shared = {key: message[key] for key in ("tenant_id", "app_id", "conversation_id", "created_at")}
+    return {
+        **shared,
+        "id": str(uuid.uuid4()),
+        "message_id": message["id"],
+        "rating": "like",
+        "from_source": "user",
+        "updated_at": message["created_at"],
+    }
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Fill a database and print what requests take."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--database-url", default="")
+    asked.add_argument("--messages", type=int, default=1_000_000)
+    options = asked.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = make_settings(Path(folder), database_url=options.database_url, console_rpm=0)
+        flask = make_house(settings)
+        runtime: Runtime = flask.extensions["runtime"]
+        found = find(runtime)
+        if found is None:
+            owner = make_owner(runtime)
+            app_id, flow_id = make_app(runtime, owner), make_app(runtime, owner, mode="workflow")
+            began = time.monotonic()
+            middle = fill(runtime, owner, app_id, flow_id, options.messages)
+            say(f"{options.messages} messages and runs written in {time.monotonic() - began:.0f} s")
+            found = (owner, app_id, flow_id, middle, options.messages)
+        for name, path in requests(*found[1:]):
+            say(f"{name:32} {measure(flask, found[0], path)}")
+        stop_house(flask)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""A forgotten password, over HTTP."""
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api.runtime import Runtime
+from api.services import password_resets
+from tests.controllers.console.sign_in_calls import log_in, profile_status
+from tests.controllers.console.test_members import CONSOLE, code_of
+from tests.factories import Owner
+from tests.letterbox import Letterbox
+
+NEW = "battery staple 2"
+
+
+def forget(client: FlaskClient, email: str, path: str = "forgot-password") -> str:
+    """Have a code sent, and return the token it goes with."""
+    answer = client.post(f"{CONSOLE}/{path}", json={"email": email})
+    assert (answer.status_code, set(answer.get_json())) == (200, {"result", "data"})
+    return str(answer.get_json()["data"])
+
+
+def check(client: FlaskClient, email: str, token: str, code: str) -> TestResponse:
+    body = {"email": email, "token": token, "code": code}
+    return client.post(f"{CONSOLE}/forgot-password/validity", json=body)
+
+
+def reset(client: FlaskClient, token: str, new: str = NEW, repeated: str = NEW) -> TestResponse:
+    body = {"token": token, "new_password": new, "password_confirm": repeated}
+    return client.post(f"{CONSOLE}/forgot-password/resets", json=body)
+
+
+def read_code(letterbox: Letterbox, email: str) -> str:
+    return letterbox.read(email).subject.rpartition(" ")[2]
+
+
+def test_password_forgotten_is_set_anew_once_and_ends_all_sessions(
+    bare: FlaskClient, person: Owner, letterbox: Letterbox
+) -> None:
+    token = forget(bare, f" {person.email.upper()}", "reset-password")
+    code = read_code(letterbox, person.email)
+
+    assert code_of(check(bare, person.email, token, "no")) == (400, "email_code_error")
+    assert code_of(check(bare, "else@example.com", token, code)) == (400, "invalid_or_expired_token")
+    assert code_of(reset(bare, token)) == (400, "invalid_or_expired_token")
+    checked = check(bare, person.email, token, code).get_json()
+    assert (checked["is_valid"], checked["email"]) == (True, person.email)
+    assert code_of(check(bare, person.email, token, code)) == (400, "invalid_or_expired_token")
+    assert code_of(reset(bare, checked["token"], repeated="other 3")) == (400, "password_mismatch")
+    assert code_of(reset(bare, checked["token"], "weak", "weak")) == (400, "invalid_param")
+    assert reset(bare, checked["token"]).get_json() == {"result": "success"}
+    assert code_of(reset(bare, checked["token"])) == (400, "invalid_or_expired_token")
+
+    assert profile_status(bare, person.token) == 401
+    assert log_in(bare, person).status_code == 401
+    assert log_in(bare, person, password=NEW).get_json()["result"] == "success"
+
+
+def test_address_nobody_has_is_answered_as_one_somebody_has(
+    bare: FlaskClient, person: Owner, letterbox: Letterbox
+) -> None:
+    stranger = f"nobody-{person.email}"
+    answers = []
+    for email in (person.email, stranger):
+        token = forget(bare, email)
+        wrong = [check(bare, email, token, "no") for _ in range(6)]
+        answers.append([(answer.status_code, answer.data) for answer in wrong])
+
+    assert answers[0] == answers[1]
+    assert [status for status, _ in answers[0]] == [400] * 6
+    assert b"email_code_error" in answers[0][4][1]
+    assert b"invalid_or_expired_token" in answers[0][5][1]
+    read_code(letterbox, person.email)
+    assert [mail.to for mail in letterbox.mails if mail.to == stranger] == []
+
+
+def test_codes_for_one_address_are_few(bare: FlaskClient, person: Owner, letterbox: Letterbox) -> None:
+    for _ in range(5):
+        forget(bare, person.email)
+
+    answer = bare.post(f"{CONSOLE}/forgot-password", json={"email": person.email})
+
+    assert code_of(answer) == (429, "email_send_ip_limit")
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_password_forgotten_without_mail_is_the_operators(
+    bare: FlaskClient, runtime: Runtime, person: Owner
+) -> None:
+    answer = bare.post(f"{CONSOLE}/forgot-password", json={"email": person.email})
+
+    assert code_of(answer) == (400, "email_not_setup")
+    assert bare.get(f"{CONSOLE}/system-features").get_json()["is_email_setup"] is False
+    chosen = password_resets.reset_by_operator(runtime, person.email)
+    assert profile_status(bare, person.token) == 401
+    assert log_in(bare, person, password=chosen).get_json()["result"] == "success"
