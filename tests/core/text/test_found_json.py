@@ -21,6 +21,7 @@ from api.core.text.found_json import find_json
         ('{"a": "two\nlines"}', {"a": "two\nlines"}),
         ("no JSON { here", None),
         ('"only text"', None),
+        ("[" * 101 + "]" * 101, None),
         ("[" * 100_000, None),
         ('{"a": "\\ud800"}', None),
         ("", None),
