@@ -20,6 +20,7 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError
 
 from api.app_factory import check_secret, create_app, exchanged, keep_secret, root_secret
+from api.core.plugins.index import write_index
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
 from api.services import backups, password_resets, secret_rotation, workspace_control
@@ -117,6 +118,13 @@ def verify_stores(dataset: str | None, repair: bool) -> None:
             is_wrong |= told.is_wrong
     if is_wrong:
         raise SystemExit(1)
+
+
+@main.command("plugin-index")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def plugin_index(directory: Path) -> None:
+    """Print the index.json of the packages of plugins in a directory."""
+    click.echo(write_index(directory))
 
 
 @main.command("reset-password")
@@ -370,9 +378,9 @@ def _greet(settings: Settings, runtime: Runtime) -> None:
 
 
 def _pages() -> list[Path]:
-    """Return the pages of our documentation, where they lie beside the program."""
+    """Return the pages that tell of the program in prose, where they lie beside it."""
     root = Path(__file__).parents[1]
-    return sorted((root / "docs").rglob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
+    return sorted((root / "docs").glob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
 
 
 def _keep_keys(path: Path, keys: Mapping[str, str]) -> None:

@@ -21,6 +21,8 @@ from sqlalchemy.orm.exc import StaleDataError
 from api.core.events import Channel
 from api.core.http import HTTPClient
 from api.core.model_runtime.types import IdStyle
+from api.core.plugins.index import PluginIndex
+from api.core.plugins.runner import PluginRunner
 from api.core.ports import Cache, Cancel, CodeSandbox, Extractor, Mailer, Offload, Storage, TaskQueue
 from api.core.rag.vector_store import KeywordIndex, VectorStore
 from api.core.tools.mcp.sessions import MCPSessions
@@ -77,6 +79,7 @@ class Limits:
     job_lease_s: float
     workflow_log_retention_days: int
     flow: FlowLimits
+    plugin_public_key: str
     provider_id_style: IdStyle
     cookie_domain: str
     notion_api_url: str
@@ -139,6 +142,8 @@ class Runtime:
     vault: Vault
     http: HTTPClient
     provider_http: HTTPClient
+    plugin_index: PluginIndex
+    plugins: PluginRunner
     limits: Limits
     mailer: Mailer | None = None
     memory: Memory = field(default_factory=lambda: Memory(50_000))

@@ -6,6 +6,7 @@ composition root: policy numbers travel on in ``runtime.limits``.
 ``.env.example`` is generated from the fields below (``make env``).
 """
 
+import base64
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -141,6 +142,28 @@ class Settings(BaseSettings):
     )
     code_execution_endpoint: str = Field("", description="http://host:port, needed by SANDBOX=http.")
     code_execution_api_key: SecretStr | None = Field(None, description="Key of that sandbox service.")
+
+    # Plugins
+    plugin_index: str = Field(
+        "",
+        description="Directory of plugins to install, or the address of its index.json; empty: those that "
+        "come with the program.",
+    )
+    plugin_public_key: str = Field(
+        "",
+        description="Ed25519 key (base64) plugins must be signed with; empty: signatures are not asked for.",
+    )
+    plugin_isolation: Literal["required", "preferred"] = Field(
+        "required",
+        description="Whether plugins run where the machine cannot take files and network from them: required "
+        "(they do not), or preferred (they do, trusted as the server is).",
+    )
+    plugin_memory_mb: int = Field(
+        256, ge=128, le=65536, description="Most memory one process of a plugin may take."
+    )
+    plugin_processes: int = Field(
+        16, ge=1, le=256, description="Calls of plugins one process has at once; others wait for their turn."
+    )
 
     # Limits
     rate_limits: OnOff = Field("on", description="Enforce the rate limits of plans, apps and accounts.")
@@ -306,6 +329,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_plugins(self) -> Self:
+        is_address = "://" in self.plugin_index
+        if is_address and not _is_http_url(self.plugin_index):
+            raise ValueError("PLUGIN_INDEX must be a directory or begin with https:// or http://")
+        if self.plugin_index and not is_address and not Path(self.plugin_index).is_dir():
+            raise ValueError(f"PLUGIN_INDEX={self.plugin_index} is no directory")
+        if self.plugin_public_key and not _is_key(self.plugin_public_key):
+            raise ValueError("PLUGIN_PUBLIC_KEY must be the 32 bytes of an Ed25519 key in base64")
+        return self
+
+    @model_validator(mode="after")
     def _check_queue(self) -> Self:
         if self.queue == "in_process" and self.broker_url:
             raise ValueError("BROKER_URL needs QUEUE=celery, because QUEUE=in_process has no broker")
@@ -395,6 +429,13 @@ def _is_http_url(url: str) -> bool:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # what stands for the port is none
+        return False
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
         return False
 
 

@@ -4,6 +4,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -25,8 +26,11 @@ def serves() -> bool:
 
 def works() -> bool:
     """Tell whether all workers of this container run; what one that hangs has to do, others take over."""
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    return sum(b"--queues" in command for command in commands) >= WORKERS
+    running = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            running += b"--queues" in path.read_bytes()
+    return running >= WORKERS
 
 
 def calls() -> bool:

@@ -205,6 +205,7 @@ def stop_house(app: Flask) -> None:
     runtime: Runtime = app.extensions["runtime"]
     runtime.queue.stop(5.0)
     runtime.sandbox.stop()
+    runtime.plugins.stop()
     runtime.channel.stop()
     runtime.session_factory.kw["bind"].dispose()
 

@@ -122,6 +122,7 @@ class MCPDouble:
     def _events(self, told: "queue.SimpleQueue[bytes | Step]") -> Iterator[bytes | Step]:
         yield f"event: endpoint\ndata: {self.endpoint}\n\n".encode()
         yield sse({"jsonrpc": "2.0", "id": "theirs", "method": "ping"})
+        yield sse({"jsonrpc": "2.0", "id": ["no", "number"], "result": {}})
         while (event := told.get()) is not Step.DROP:
             yield event
         yield Step.DROP

@@ -5,23 +5,28 @@ is a foreign ``module:Class``. Nothing is imported that was not chosen.
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
+import api
 from api import __version__
 from api.backends.extraction import Backend as ExtractionBackend
 from api.backends.mail import Backend as MailBackend
 from api.backends.offload import Backend as OffloadBackend
+from api.backends.plugins.process import Backend as PluginsBackend
 from api.backends.secret import root_secret
 from api.core.egress import EgressPolicy
 from api.core.http import HTTPClient, Timeouts
+from api.core.plugins.index import DirectoryIndex, PluginIndex, WebIndex
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
 from api.runtime import Limits, Runtime, Window
 from api.settings import Settings, SettingsError
 
 MB = 1024 * 1024
+OWN_PLUGINS = Path(api.__file__).resolve().parents[1] / "plugins"
 
 
 def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) -> Runtime:
@@ -33,6 +38,7 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
         idle_s=settings.idle_timeout_s,
     )
     offload = OffloadBackend.from_settings(settings)
+    http = HTTPClient(_policy(settings, allow_private=False), timeouts)
     return Runtime(
         session_factory=session_factory,
         storage=load("storage", settings.storage).from_settings(settings),
@@ -49,8 +55,10 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
             settings, sessions=session_factory, offload=offload
         ),
         vault=Vault(root_secret(settings)),
-        http=HTTPClient(_policy(settings, allow_private=False), timeouts),
+        http=http,
         provider_http=HTTPClient(_policy(settings, allow_private=may_be_private), timeouts),
+        plugin_index=_plugin_index(settings, http, offload),
+        plugins=PluginsBackend.from_settings(settings, offload=offload),
         limits=to_limits(settings),
         mailer=MailBackend.from_settings(settings),
     )
@@ -60,6 +68,13 @@ def _dialect(sessions: sessionmaker[Session]) -> str:
     """Return the database's kind as its full-text index is named: postgres or sqlite."""
     dialect: str = sessions.kw["bind"].dialect.name
     return {"postgresql": "postgres"}.get(dialect, dialect)
+
+
+def _plugin_index(settings: Settings, http: HTTPClient, offload: OffloadBackend) -> PluginIndex:
+    if "://" in settings.plugin_index:
+        return WebIndex(settings.plugin_index, http, offload)
+    root = Path(settings.plugin_index) if settings.plugin_index else OWN_PLUGINS
+    return DirectoryIndex(root, offload, settings.plugin_public_key, is_own=root == OWN_PLUGINS)
 
 
 def _policy(settings: Settings, *, allow_private: bool) -> EgressPolicy:
@@ -121,6 +136,7 @@ def to_limits(settings: Settings) -> Limits:
         ping_interval_s=settings.ping_interval_s,
         graceful_timeout_s=settings.graceful_timeout_s,
         job_lease_s=settings.job_lease_s,
+        plugin_public_key=settings.plugin_public_key,
         provider_id_style=settings.model_provider_id_style,
         workflow_log_retention_days=settings.workflow_log_retention_days,
         flow=FlowLimits(

@@ -19,12 +19,7 @@ def root_secret(settings: Settings) -> str:
     Raises SettingsError for a secret that is published somewhere.
     """
     if settings.secret_key is not None:
-        given = settings.secret_key.get_secret_value()
-        if given in KNOWN or len(set(given)) < 8:
-            raise SettingsError(
-                "SECRET_KEY is a known or trivial value; set a random one of 32 characters or more."
-            )
-        return given
+        return _checked("SECRET_KEY", settings.secret_key.get_secret_value())
     path = settings.data_dir / "secret_key"
     if not path.exists():
         _make(path)
@@ -52,13 +47,15 @@ def exchanged(settings: Settings, given: str | None) -> Iterator[str]:
     """Give the new root secret, and keep it unless the block raises; SECRET_KEY is for the operator to set.
 
     It is on the disk before anything is sealed under it: a power cut loses no secret.
-    Raises SettingsError where the operator must give one and did not, or gave a short one.
+    Raises SettingsError where the operator must give one and did not, or gave one that no start would take.
     """
     if settings.secret_key is not None and given is None:
         raise SettingsError("SECRET_KEY is set: give its successor in NEW_SECRET_KEY.")
-    secret = given or secrets.token_urlsafe(48)
+    secret = _checked("NEW_SECRET_KEY", given or secrets.token_urlsafe(48))
     if len(secret) < MIN_CHARS:
         raise SettingsError(f"NEW_SECRET_KEY must have at least {MIN_CHARS} characters")
+    if secret != secret.strip():
+        raise SettingsError("NEW_SECRET_KEY must not begin or end with a space, which a file does not keep")
     next_path = settings.data_dir / "secret_key.next"
     Path(_draft(settings.data_dir, secret)).replace(next_path)
     yield secret
@@ -66,6 +63,13 @@ def exchanged(settings: Settings, given: str | None) -> Iterator[str]:
         next_path.replace(settings.data_dir / "secret_key")
     else:
         next_path.unlink()
+
+
+def _checked(name: str, given: str) -> str:
+    """Return a secret; raises SettingsError for one that is published somewhere, or easily guessed."""
+    if given in KNOWN or len(set(given)) < 8:
+        raise SettingsError(f"{name} is a known or trivial value; set a random one of 32 characters or more.")
+    return given
 
 
 def _make(path: Path) -> None:

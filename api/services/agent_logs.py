@@ -39,11 +39,12 @@ def get_log(
         raise NotFound("Message Not Exists.")
     config = session.get(AppModelConfig, app.app_model_config_id) if app.app_model_config_id else None
     mode = config.config.get("agent_mode") if config else None
+    rounds = thoughts.load(session, app.tenant_id, {message.id: message.mode}, with_calls=True)
     return AgentLog(
         message=message,
         executor=_executor(session, message),
         strategy=str((mode or {}).get("strategy") or "function_call"),
-        rounds=thoughts.load(session, app.tenant_id, {message.id: message.mode}).get(message.id, ()),
+        rounds=rounds.get(message.id, ()),
     )
 
 

@@ -7,7 +7,7 @@ it is called says so to the model.
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -20,7 +20,7 @@ from api.core.apps.config import AgentMode, DatasetChoice, DatasetItem, DatasetI
 from api.core.apps.spec import AppSpec
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import ToolSpec
-from api.core.ports import Cancel, JSONObject
+from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.tools.calling import ToolOutput, call_tool
 from api.core.tools.provider import short_id
 from api.core.tools.tool import Flows, ToolFailed
@@ -32,7 +32,7 @@ from api.services import app_knowledge, tool_calls
 from api.services.app_search import Question
 from api.services.flow_files import FlowFiles
 from api.services.flow_tools import FilesOfRun
-from api.services.tool_calls import ReadyTool, ToolRef
+from api.services.tool_calls import OwnProvider, ReadyTool, ToolRef
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +68,12 @@ def tools_of_app(place: Workplace) -> dict[str, AgentTool]:
 
 def tools_of(place: Workplace, wanted: Iterable[WantedTool | None]) -> dict[str, AgentTool]:
     """Return those of the wanted tools that are there, by names of their own."""
+    chosen = [(one, _to_ref(one)) for one in wanted if one is not None]
+    own = tool_calls.open_own(place.runtime, place.app.tenant_id, [ref for _, ref in chosen])
     tools: dict[str, AgentTool] = {}
-    for one in wanted:
-        ready = None if one is None else _find(place, one)
-        if one is None or ready is None:
+    for one, ref in chosen:
+        ready = _find(place, ref, own)
+        if ready is None:
             continue
         spec = to_spec(_free_name(one, tools), ready.tool.schema, one.fixed, one.description)
         tools[spec.name] = AgentTool(
@@ -83,16 +85,19 @@ def tools_of(place: Workplace, wanted: Iterable[WantedTool | None]) -> dict[str,
     return tools
 
 
-def _find(place: Workplace, wanted: WantedTool) -> ReadyTool | None:
-    ref = ToolRef(
+def _to_ref(wanted: WantedTool) -> ToolRef:
+    return ToolRef(
         kind=wanted.kind,
         provider=wanted.provider,
         name=wanted.name,
         provider_name=wanted.provider_name,
         credential_id=wanted.credential_id,
     )
+
+
+def _find(place: Workplace, ref: ToolRef, own: Mapping[ToolRef, OwnProvider]) -> ReadyTool | None:
     try:
-        return tool_calls.find_tool(place.runtime, place.app.tenant_id, ref)
+        return tool_calls.pick_tool(place.runtime, place.app.tenant_id, ref, own)
     except (ToolFailed, BadRequest) as exc:
         logger.warning("tool left out of an agent: %s", exc, extra={"app_id": place.app.id})
         return None
@@ -139,7 +144,7 @@ class _ToolCaller:
         try:
             output = call_tool(self.ready.tool, given, context, timeout_s=runtime.limits.flow.tool_timeout_s)
             made = [files.save(file.name, file.mime_type, file.content) for file in output.files]
-            made += output.kept_files
+            made += files.own(output.kept_files)
         except (ToolFailed, AppError) as exc:
             return Observation(text=exc.message, is_error=True)
         return Observation(
@@ -148,11 +153,23 @@ class _ToolCaller:
 
 
 def _written(output: ToolOutput, made: Sequence[JSONObject]) -> str:
-    """Return all a tool gave as text for a model."""
-    values = [*output.json, *([output.variables] if output.variables else ())]
+    """Return all a tool gave as text for a model, once: many tools say their JSON as their text too."""
+    said = _read(output.text)
+    values = [value for value in output.json if value != said]
+    known = said.items() if isinstance(said, dict) else ()
+    if any(variable not in known for variable in output.variables.items()):
+        values.append(output.variables)
     parts = [output.text, *(orjson.dumps(value).decode() for value in values)]
     parts += [f"The file {file['filename']!r} was made and is shown to the user." for file in made]
     return "\n".join(part for part in parts if part.strip()) or NOTHING_GIVEN
+
+
+def _read(text: str) -> JSONValue:
+    try:
+        read: JSONValue = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return read
 
 
 def _datasets(place: Workplace) -> dict[str, AgentTool]:

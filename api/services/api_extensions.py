@@ -4,7 +4,7 @@ Saving opens its own transactions, because the service is asked between them:
 no session is open while it answers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from api.core import vault
 from api.core.apps import extension as protocol
 from api.core.apps.extension import Extension, Point
 from api.core.ports import Cancel, JSONObject
-from api.core.vault import SealBroken
+from api.core.vault import DataKey, SealBroken
 from api.errors import Duplicate, ExtensionFailed, InvalidRequest
 from api.models.extension import APIExtension
 from api.principal import Principal
@@ -94,7 +94,7 @@ def update_extension(
         if api_key in MASKED:
             if protocol.check_endpoint(endpoint) != row.endpoint:
                 raise InvalidRequest("A new endpoint needs its API key entered again.", field="api_key")
-            key = _unseal(runtime, session, row)
+            key = _unseal(row, _keys(runtime, session, row.tenant_id))
     checked = _check(runtime, name, endpoint, key)
     with runtime.transaction() as session:
         row = access_api_extension(session, principal, extension_id)
@@ -122,15 +122,23 @@ def check_known(session: Session, tenant_id: str, ids: Iterable[str]) -> None:
 
 def open_extension(runtime: Runtime, tenant_id: str, extension_id: str) -> Extension:
     """Return an extension as it is called, its key in clear; raises ExtensionFailed where there is none."""
+    return open_extensions(runtime, tenant_id, [extension_id])[extension_id.lower()]
+
+
+def open_extensions(runtime: Runtime, tenant_id: str, ids: Iterable[str]) -> dict[str, Extension]:
+    """Return extensions by their ids in lower case; two statements. Raises as ``open_extension`` does."""
+    wanted = {extension_id.lower() for extension_id in ids}
+    here = (APIExtension.tenant_id == tenant_id, APIExtension.id.in_(filter(is_id, wanted)))
     with runtime.reading() as session:
-        row = None
-        if is_id(extension_id):
-            here = (APIExtension.tenant_id == tenant_id, APIExtension.id == extension_id.lower())
-            row = session.scalars(select(APIExtension).where(*here)).one_or_none()
-        if row is None:
+        rows = session.scalars(select(APIExtension).where(*here)).all()
+        if len(rows) < len(wanted):
             raise ExtensionFailed("The app asks an API-based extension that is no longer there.")
-        key = SecretStr(_unseal(runtime, session, row))
-        return Extension(name=row.name, endpoint=row.endpoint, api_key=key)
+        keys = _keys(runtime, session, tenant_id)
+    return {row.id: _opened(row, keys) for row in rows}
+
+
+def _opened(row: APIExtension, keys: Mapping[str, DataKey]) -> Extension:
+    return Extension(name=row.name, endpoint=row.endpoint, api_key=SecretStr(_unseal(row, keys)))
 
 
 def consult(
@@ -165,9 +173,16 @@ def _seal(runtime: Runtime, session: Session, tenant_id: str, api_key: str) -> b
     return vault.seal(key, api_key.encode(), _context(tenant_id))
 
 
-def _unseal(runtime: Runtime, session: Session, row: APIExtension) -> str:
+def _keys(runtime: Runtime, session: Session, tenant_id: str) -> Mapping[str, DataKey]:
+    """Return what opens a workspace's keys of extensions."""
     try:
-        _, keys = tenants.load_data_keys(runtime, session, row.tenant_id)
+        return tenants.load_data_keys(runtime, session, tenant_id)[1]
+    except SealBroken as exc:
+        raise ExtensionFailed("The workspace's secrets can no longer be read.") from exc
+
+
+def _unseal(row: APIExtension, keys: Mapping[str, DataKey]) -> str:
+    try:
         return vault.unseal(keys, row.sealed_key, _context(row.tenant_id)).decode()
     except SealBroken as exc:
         message = f"The API key of {row.name!r} can no longer be read; enter it again."

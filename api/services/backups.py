@@ -19,12 +19,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any, BinaryIO
 
 import orjson
-from sqlalchemy import Connection, LargeBinary, Numeric, Table, inspect, select, text, update
+from sqlalchemy import Connection, Date, LargeBinary, Numeric, Table, inspect, select, text, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
@@ -242,6 +242,8 @@ def _converter(kind: object) -> Any:
     """Return what makes a column's value of its JSON; None where it is one."""
     if isinstance(kind, UTCDateTime):
         return datetime.fromisoformat
+    if isinstance(kind, Date):
+        return date.fromisoformat
     if isinstance(kind, LargeBinary):
         return base64.b64decode
     return Decimal if isinstance(kind, Numeric) and kind.asdecimal else None
@@ -250,7 +252,7 @@ def _converter(kind: object) -> Any:
 def _forget_annotation_entries(runtime: Runtime, connection: Connection) -> None:
     """Have the questions of annotations put into the store again, once the program works."""
     with Session(connection) as session:
-        session.execute(update(Annotation).values(indexed_in=None))
+        session.execute(update(Annotation).values(indexed_in=None, updated_at=Annotation.updated_at))
         for tenant_id, app_id in session.execute(
             select(AnnotationSetting.tenant_id, AnnotationSetting.app_id).where(
                 AnnotationSetting.is_enabled.is_(True)

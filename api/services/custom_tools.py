@@ -3,7 +3,7 @@
 No connection is held while a document is read or a tool is called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict, cast
 from urllib.parse import urlsplit
@@ -108,8 +108,9 @@ def load_providers(
 ) -> Sequence[CustomView]:
     """Return the own providers of a workspace, oldest first, with their operations where asked."""
     with runtime.reading() as session:
-        rows = session.scalars(own_tools.of_kind(principal.tenant_id, own_tools.API))
-        found = [(row, _to_view(runtime, session, row)) for row in rows]
+        rows = session.scalars(own_tools.of_kind(principal.tenant_id, own_tools.API)).all()
+        fields = tool_secrets.unseal_all(runtime, session, principal.tenant_id, rows)
+        found = [(row, _to_view(row, fields[row.id])) for row in rows]
     return [_with_tools(runtime, row, view) if with_tools else view for row, view in found]
 
 
@@ -117,7 +118,7 @@ def get_provider(runtime: Runtime, principal: Principal, name: str) -> CustomVie
     """Return an own provider by its name, with its operations. Raises NotFound."""
     with runtime.reading() as session:
         row = _access(session, principal, name)
-        view = replace(_to_view(runtime, session, row), document=row.document)
+        view = replace(_to_view(row, tool_secrets.unseal(runtime, session, row)), document=row.document)
     return _with_tools(runtime, row, view)
 
 
@@ -243,11 +244,11 @@ def _access(session: Session, principal: Principal, name: str) -> ToolProvider:
     return row
 
 
-def _to_view(runtime: Runtime, session: Session, row: ToolProvider) -> CustomView:
+def _to_view(row: ToolProvider, fields: Mapping[str, str]) -> CustomView:
     return CustomView(
         id=row.id,
         name=row.name,
-        credentials=mask_form(AUTH_FIELDS, tool_secrets.unseal(runtime, session, row)),
+        credentials=mask_form(AUTH_FIELDS, fields),
         details=cast("Details", orjson.loads(row.details)),
     )
 

@@ -23,7 +23,7 @@ from api.models.account import TenantMember
 from api.models.dataset import AppDataset, Dataset, DatasetMember
 from api.principal import Principal, Role
 from api.runtime import Runtime
-from api.services import files, providers, rebuilds, tags
+from api.services import files, plans, providers, rebuilds, tags
 from api.services.access import access_dataset, access_external_api, check_may_edit
 from api.services.constraints import is_duplicate, is_orphan
 from api.services.jobs import Job, enqueue_on_commit
@@ -101,7 +101,8 @@ def update_dataset(
     """Change what ``changes`` names; another technique or embedding model follows in the background.
 
     Raises NotFound, Forbidden (also where a dataset operator would change who
-    may use it), DatasetNameDuplicate, InvalidRequest, ProviderNotConfigured.
+    may use it), DatasetNameDuplicate, InvalidRequest, ProviderNotConfigured,
+    QuotaReached where the plan has no room for the vectors.
     """
     check_may_edit(principal)
     dataset = access_dataset(session, principal, dataset_id)
@@ -256,6 +257,8 @@ def _set_technique(
     model = _choose_model(runtime, session, principal, technique, named or present)
     if (technique, model) == (dataset.indexing_technique, present):
         return
+    if technique == HIGH_QUALITY != dataset.indexing_technique:
+        plans.check_vectors(session, dataset)
     provider, name = _columns(model)
     rebuilds.request_rebuild(runtime, session, dataset, technique=technique, provider=provider, model=name)
 

@@ -1,9 +1,10 @@
 """What the services of an app's external data tools say, asked when the app runs; no connection is held."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from api.core.apps.config import ExternalDataTool
-from api.core.apps.extension import Point
+from api.core.apps.extension import Extension, Point
 from api.core.apps.external_data import fill_in
 from api.core.apps.prompting import to_text
 from api.core.apps.spec import AppSpec, Turn
@@ -20,12 +21,11 @@ class _Asking:
     runtime: Runtime
     app: AppSpec
     turn: Turn
+    extensions: Mapping[str, Extension]
 
     def query(self, tool: ExternalDataTool, cancel: Cancel) -> str:
         """Return what a tool's service says. Raises ExtensionFailed, EgressDenied, Cancelled."""
-        extension = api_extensions.open_extension(
-            self.runtime, self.app.tenant_id, tool.config.api_based_extension_id
-        )
+        extension = self.extensions[tool.config.api_based_extension_id.lower()]
         params: JSONObject = {
             "app_id": self.app.id,
             "tool_variable": tool.variable,
@@ -40,5 +40,10 @@ class _Asking:
 
 def filled(runtime: Runtime, app: AppSpec, turn: Turn, cancel: Cancel) -> JSONObject:
     """Return the inputs of a turn with the variables that services fill in."""
-    asking = _Asking(runtime=runtime, app=app, turn=turn)
-    return fill_in(app.configured(), turn.inputs, asking.query, cancel)
+    config = app.configured()
+    if not config.data_tools:
+        return turn.inputs
+    ids = [tool.config.api_based_extension_id for tool in config.data_tools]
+    extensions = api_extensions.open_extensions(runtime, app.tenant_id, ids)
+    asking = _Asking(runtime=runtime, app=app, turn=turn, extensions=extensions)
+    return fill_in(config, turn.inputs, asking.query, cancel)

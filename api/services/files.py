@@ -202,14 +202,14 @@ def _to_attached(entry: JSONObject, uploads: Mapping[str, UploadFile]) -> Attach
             storage_key=upload.storage_key,
         )
     if method == REMOTE:
-        return _to_remote(entry)
+        return to_remote(entry)
     # No tool has made a file yet, so none of theirs is anybody's.
     known = "Invalid upload file" if method == TOOL else f"transfer_method must be {REMOTE} or {LOCAL}"
     raise InvalidRequest(known, field="files")
 
 
-def _to_remote(entry: JSONObject) -> AttachedFile:
-    """Return a file at an address; it is read when the model needs it."""
+def to_remote(entry: JSONObject) -> AttachedFile:
+    """Return a file at an address; it is read when the model needs it. Raises InvalidRequest."""
     url = entry.get("url") or entry.get("remote_url")
     try:
         parts = urlsplit(url) if isinstance(url, str) else None

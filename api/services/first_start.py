@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from api.services.plans import QuotaReached
 from api.services.uploads import IncomingFile
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+CODE_BLOCK = re.compile(r"^```.*?^```\n?", re.DOTALL | re.MULTILINE)
 DEMO_APP = "Slipway demo"
 DEMO_DATASET = "Slipway documentation"
 DEMO_MODEL = ModelRef("builtin", "extractive-qa")
@@ -110,7 +112,8 @@ def make_demo(
 
 
 def _to_file(page: Path) -> IncomingFile:
-    data = page.read_bytes()
+    """Return a page without its code: the demo's model would quote that for an answer."""
+    data = CODE_BLOCK.sub("", page.read_text(encoding="utf-8")).encode()
     return IncomingFile(
         name=page.name,
         content=io.BytesIO(data),

@@ -2,11 +2,11 @@
 
 import io
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from api.core.apps.config import FileUpload, FormItem
@@ -149,6 +149,23 @@ class FlowFiles:
             session.add(row)
         return value
 
+    def own(self, values: Sequence[JSONObject]) -> list[JSONObject]:
+        """Return files anew that come from a workflow, whose caller or code may have made their values up.
+
+        One statement. Raises InvalidRequest for one that is neither the caller's own nor at an address.
+        """
+        if len(values) > MAX_LISTED:
+            raise InvalidRequest(f"A list has at most {MAX_LISTED} files", fault="too_long")
+        uploads = self._uploads(map(_id_of, values), UploadFile.created_by == self.principal.id)
+        attached = [
+            files.to_remote(value) if value.get("transfer_method") == REMOTE else uploads.get(_id_of(value))
+            for value in values
+        ]
+        found = [file for file in attached if file is not None]
+        if len(found) < len(values):
+            raise InvalidRequest("Invalid upload file")
+        return [to_value(self.runtime, self.principal.tenant_id, file) for file in found]
+
     def _attached(self, file: Mapping[str, JSONValue]) -> AttachedFile:
         """Return the file behind a value: one of this app's, or one at an address. Raises NotFound."""
         if file.get("transfer_method") == REMOTE:
@@ -158,20 +175,29 @@ class FlowFiles:
                 name=str(file.get("filename") or "file"),
                 url=str(file.get("remote_url") or file.get("url")),
             )
-        file_id = str(file.get("related_id") or file.get("id"))
-        row = None
-        if is_id(file_id):
-            with self.runtime.reading() as session:
-                row = session.scalars(
-                    select(UploadFile).where(
-                        UploadFile.tenant_id == self.principal.tenant_id,
-                        or_(UploadFile.app_id == self.app_id, UploadFile.app_id.is_(None)),
-                        UploadFile.id == file_id.lower(),
-                    )
-                ).one_or_none()
-        if row is None:
+        file_id = _id_of(file)
+        found = self._uploads([file_id]).get(file_id)
+        if found is None:
             raise NotFound(f"The file {str(file.get('filename'))[:100]!r} is not there any more.")
-        return _to_attached(row)
+        return found
+
+    def _uploads(self, ids: Iterable[str], *conditions: ColumnElement[bool]) -> dict[str, AttachedFile]:
+        """Return the uploads of this app, or of none, that some ids name."""
+        known = {file_id for file_id in ids if is_id(file_id)}
+        if not known:
+            return {}
+        query = select(UploadFile).where(
+            UploadFile.tenant_id == self.principal.tenant_id,
+            or_(UploadFile.app_id == self.app_id, UploadFile.app_id.is_(None)),
+            UploadFile.id.in_(known),
+            *conditions,
+        )
+        with self.runtime.reading() as session:
+            return {row.id: _to_attached(row) for row in session.scalars(query)}
+
+
+def _id_of(file: Mapping[str, JSONValue]) -> str:
+    return str(file.get("related_id") or file.get("id")).lower()
 
 
 def _to_attached(row: UploadFile) -> AttachedFile:

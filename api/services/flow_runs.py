@@ -176,6 +176,7 @@ def _graph(
             principal=call.principal,
             app_id=call.home_app_id or call.app.id,
             invoke_from=call.ask.invoke_from,
+            key_id=call.ask.key_id,
             depth=call.depth,
             run_inside=run_inside,
         ),

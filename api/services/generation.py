@@ -171,6 +171,7 @@ def _deps(recorder: Recorder, app: AppSpec, ask: Ask, models: ModelRuntime, canc
             principal=recorder.principal,
             app_id=app.id,
             invoke_from=ask.invoke_from,
+            key_id=ask.key_id,
             run_inside=run_inside,
         ),
     )

@@ -29,8 +29,9 @@ from api.services.session_tokens import Tokens
 
 PURPOSE = "invitation"
 TTL = timedelta(hours=72)
-EMAIL = re.compile(r"[^@\s,;<>()\"\\]+@[^@\s,;<>()\"\\]+")
-"""One address: what separates several in the header of a mail is in none."""
+_ATOM = r"[^@\s.,:;<>()\[\]\"\\\x00-\x1f\x7f]+"
+EMAIL = re.compile(rf"(?!.*=\?){_ATOM}(?:\.{_ATOM})*@{_ATOM}(?:\.{_ATOM})*")
+"""One address that a mail's header takes as it is: nothing that means several, a group, or a code."""
 MAX_EMAIL_CHARS = 254
 
 

@@ -31,6 +31,7 @@ from api.runtime import Runtime
 from api.services import own_tools, tool_calls, tool_secrets
 from api.services.credential_forms import HIDDEN, mask
 from api.services.own_tools import MCP
+from api.services.tool_calls import ToolRef
 
 MAX_CHECK_S = 60.0
 MAX_HEADERS = 50
@@ -90,8 +91,9 @@ class ServerView:
 def load_servers(runtime: Runtime, principal: Principal, *, with_tools: bool = False) -> Sequence[ServerView]:
     """Return the servers of a workspace, oldest first, with their tools where asked."""
     with runtime.reading() as session:
-        rows = session.scalars(own_tools.of_kind(principal.tenant_id, MCP))
-        found = [(row, _to_view(runtime, session, row)) for row in rows]
+        rows = session.scalars(own_tools.of_kind(principal.tenant_id, MCP)).all()
+        fields = tool_secrets.unseal_all(runtime, session, principal.tenant_id, rows)
+        found = [(row, _to_view(row, fields[row.id])) for row in rows]
     return [_with_tools(runtime, row, view) if with_tools else view for row, view in found]
 
 
@@ -99,7 +101,7 @@ def get_server(runtime: Runtime, principal: Principal, server_id: str) -> Server
     """Return a server by its id or identifier, with its tools. Raises NotFound."""
     with runtime.reading() as session:
         row = _access(session, principal, server_id)
-        view = _to_view(runtime, session, row)
+        view = _to_view(row, tool_secrets.unseal(runtime, session, row))
     return _with_tools(runtime, row, view)
 
 
@@ -274,14 +276,14 @@ def mask_url(url: str) -> str:
 
 
 def _access(session: Session, principal: Principal, server_id: str) -> ToolProvider:
-    row = session.scalars(own_tools.named(principal.tenant_id, MCP, server_id)).first()
+    ref = ToolRef(kind=MCP, provider=server_id, name="")
+    row = tool_calls.own_providers(session, principal.tenant_id, [ref]).get(ref)
     if row is None:
         raise NotFound("MCP server not found.")
     return row
 
 
-def _to_view(runtime: Runtime, session: Session, row: ToolProvider) -> ServerView:
-    fields = tool_secrets.unseal(runtime, session, row)
+def _to_view(row: ToolProvider, fields: Mapping[str, str]) -> ServerView:
     headers: dict[str, str] = orjson.loads(fields[HEADERS_FIELD])
     return ServerView(
         id=row.id,

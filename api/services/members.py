@@ -7,10 +7,10 @@ one owner. Whoever is invited is listed as pending, under the invitation's id.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Delete, Select, Update, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from api.errors import BadRequest, Forbidden, NotFound
+from api.errors import BadRequest, Conflict, Forbidden, NotFound
 from api.models.account import Account, Invitation, LoginSession, TenantMember
 from api.models.base import utc_now
 from api.models.dataset import DatasetMember
@@ -34,6 +34,10 @@ class CannotOperateSelf(BadRequest):
     """Members do not remove themselves, nor change their own role."""
 
     code = "cannot-operate-self"
+
+
+class ChangedMeanwhile(Conflict):
+    """Somebody else changed the member between the look at their role and what it allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,25 +75,26 @@ def load_dataset_operators(session: Session, principal: Principal) -> list[Membe
 def change_role(session: Session, principal: Principal, member_id: str, role: str) -> None:
     """Give a member, or who is invited, another role; it counts with their next call.
 
-    Raises InvalidRole, MemberNotFound, CannotOperateSelf, Forbidden.
+    Raises InvalidRole, MemberNotFound, CannotOperateSelf, Forbidden, ChangedMeanwhile.
     """
     given = invitations.check_role(principal, role)
-    _manage(session, principal, member_id).role = given.wire
+    row = _manage(session, principal, member_id)
+    _check_changed(session, update(type(row)).where(*_as_read(row)).values(role=given.wire), row)
 
 
 def remove_member(session: Session, principal: Principal, member_id: str) -> None:
     """Remove a member, who sees nothing of the workspace from now on, or take an invitation back.
 
-    Raises MemberNotFound, CannotOperateSelf, Forbidden.
+    Raises MemberNotFound, CannotOperateSelf, Forbidden, ChangedMeanwhile.
     """
     row = _manage(session, principal, member_id)
+    _check_changed(session, delete(type(row)).where(*_as_read(row)), row)
     if isinstance(row, TenantMember):
         session.execute(
             delete(DatasetMember)
             .where(DatasetMember.tenant_id == principal.tenant_id, DatasetMember.account_id == row.account_id)
             .execution_options(synchronize_session=False)
         )
-    session.delete(row)
 
 
 # -- the owner -----------------------------------------------------------------------------------
@@ -125,7 +130,7 @@ def transfer_ownership(
     """Make another member the owner; who was it becomes an admin. Of two at once one does.
 
     It takes the token of a confirmed code, or the owner's password. Raises
-    BadToken, CurrentPasswordIncorrect, MemberNotFound, CannotOperateSelf and Forbidden.
+    BadToken, CurrentPasswordIncorrect, MemberNotFound, CannotOperateSelf, Forbidden and ChangedMeanwhile.
     """
     if token is None:
         _check_password(runtime, principal, password)
@@ -136,7 +141,8 @@ def transfer_ownership(
         if target.account_id == principal.id:
             raise CannotOperateSelf("You are the owner already.")
         _step_down(session, principal)
-        target.role = Role.OWNER.wire
+        owned = update(TenantMember).where(*_as_read(target)).values(role=Role.OWNER.wire)
+        _check_changed(session, owned, target)
 
 
 def _own_email(session: Session, principal: Principal) -> str:
@@ -193,6 +199,22 @@ def _manage(session: Session, principal: Principal, member_id: str) -> TenantMem
     if Role.from_wire(row.role) >= principal.role and principal.role is not Role.OWNER:
         raise Forbidden("Members change only those below themselves.")
     return row
+
+
+def _as_read(row: TenantMember | Invitation) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition that a row has the role it was read with: it may be the owner by now."""
+    table = type(row)
+    return table.tenant_id == row.tenant_id, table.id == row.id, table.role == row.role
+
+
+def _check_changed(session: Session, change: Update | Delete, row: TenantMember | Invitation) -> None:
+    """Run a change of a row; raises ChangedMeanwhile where it is not as it was read."""
+    session.expunge(row)
+    changed = session.execute(
+        change.returning(type(row).id).execution_options(synchronize_session=False)
+    ).one_or_none()
+    if changed is None:
+        raise ChangedMeanwhile("Somebody has changed this member meanwhile; look again.")
 
 
 def _find_member(session: Session, principal: Principal, member_id: str) -> TenantMember:

@@ -21,14 +21,16 @@ RunInside = Callable[[FlowCall, Cancel], tuple[FlowEnd, JSONObject]]
 class NestedFlows:
     """The workflows of a workspace, as the run of one app may call them.
 
-    ``app_id`` is the app whose run came first, ``depth`` how many workflows have
-    called each other down to the caller.
+    ``app_id`` is the app whose run came first, ``key_id`` the API key that run came
+    with, which pays for all; ``depth`` is how many workflows have called each other
+    down to the caller.
     """
 
     runtime: Runtime
     principal: Principal
     app_id: str
     invoke_from: str
+    key_id: str | None
     run_inside: RunInside
     depth: int = 0
 
@@ -47,7 +49,7 @@ class NestedFlows:
             app=app,
             flow=flows.chosen_flow(self.runtime, app, workflow_id),
             principal=self.principal,
-            ask=Ask(query="", inputs=inputs, invoke_from=self.invoke_from),
+            ask=Ask(query="", inputs=inputs, invoke_from=self.invoke_from, key_id=self.key_id),
             depth=self.depth + 1,
             home_app_id=self.app_id,
         )

@@ -4,7 +4,7 @@ Documents are large, so a row comes without its own, which is read where its
 tools are not known yet. No connection is held while it is taken apart.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -47,24 +47,22 @@ class TooManyProviders(BadRequest):
 
 def of_kind(tenant_id: str, kind: str) -> Select[ToolProvider]:
     """Return the statement for a workspace's providers of a kind, oldest first, without their documents."""
+    return _rows(tenant_id, [kind])
+
+
+def named(tenant_id: str, kinds: Collection[str], names: Collection[str]) -> Select[ToolProvider]:
+    """Return the statement for the providers that are known by some names or ids, as ``of_kind`` does."""
+    known = [name for name in names if name and "\0" not in name]
+    ids = [name.lower() for name in known if is_id(name)]
+    return _rows(tenant_id, kinds).where(or_(ToolProvider.id.in_(ids), ToolProvider.name.in_(known)))
+
+
+def _rows(tenant_id: str, kinds: Collection[str]) -> Select[ToolProvider]:
     return (
         select(ToolProvider)
-        .where(ToolProvider.tenant_id == tenant_id, ToolProvider.kind == kind)
+        .where(ToolProvider.tenant_id == tenant_id, ToolProvider.kind.in_(kinds))
         .options(defer(ToolProvider.document, raiseload=True))
         .order_by(ToolProvider.created_at, ToolProvider.id)
-    )
-
-
-def named(tenant_id: str, kind: str, *names: str) -> Select[ToolProvider]:
-    """Return the statement for the provider that a drawing means: an id counts before a name."""
-    known = [name for name in names if name and "\0" not in name]
-    ids = [name.lower() for name in names[:1] if is_id(name)]
-    is_named = ToolProvider.name.in_(known)
-    return (
-        of_kind(tenant_id, kind)
-        .where(or_(ToolProvider.id.in_(ids), is_named))
-        .order_by(None)
-        .order_by(is_named.asc(), ToolProvider.created_at)
     )
 
 

@@ -114,6 +114,17 @@ def check_room(session: Session, tenant_id: str, quota: Quota, *, wanted: int = 
         raise QuotaReached(f"The plan of this workspace allows {limit} {_unit(quota)}.")
 
 
+def check_vectors(session: Session, dataset: Dataset) -> None:
+    """Raise QuotaReached where there is no room for vectors of the passages a dataset has without any."""
+    passages = session.scalar(
+        select(func.sum(Document.total_segments)).where(
+            Document.tenant_id == dataset.tenant_id, Document.dataset_id == dataset.id
+        )
+    )
+    wanted = -(-int(passages or 0) * PASSAGE_BYTES // MB)
+    check_room(session, dataset.tenant_id, Quota.VECTOR_MB, wanted=wanted)
+
+
 def load_usage(session: Session, tenant_id: str) -> Usage:
     """Return a workspace's plan and how much of it is used."""
     plan = session.execute(select(Tenant.plan).where(Tenant.id == tenant_id)).scalar_one()

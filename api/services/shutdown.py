@@ -76,6 +76,7 @@ class Shutdown:
             steps.callback(runtime.provider_http.close)
             steps.callback(runtime.http.close)
             steps.callback(runtime.mcp_sessions.close)
+            steps.callback(runtime.plugins.stop)
             steps.callback(runtime.sandbox.stop)
             steps.callback(runtime.channel.stop)
             steps.callback(runtime.queue.stop, JOBS_S)

@@ -1,13 +1,14 @@
 """The rounds of agents: kept with the messages they answered, and told again."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from api.core.apps.spec import AppMode
 from api.core.events import AgentThought, RunHeader
+from api.core.ports import JSONObject
 from api.models.base import Base
 from api.models.conversation import AgentThought as Row
 from api.models.inserts import insert_rows
@@ -21,10 +22,13 @@ def keep(session: Session, header: RunHeader, told: Collection[AgentThought]) ->
         insert_rows(session.connection(), TABLE, [_to_row(header, one) for one in told])
 
 
-def load(session: Session, tenant_id: str, modes: Mapping[str, str]) -> Mapping[str, Sequence[AgentThought]]:
+def load(
+    session: Session, tenant_id: str, modes: Mapping[str, str], *, with_calls: bool = False
+) -> Mapping[str, Sequence[AgentThought]]:
     """Return the rounds of messages by the messages' ids, in order; ``modes`` are the messages' by their ids.
 
-    Only agents are asked for: a page of other messages costs nothing.
+    Only agents are asked for: a page of other messages costs nothing. What their
+    calls gave is told by the observations, so calls are read where asked alone.
     """
     ids = [message_id for message_id, mode in modes.items() if mode == AppMode.AGENT_CHAT]
     found: dict[str, list[AgentThought]] = {}
@@ -33,8 +37,11 @@ def load(session: Session, tenant_id: str, modes: Mapping[str, str]) -> Mapping[
         .where(Row.tenant_id == tenant_id, Row.message_id.in_(ids))
         .order_by(Row.message_id, Row.position)
     )
+    if not with_calls:
+        query = query.options(defer(Row.calls, raiseload=True))
     for row in session.scalars(query) if ids else ():
-        found.setdefault(row.message_id, []).append(_to_event(row))
+        event = _to_event(row, row.calls if with_calls else ())
+        found.setdefault(row.message_id, []).append(event)
     return found
 
 
@@ -63,7 +70,7 @@ def _to_row(header: RunHeader, told: AgentThought) -> dict[str, object]:
     }
 
 
-def _to_event(row: Row) -> AgentThought:
+def _to_event(row: Row, calls: Iterable[JSONObject]) -> AgentThought:
     return AgentThought(
         id=row.id,
         position=row.position,
@@ -74,6 +81,6 @@ def _to_event(row: Row) -> AgentThought:
         tool_labels=row.tool_labels,
         tool_input=row.tool_input,
         files=tuple(row.files),
-        calls=tuple(row.calls),
+        calls=tuple(calls),
         tokens=row.tokens,
     )

@@ -1,10 +1,10 @@
-"""The credentials of a workspace's built-in tools: checked by a real call, sealed, masked.
+"""The credentials of a workspace's tools, built in or of plugins: checked by a real call, sealed, masked.
 
 Saving opens its own transactions, because the provider is asked between them:
 no session is open while it answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select, update
@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.core.http import HTTPFailure
+from api.core.model_runtime.types import CredentialField
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
 from api.core.rag.waiting import within
 from api.core.tools.provider import TOOL_PROVIDERS, ToolProvider, short_id
@@ -20,7 +21,7 @@ from api.errors import AppError, Duplicate, InvalidRequest, NotFound, Unavailabl
 from api.models.tool import ToolCredential
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import tool_calls, tool_secrets
+from api.services import plugin_tools, tool_calls, tool_secrets
 from api.services.access import is_id
 from api.services.constraints import is_duplicate
 from api.services.credential_forms import mask_form, read_form
@@ -44,12 +45,21 @@ class CredentialView:
     fields: dict[str, JSONValue]
 
 
-def get_provider(provider_id: str) -> ToolProvider:
-    """Return a built-in provider by its short or long id; raises NotFound."""
+def get_provider(runtime: Runtime, session: Session, principal: Principal, provider_id: str) -> ToolProvider:
+    """Return a built-in provider by its short or long id, or that of an installed plugin; raises NotFound."""
+    known = TOOL_PROVIDERS.get(short_id(provider_id))
+    found = known or plugin_tools.find_provider(runtime, session, principal.tenant_id, provider_id)
+    if found is None:
+        raise NotFound(f"Tool provider {provider_id[:100]!r} not found.")
+    return found
+
+
+def get_builtin_icon(provider_id: str) -> str:
+    """Return the picture of a built-in provider, which is the same everywhere; raises NotFound."""
     provider = TOOL_PROVIDERS.get(short_id(provider_id))
     if provider is None:
         raise NotFound(f"Tool provider {provider_id[:100]!r} not found.")
-    return provider
+    return provider.schema.icon_svg
 
 
 def load_credentials(
@@ -58,9 +68,16 @@ def load_credentials(
     """Return the credentials of one built-in provider, or of all, oldest first. Raises NotFound."""
     query = select(ToolCredential).where(ToolCredential.tenant_id == principal.tenant_id)
     if provider_id is not None:
-        query = _rows(principal, get_provider(provider_id))
+        providers = [get_provider(runtime, session, principal, provider_id)]
+        query = _rows(principal, providers[0])
+    else:
+        of_plugins = plugin_tools.load_providers(runtime, session, principal.tenant_id)
+        providers = [*TOOL_PROVIDERS.values(), *of_plugins]
+    known = {provider.schema.id: provider.schema for provider in providers}
     rows = session.scalars(query.order_by(ToolCredential.created_at, ToolCredential.id)).all()
-    return [_to_view(runtime, session, row) for row in rows if row.provider in TOOL_PROVIDERS]
+    mine = [row for row in rows if row.provider in known]
+    fields = tool_secrets.unseal_all(runtime, session, principal.tenant_id, mine)
+    return [_to_view(row, known[row.provider].credential_fields, fields[row.id]) for row in mine]
 
 
 def create_credential(
@@ -70,7 +87,8 @@ def create_credential(
 
     Raises NotFound, InvalidRequest with what the provider said, Duplicate for a name that is taken.
     """
-    provider = get_provider(provider_id)
+    with runtime.reading() as session:
+        provider = get_provider(runtime, session, principal, provider_id)
     fields = _checked(runtime, principal, provider, sent, {})
     for _ in range(TRIES):
         try:
@@ -116,7 +134,8 @@ def update_credential(
     name: str | None,
 ) -> None:
     """Replace stored credentials by ones the provider accepts, or rename them. Raises as creating does."""
-    provider = get_provider(provider_id)
+    with runtime.reading() as session:
+        provider = get_provider(runtime, session, principal, provider_id)
     fields = None
     if sent is not None:
         with runtime.reading() as session:
@@ -131,9 +150,11 @@ def update_credential(
         _flush_name(session, is_chosen=True)
 
 
-def delete_credential(session: Session, principal: Principal, provider_id: str, credential_id: str) -> None:
+def delete_credential(
+    runtime: Runtime, session: Session, principal: Principal, provider_id: str, credential_id: str
+) -> None:
     """Forget credentials; the oldest of those left become the default where it was they. Raises NotFound."""
-    provider = get_provider(provider_id)
+    provider = get_provider(runtime, session, principal, provider_id)
     row = _access(session, principal, provider, credential_id)
     session.delete(row)
     session.flush()
@@ -144,9 +165,11 @@ def delete_credential(session: Session, principal: Principal, provider_id: str, 
             _make_default(session, heir)
 
 
-def choose_default(session: Session, principal: Principal, provider_id: str, credential_id: str) -> None:
+def choose_default(
+    runtime: Runtime, session: Session, principal: Principal, provider_id: str, credential_id: str
+) -> None:
     """Use other stored credentials of a provider where none are named. Raises NotFound."""
-    provider = get_provider(provider_id)
+    provider = get_provider(runtime, session, principal, provider_id)
     chosen = _access(session, principal, provider, credential_id)
     _make_default(session, chosen)
 
@@ -204,11 +227,15 @@ def _access(
     return row
 
 
-def _to_view(runtime: Runtime, session: Session, row: ToolCredential) -> CredentialView:
-    form = TOOL_PROVIDERS[row.provider].schema.credential_fields
-    fields = mask_form(form, tool_secrets.unseal(runtime, session, row))
+def _to_view(
+    row: ToolCredential, form: Sequence[CredentialField], fields: Mapping[str, str]
+) -> CredentialView:
     return CredentialView(
-        id=row.id, name=row.name, provider=row.provider, is_default=row.is_default, fields=fields
+        id=row.id,
+        name=row.name,
+        provider=row.provider,
+        is_default=row.is_default,
+        fields=mask_form(form, fields),
     )
 
 

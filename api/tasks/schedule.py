@@ -15,6 +15,7 @@ from api.services import (
     invitations,
     jobs,
     mcp_servers,
+    plugins,
     run_purge,
     runs,
     stored_embeddings,
@@ -30,6 +31,7 @@ OWN: tuple[tuple[float, Call], ...] = (
     (3600.0, warm_up.warm_up),
     (30.0, tokens.save_uses),
     (60.0, mcp_servers.close_idle),
+    (60.0, plugins.end_idle),
 )
 """Seconds between two calls, and what each serving process does for itself."""
 PURGES: tuple[tuple[float, Call], ...] = (

@@ -10,14 +10,17 @@ from flask import Flask
 from api.controllers.http.errors import DIFY_CODES, SEED_CODES
 from api.core.model_runtime.provider import PROVIDERS
 from api.errors import AppError
+from api.services.first_start import curl_line
 from api.settings import Settings, render_env_example
 from tests.conftest import make_house, make_settings, stop_house
 
 ROOT = Path(__file__).parents[2]
 WIRE = sorted((ROOT / "docs/wire").glob("*.md"))
-PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+README, CHINESE_README = ROOT / "README.md", ROOT / "README.zh-CN.md"
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), README, CHINESE_README])
 SDK_PAGES = sorted((ROOT / "sdks").glob("*/README.md"))
 SOURCES = sorted((ROOT / "api").rglob("*.py"))
+SCREEN_LINES = 65
 PUBLIC_MOUNTS = {"seed": "/api", "dify": "/v1"}
 RESTX_OWN = {"root", "specs", "static"}
 FRAMEWORK_CODES = {
@@ -135,7 +138,46 @@ def test_every_package_has_its_place_in_the_map() -> None:
     assert sorted(package for package in packages if f"`{package}/`" not in text) == []
 
 
-# -- settings and providers ----------------------------------------------------------------------
+# -- the READMEs ---------------------------------------------------------------------------------
+
+
+def commands(page: Path) -> list[str]:
+    """Return what a page has its readers type, without the comments, which are in its own language."""
+    blocks = re.findall(r"^```\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [line.partition(" # ")[0].rstrip() for block in blocks for line in block.splitlines()]
+
+
+def test_readmes_have_the_same_commands_and_lead_to_the_same_pages() -> None:
+    leads = [{target for target, _ in LINK.findall(page.read_text())} for page in (README, CHINESE_README)]
+
+    assert commands(README) == commands(CHINESE_README)
+    assert leads[0] - {CHINESE_README.name} == leads[1] - {README.name}
+
+
+def test_readmes_fit_on_a_screen_and_print_what_a_start_prints() -> None:
+    assert [
+        page.name for page in (README, CHINESE_README) if len(page.read_text().splitlines()) > SCREEN_LINES
+    ] == []
+    assert commands(README)[:3] == [
+        "make run",
+        "make test",
+        curl_line("http://127.0.0.1:5001", "app-…", "streaming"),
+    ]
+
+
+# -- commands, settings and providers ------------------------------------------------------------
+
+
+def test_commands_of_the_command_line_are_all_told_to_operators() -> None:
+    source = (ROOT / "api/cli.py").read_text()
+    made = re.findall(
+        r'^@(main|workspace)\.command\((?:"([\w-]+)")?\)$.*?^def (\w+)', source, re.DOTALL | re.MULTILINE
+    )
+    names = {f"{group} {name or function}".removeprefix("main ") for group, name, function in made}
+    told = (ROOT / "docs/operations.md").read_text()
+
+    assert names > {"start", "reset-password", "workspace suspend"}
+    assert sorted(name for name in names if not re.search(rf"`{name}[ `]", told)) == []
 
 
 def test_env_example_is_what_the_settings_make() -> None:
@@ -147,7 +189,7 @@ def test_every_setting_has_a_description() -> None:
 
 
 def test_readme_points_to_the_settings() -> None:
-    assert "](.env.example)" in (ROOT / "README.md").read_text()
+    assert "](.env.example)" in README.read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -1,5 +1,6 @@
 """What the queue of the embedded program promises beyond every TaskQueue."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,3 +89,18 @@ def test_queue_of_another_version_is_served_as_the_default(queue: Backend) -> No
     queue.start(recorder.run, (), places={Queue.DEFAULT: 1})
     queue.enqueue(ids[0], queue="not known here")
     recorder.wait_for(lambda ran: ran == ids)
+
+
+def test_queue_that_stops_sets_no_default_of_timeouts_for_the_process(
+    queue: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder, (job_id,) = Recorder(), make_ids(1)
+    queue.start(recorder.run, ())
+    queue.enqueue(job_id, queue="default")
+    recorder.wait_for(lambda ran: ran == [job_id])
+    told: list[float | None] = []
+    monkeypatch.setattr(socket, "setdefaulttimeout", told.append)
+
+    assert queue.stop(10.0)
+
+    assert set(told) <= {None}

@@ -71,3 +71,12 @@ def test_local_storage_other_fault_is_raised_as_it_is(tmp_path: Path) -> None:
             "a", io.BytesIO(b"x")
         )
     assert files_below(tmp_path) == []
+
+
+def test_local_storage_tells_no_key_of_what_others_left_in_its_directory(tmp_path: Path) -> None:
+    storage = Backend(tmp_path, Offload())
+    storage.put("a/b", io.BytesIO(b"ours"))
+    for stray in (".DS_Store", "a/.nfs01", "a/Notes of mine.txt"):
+        (tmp_path / stray).write_bytes(b"theirs")
+
+    assert list(storage.all_keys()) == ["a/b"]

@@ -126,6 +126,18 @@ def test_storage_keys_are_those_of_whole_files_that_are_there(storage: Storage) 
     assert {key for key in storage.all_keys() if storage.exists(key)} == set(storage.all_keys())
 
 
+def test_bucket_tells_no_key_of_what_others_keep_in_it(s3_values: dict[str, str], tmp_path: Path) -> None:
+    prefixes = ("shared", "shared/Photos of 2026")
+    ours, theirs = (
+        load("storage", "s3").from_settings(make_settings(tmp_path, **{**s3_values, "s3_prefix": prefix}))
+        for prefix in prefixes
+    )
+    for bucket in (ours, theirs):
+        bucket.put("a", io.BytesIO(b"x"))
+
+    assert list(ours.all_keys()) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("s3_endpoint_url", "http://127.0.0.1:1"), ("s3_access_key_id", "another"), ("s3_bucket", "no")],

@@ -30,6 +30,7 @@ SUITES = (
     "tests/contracts/test_channel.py",
     "tests/contracts/test_cache.py",
     "tests/contracts/test_extraction.py",
+    "tests/contracts/test_plugins.py",
     "tests/contracts/test_offload.py",
     "tests/contracts/test_queue.py",
     "tests/backends/test_queue_in_process.py",

@@ -102,6 +102,17 @@ def test_tokens_streams_pool_and_jobs_are_told(client: FlaskClient, runtime: Run
         assert after[f"slipway_{name}"] >= 0
 
 
+def test_counters_lose_nothing_when_they_grow_large(client: FlaskClient, runtime: Runtime) -> None:
+    name, many = 'slipway_tokens_total{direction="in"}', 12_345_678_901_234
+    before = metrics(client)[name]
+    runtime.metrics.totals["tokens_in"] += many
+
+    after = metrics(client)[name]
+    runtime.metrics.totals["tokens_in"] -= many
+
+    assert after - before == many
+
+
 def test_figures_are_told_while_the_database_is_away(
     client: FlaskClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

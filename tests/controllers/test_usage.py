@@ -11,6 +11,7 @@ from api.core.model_runtime.types import ChatChunk, TokenCount
 from api.errors import CompletionFailed
 from api.principal import Role
 from api.runtime import Runtime
+from tests.controllers.console.test_workflow_tools import caller, greeter, offered
 from tests.controllers.service_api.test_chat import open_stream
 from tests.factories import Owner, make_app, make_chat_app, make_key, make_member, make_owner
 from tests.fakes import Script
@@ -122,7 +123,26 @@ def test_ledger_has_every_model_of_a_workflow(client: FlaskClient, runtime: Runt
     assert sum(row["total_tokens"] for row in rows.values()) == 2 * ran.get_json()["data"]["total_tokens"]
 
 
-def test_ledger_has_titles_and_suggestions_which_no_key_asks_for(
+def test_ledger_has_what_workflows_called_as_tools_took_once_and_under_the_callers_key(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    script = Script()
+    asked = drawn("m0", "llm", model=dict(script.choice), prompt_template=PROMPT)
+    inner = greeter("Hello", asked, ways="s > m0 > t > e")
+    app, tool_id = offered(client, runtime, owner, inner)
+    headers = publish(client, runtime, owner, caller(tool_id))
+
+    ran = client.post(
+        "/api/workflows/run", json={"inputs": {"who": "Bo"}, "user": "ann"}, headers=headers
+    ).get_json()
+
+    assert ran["data"]["status"] == "succeeded", ran
+    (row,) = load(client, owner)
+    assert (row["app_id"], row["calls"], row["total_tokens"]) == (app.id, 1, 12)
+    assert row["key_id"] is not None
+
+
+def test_ledger_has_suggestions_and_titles_of_which_no_key_asks_for_the_latter(
     client: FlaskClient, runtime: Runtime, owner: Owner
 ) -> None:
     script = Script(pieces=['["Why?"]'])
@@ -138,7 +158,7 @@ def test_ledger_has_titles_and_suggestions_which_no_key_asks_for(
     rows = load(client, owner)
     assert len(script.requests) == 3
     assert sum(row["total_tokens"] for row in rows) == 3 * 12
-    assert {row["key_id"] is None: row["calls"] for row in rows} == {True: 2, False: 1}
+    assert {row["key_id"] is None: row["calls"] for row in rows} == {True: 1, False: 2}
     assert len({row["end_user_id"] for row in rows}) == 1
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import stat
@@ -43,7 +44,9 @@ def read(name: str, given: dict[str, str] | None = None) -> dict[str, Any]:
             return given[name]
         return given.get(name) or default.removeprefix("-")
 
-    text = re.sub(r"\$\{([^}]+)\}", value, (DOCKER / name).read_text(encoding="utf-8"))
+    text = (DOCKER / name).read_text(encoding="utf-8")
+    while "${" in text:  # a default may hold others, which are filled in first
+        text = re.sub(r"\$\{([^{}]+)\}", value, text)
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
@@ -88,6 +91,22 @@ def test_services_of_ours_are_given_settings_that_a_start_takes(name: str, secre
         values = {key.lower(): value for key, value in service["environment"].items()}
         assert set(values) <= set(Settings.model_fields)
         Settings.model_validate(values)
+
+
+def test_stores_of_ones_own_take_the_place_of_those_beside(secrets: dict[str, str]) -> None:
+    own = {
+        "DATABASE_URL": "postgresql://me@db.example/slipway",
+        "REDIS_URL": "rediss://cache.example/0",
+        "WEAVIATE_URL": "https://vectors.example",
+    }
+
+    beside, replaced = (
+        read("compose.scale.yaml", given)["services"]["api"]["environment"]
+        for given in (secrets, secrets | own)
+    )
+
+    assert replaced == beside | own
+    assert beside["DATABASE_URL"].endswith(f":{secrets['POSTGRES_PASSWORD']}@postgres:5432/slipway")
 
 
 @pytest.mark.parametrize("name", COMPOSED)
@@ -180,3 +199,25 @@ def test_workers_serve_every_queue_and_end_together(tmp_path: Path, ends: str, e
     served = set(re.findall(r"slipway\.([a-z]+)", told.read_text(encoding="utf-8")))
     assert served <= {queue.value for queue in Queue}
     assert exit_code or served == {queue.value for queue in Queue}
+
+
+@pytest.mark.parametrize("vanishing", [0, 1])
+def test_workers_are_counted_while_other_processes_end(
+    monkeypatch: pytest.MonkeyPatch, vanishing: int
+) -> None:
+    works = runpy.run_path(str(DOCKER / "healthy.py"))["works"]
+    commands = [b"python -m celery worker --queues q"] * 4 + [b"sh"]
+    places = [Path(f"/proc/{number}/cmdline") for number in range(5 + vanishing)]
+
+    def read_bytes(path: Path) -> bytes:
+        number = int(path.parts[2])
+        if number == 5:
+            raise ProcessLookupError
+        return commands[number]
+
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(reversed(places)))
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+
+    assert works()
+    places.remove(Path("/proc/0/cmdline"))
+    assert not works()

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api.models.document import Document
+from api.models.file import UploadFile
 from api.runtime import Runtime
 from api.services.first_start import Demo, make_demo, server_url
 from api.services.plans import PLANS, Plan, Quota
@@ -32,7 +33,7 @@ def test_demo_made_by_two_starts_at_once_is_made_by_the_faster_one_alone(tmp_pat
     assert slower is None
 
 
-def test_demo_takes_as_many_pages_as_the_plan_has_room_for(
+def test_demo_takes_the_prose_of_as_many_pages_as_the_plan_has_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = replace(PLANS["sandbox"], quotas={**PLANS["sandbox"].quotas, Quota.DOCUMENTS: 2})
@@ -41,15 +42,17 @@ def test_demo_takes_as_many_pages_as_the_plan_has_room_for(
     runtime: Runtime = house.extensions["runtime"]
     pages = [tmp_path / f"page-{number}.md" for number in range(4)]
     for page in pages:
-        page.write_text("A page.")
+        page.write_text("A page.\n```\nIts code.\n```\n")
 
     made = make_demo(runtime, email="owner@example.com", password=None, pages=pages)
     with runtime.reading() as session:
         count = session.scalar(select(func.count()).select_from(Document))
+        sizes = set(session.scalars(select(UploadFile.size_bytes)))
     stop_house(house)
 
     assert isinstance(made, Demo)
     assert count == 2
+    assert sizes == {len("A page.\n")}
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from api.backends.secret import exchanged
 from api.core.vault import SealBroken, Vault, seal, unseal
 from api.errors import Conflict
 from api.services import secret_rotation, tenants
+from api.settings import SettingsError
 from tests.commands import Commands
 from tests.conftest import make_house, make_settings, stop_house
 from tests.factories import make_owner
@@ -39,6 +41,16 @@ def test_rotation_seals_the_keys_of_all_workspaces_anew_or_none(tmp_path: Path) 
     with new.reading() as session:
         tenants.load_data_keys(new, session, owners[2].tenant_id)
     stop_house(app)
+
+
+@pytest.mark.parametrize("given", ["short-0123456789", "ab" * 20, f"{NEW}\n"])
+def test_secret_that_no_start_would_take_is_refused_before_anything_is_sealed(
+    tmp_path: Path, given: str
+) -> None:
+    with pytest.raises(SettingsError, match="NEW_SECRET_KEY"), exchanged(make_settings(tmp_path), given):
+        pytest.fail("the exchange has begun")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 @PATIENT

@@ -88,6 +88,19 @@ class _Threads(_OwnApp, ThreadPool):  # type: ignore[misc]  # Celery is untyped
     pass
 
 
+class _Worker(WorkController):  # type: ignore[misc]  # Celery is untyped
+    """A worker whose end changes nothing for the rest of the process.
+
+    Celery's sets a default of timeouts for all sockets while it ends, and puts back
+    what was there: of several that end at once, one may put back another's.
+    """
+
+    def _shutdown(self, warm: bool = True) -> None:  # Celery's signature
+        if self.blueprint is not None:
+            self.blueprint.stop(self, terminate=not warm)
+            self.blueprint.join()
+
+
 class _Lane:
     """The places of one queue: greenlets in a patched process, threads elsewhere."""
 
@@ -97,7 +110,7 @@ class _Lane:
         self._places = places
 
     def start(self) -> None:
-        controller = WorkController(
+        controller = _Worker(
             app=self._app,
             pool_cls=_Greenlets if monkey.is_module_patched("threading") else _Threads,
             concurrency=self._places,

@@ -1,4 +1,4 @@
-"""A filter of system calls that lets a program start threads, but no processes and no namespaces.
+"""Filters of system calls that let a program start threads, but no processes and no namespaces.
 
 RLIMIT_NPROC does not bind root, so the kernel is asked this way. The program is
 classic BPF over ``struct seccomp_data`` (linux/seccomp.h), as bubblewrap takes it.
@@ -20,6 +20,10 @@ REFUSED = {
     "x86_64": (57, 58, 272, 308, 321, 425),  # fork, vfork, unshare, setns, bpf, io_uring_setup
     "aarch64": (97, 268, 280, 425),
 }
+OUTWARD = {
+    "x86_64": (41, 62, 129, 200, 234, 297, 424),  # socket, kill and its like
+    "aarch64": (198, 129, 138, 130, 131, 240, 424),
+}
 
 
 def knows_machine() -> bool:
@@ -27,10 +31,14 @@ def knows_machine() -> bool:
     return os.uname().machine in ARCHITECTURES
 
 
-def no_processes() -> bytes:
-    """Return the filter for this machine. ``clone3``, whose flags cannot be read, counts as not there."""
+def no_processes(*, may_reach_out: bool = True) -> bytes:
+    """Return the filter for this machine. ``clone3``, whose flags cannot be read, counts as not there.
+
+    Without ``may_reach_out`` it keeps the sockets it was given, and sends no signals.
+    """
     machine = os.uname().machine
-    refused = [(number, errno.EPERM) for number in REFUSED[machine]] + [(CLONE3, errno.ENOSYS)]
+    numbers = REFUSED[machine] if may_reach_out else (*REFUSED[machine], *OUTWARD[machine])
+    refused = [(number, errno.EPERM) for number in numbers] + [(CLONE3, errno.ENOSYS)]
     program = [
         _step(LOAD, ARCHITECTURE_AT),
         _step(IF_EQUAL, ARCHITECTURES[machine], yes=1),

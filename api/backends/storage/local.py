@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from api.backends.offload import Backend as Offload
-from api.backends.storage.keys import check_key
+from api.backends.storage.keys import check_key, is_key
 from api.core.parallel import give_way
 from api.errors import NotFound, Unavailable
 from api.settings import Settings
@@ -74,8 +74,8 @@ class Backend:
         """Yield the keys of all files; see Storage."""
         for directory, below, names in os.walk(self._root):
             below[:] = [name for name in below if not name.startswith(".")]
-            for name in names:
-                yield (Path(directory) / name).relative_to(self._root).as_posix()
+            keys = ((Path(directory) / name).relative_to(self._root).as_posix() for name in names)
+            yield from filter(is_key, keys)
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)

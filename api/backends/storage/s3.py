@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from importlib import import_module
 from typing import Any, BinaryIO, Self, cast
 
-from api.backends.storage.keys import check_key
+from api.backends.storage.keys import check_key, is_key
 from api.errors import NotFound, Unavailable
 from api.settings import Settings, SettingsError
 
@@ -99,8 +99,8 @@ class Backend:
         pages = self._client.get_paginator("list_objects_v2")
         with _faults_told():
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
-                for found in page.get("Contents", ()):
-                    yield str(found["Key"]).removeprefix(self._prefix)
+                keys = (str(found["Key"]).removeprefix(self._prefix) for found in page.get("Contents", ()))
+                yield from filter(is_key, keys)
 
     def _named(self, key: str) -> str:
         return self._prefix + check_key(key)

@@ -95,6 +95,7 @@ class Member(Resource):
     @ns.response(200, "Removed.", REMOVED)
     @ns.response(400, "Oneself: cannot-operate-self.")
     @ns.response(404, "No such member: member-not-found.")
+    @ns.response(409, "Changed by somebody else meanwhile: conflict.")
     @console(Role.ADMIN)
     @transactional
     def delete(self, session: Session, principal: Principal, member_id: str) -> Response:
@@ -111,6 +112,7 @@ class MemberRole(Resource):
     @ns.response(200, "It counts with their next call.", RESULT)
     @ns.response(400, "A role nobody can be given: invalid-role; oneself: cannot-operate-self.")
     @ns.response(404, "No such member: member-not-found.")
+    @ns.response(409, "Changed by somebody else meanwhile: conflict.")
     @console(Role.ADMIN)
     @transactional
     def put(self, session: Session, principal: Principal, member_id: str) -> Response:
@@ -156,6 +158,7 @@ class Transfer(Resource):
     @ns.response(200, "The member is the owner now.", RESULT)
     @ns.response(400, "invalid_or_expired_token, current_password_incorrect, cannot-operate-self.")
     @ns.response(404, "No such member: member-not-found.")
+    @ns.response(409, "Changed by somebody else meanwhile: conflict.")
     @console(Role.OWNER)
     def post(self, principal: Principal, member_id: str) -> Response:
         """Make another member the owner, by a confirmed code or one's password; one becomes an admin."""

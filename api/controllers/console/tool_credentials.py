@@ -1,4 +1,4 @@
-"""One built-in provider of tools: what it is, and the workspace's credentials for it."""
+"""One provider of tools, built in or of a plugin: what it is, and the workspace's credentials for it."""
 
 from flask import Response
 from flask_restx import Namespace, Resource
@@ -22,7 +22,7 @@ from api.controllers.schemas.tool import (
     render_builtin,
     render_credential,
     render_form,
-    render_tool,
+    render_tools,
 )
 from api.principal import Principal, Role
 from api.runtime import Session
@@ -46,10 +46,11 @@ class BuiltinTools(Resource):
 
     @ns.response(200, "The tools.", [TOOL_MODEL])
     @console()
-    def get(self, _principal: Principal, provider: str) -> Response:
+    @transactional
+    def get(self, session: Session, principal: Principal, provider: str) -> Response:
         """List the tools of a built-in provider."""
-        found = tool_credentials.get_provider(provider)
-        return render([render_tool(tool.schema, found.schema.labels) for tool in found.tools.values()])
+        found = tool_credentials.get_provider(runtime(), session, principal, provider)
+        return render(render_tools(found))
 
 
 @ns.route(f"{BUILTIN}/info")
@@ -61,7 +62,7 @@ class BuiltinInfo(Resource):
     @transactional
     def get(self, session: Session, principal: Principal, provider: str) -> Response:
         """Show a built-in provider."""
-        found = tool_credentials.get_provider(provider)
+        found = tool_credentials.get_provider(runtime(), session, principal, provider)
         credentials = tool_credentials.load_credentials(runtime(), session, principal, provider)
         return render(render_builtin(found, credentials, base_url(), with_tools=True))
 
@@ -75,7 +76,7 @@ class BuiltinIcon(Resource):
     @public
     def get(self, provider: str) -> Response:
         """Fetch a provider's icon; it is the same for every workspace."""
-        icon = tool_credentials.get_provider(provider).schema.icon_svg
+        icon = tool_credentials.get_builtin_icon(provider)
         return Response(icon, headers=ICON_HEADERS, content_type="image/svg+xml; charset=utf-8")
 
 
@@ -101,7 +102,8 @@ class BuiltinCredentialInfo(Resource):
     @transactional
     def get(self, session: Session, principal: Principal, provider: str) -> Response:
         """Show the kinds of credentials a provider takes, and those the workspace has."""
-        has_form = bool(tool_credentials.get_provider(provider).schema.credential_fields)
+        known = tool_credentials.get_provider(runtime(), session, principal, provider)
+        has_form = bool(known.schema.credential_fields)
         found = tool_credentials.load_credentials(runtime(), session, principal, provider)
         return render(
             {
@@ -118,10 +120,12 @@ class BuiltinCredentialForm(Resource):
 
     @ns.response(200, "The fields.")
     @console()
-    def get(self, _principal: Principal, provider: str, kind: str) -> Response:
+    @transactional
+    def get(self, session: Session, principal: Principal, provider: str, kind: str) -> Response:
         """Show the form of a provider's credentials."""
         del kind
-        return render(render_form(tool_credentials.get_provider(provider).schema.credential_fields))
+        found = tool_credentials.get_provider(runtime(), session, principal, provider)
+        return render(render_form(found.schema.credential_fields))
 
 
 @ns.route(f"{BUILTIN}/add")
@@ -167,7 +171,7 @@ class BuiltinCredentialDeletion(Resource):
     def post(self, session: Session, principal: Principal, provider: str) -> Response:
         """Forget stored credentials."""
         asked = parse(CREDENTIAL_CHOICE, CredentialIdIn)
-        tool_credentials.delete_credential(session, principal, provider, asked.credential_id)
+        tool_credentials.delete_credential(runtime(), session, principal, provider, asked.credential_id)
         return render(render_success())
 
 
@@ -182,5 +186,5 @@ class BuiltinDefault(Resource):
     def post(self, session: Session, principal: Principal, provider: str) -> Response:
         """Choose the default among stored credentials."""
         asked = parse(DEFAULT, DefaultIn)
-        tool_credentials.choose_default(session, principal, provider, asked.id)
+        tool_credentials.choose_default(runtime(), session, principal, provider, asked.id)
         return render(render_success())

@@ -43,7 +43,7 @@ IDLE_S = 20.0
 
 
 class NoFileUploaded(BadRequest):
-    """The form holds no file under the name ``file``."""
+    """The form holds no file under the name the route asks for."""
 
     code = "no_file_uploaded"
 
@@ -285,13 +285,13 @@ def takes_audio(method: Callable[..., Any]) -> Callable[..., Any]:
     return takes_files(wrapper)
 
 
-def sent_file() -> IncomingFile:
-    """Return the one file of the form; it is gone when the request ends.
+def sent_file(name: str = "file") -> IncomingFile:
+    """Return the one file of the form, under ``name`` there; it is gone when the request ends.
 
     Raises NoFileUploaded, TooManyFiles, Unsupported for a part that names no
     type, MediaTypeUnsupported for a body that is no multipart form.
     """
-    part = _sent_part(NoFileUploaded("Please upload your file."))
+    part = _sent_part(NoFileUploaded("Please upload your file."), name)
     if not part.content_type:
         raise Unsupported("File type not allowed.")
     return _to_incoming(part)
@@ -306,11 +306,11 @@ def sent_audio() -> tuple[IncomingFile, str]:
     return _to_incoming(part), part.mimetype
 
 
-def _sent_part(missing: BadRequest) -> FileStorage:
+def _sent_part(missing: BadRequest, name: str = "file") -> FileStorage:
     """Return the form's one file; raises ``missing`` where there is none."""
     if request.mimetype not in ("", MULTIPART):
         raise MediaTypeUnsupported(f"The request's Content-Type must be {MULTIPART}.")
-    part = request.files.get("file")
+    part = request.files.get(name)
     if part is None:
         raise missing
     if sum(map(len, request.files.listvalues())) > 1:

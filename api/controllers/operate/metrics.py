@@ -54,7 +54,7 @@ def _lines(families: Iterable[Family]) -> Iterator[str]:
         yield f"# HELP {family.name} {family.meaning}"
         yield f"# TYPE {family.name} {family.kind}"
         for sample in family.samples:
-            yield f"{family.name}{sample.suffix}{_labels(sample.labels)} {sample.value:.10g}"
+            yield f"{family.name}{sample.suffix}{_labels(sample.labels)} {sample.value!r}"
 
 
 def _labels(labels: Mapping[str, str]) -> str:

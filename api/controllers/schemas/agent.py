@@ -34,14 +34,15 @@ def render_made_files(thoughts: Sequence[AgentThought], link: Link) -> list[JSON
 
 
 def _render_made(file: JSONObject, link: Link) -> JSONObject:
+    upload_file_id = file["related_id"]
     return {
         "id": file["id"],
         "filename": file["filename"],
         "type": file["type"],
-        "url": link(str(file["id"])),
+        "url": link(str(upload_file_id)) if upload_file_id else file["url"],
         "mime_type": file["mime_type"],
         "size": file["size"],
         "transfer_method": file["transfer_method"],
         "belongs_to": "assistant",
-        "upload_file_id": file["id"],
+        "upload_file_id": upload_file_id,
     }

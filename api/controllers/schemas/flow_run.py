@@ -16,6 +16,8 @@ from api.services.workflow_runs import RunDetail, RunItem
 MAX_TEXT_CHARS = 100_000
 MAX_ITEMS = 1_000
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+LONGEST = timedelta(days=36_500)
+"""Of a time range: what is much longer begins before the years there are."""
 COUNTS = ("running", "succeeded", "failed", "stopped", "partial-succeeded", "paused")
 
 RUN_ITEM = Model(
@@ -114,7 +116,12 @@ def to_span(text: str | None) -> timedelta | None:
     found = re.fullmatch(r"([1-9]\d{0,6})([dhms])", text)
     if found is None:
         raise InvalidRequest("time_range must be a number and d, h, m or s", field="time_range")
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
+    span = timedelta(**{UNITS[found[2]]: int(found[1])})
+    if span > LONGEST:
+        raise InvalidRequest(
+            f"time_range must be at most {LONGEST.days}d", field="time_range", fault="out_of_range"
+        )
+    return span
 
 
 def render_run_page(found: tuple[Sequence[RunItem], bool], limit: int, *, is_chat: bool) -> JSONObject:

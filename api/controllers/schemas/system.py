@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from flask_restx import Model, fields
 
 from api.controllers.http.parsing import Text, parser, query_field
+from api.core.plugins.package import MAX_PACKAGE_BYTES
 from api.core.ports import JSONObject
-
-MAX_PLUGIN_BYTES = 15 * 1024 * 1024
 
 VERSION = parser(query_field("current_version", Text(min_length=1, max_length=64), required=True))
 
@@ -77,7 +76,7 @@ def render_system_features(*, has_mail: bool) -> JSONObject:
         "sso_enforced_for_signin": False,
         "sso_enforced_for_signin_protocol": "",
         "enable_marketplace": False,
-        "max_plugin_package_size": MAX_PLUGIN_BYTES,
+        "max_plugin_package_size": MAX_PACKAGE_BYTES,
         "enable_email_code_login": False,
         "enable_email_password_login": True,
         "enable_social_oauth_login": False,

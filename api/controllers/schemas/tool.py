@@ -22,6 +22,7 @@ from api.services.tool_credentials import CredentialView
 Kind = Literal["builtin", "api", "workflow", "mcp"]
 KINDS = ("builtin", "api", "workflow", "mcp")
 AUTHOR = "Slipway"
+BUILTIN_PATH = "/console/api/workspaces/current/tool-provider/builtin"
 MAX_ICON_BYTES = 4096
 LABELS = (
     ("search", "搜索"),
@@ -167,26 +168,31 @@ def render_builtin(
     """Return a built-in provider; ``base_url`` is where its icon is fetched."""
     schema = provider.schema
     current = next((each for each in credentials if each.is_default), None)
-    tools: list[JSONValue] = [
-        render_tool(tool.schema, schema.labels) for tool in provider.tools.values() if with_tools
-    ]
+    icon_path = schema.icon_path or f"{BUILTIN_PATH}/{schema.id}/icon"
     return {
         "id": schema.id,
-        "author": AUTHOR,
+        "author": schema.author,
         "name": schema.id,
-        "plugin_id": "",
-        "plugin_unique_identifier": "",
+        "plugin_id": schema.plugin_id,
+        "plugin_unique_identifier": schema.plugin_identifier,
         "description": schema.description.to_json(),
-        "icon": f"{base_url}/console/api/workspaces/current/tool-provider/builtin/{schema.id}/icon",
+        "icon": base_url + icon_path if schema.icon_svg or schema.icon_path else "",
         "icon_dark": "",
         "label": schema.label.to_json(),
         "type": "builtin",
         "team_credentials": current.fields if current else {},
-        "is_team_authorization": current is not None or not schema.credential_fields,
+        "is_team_authorization": current is not None
+        or not any(field.is_required for field in schema.credential_fields),
         "allow_delete": bool(schema.credential_fields),
-        "tools": tools,
+        "tools": render_tools(provider) if with_tools else [],
         "labels": [*schema.labels],
     }
+
+
+def render_tools(provider: ToolProvider) -> list[JSONValue]:
+    """Return the tools of a provider that is built in, or a plugin's."""
+    schema = provider.schema
+    return [render_tool(tool.schema, schema.labels, author=schema.author) for tool in provider.tools.values()]
 
 
 def render_custom(view: CustomView) -> JSONObject:

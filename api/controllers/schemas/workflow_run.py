@@ -1,7 +1,7 @@
 """Runs of workflows: what callers send, and what they get."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -259,12 +259,13 @@ def _render_log(item: RunItem, *, has_values: bool) -> JSONValue:
 
 
 def _instant(text: str | None, field: str) -> datetime | None:
+    """Return a time as an instant, in UTC where it names no zone."""
     if not text:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidRequest(f"{field} must be a time in ISO 8601", field=field, fault="invalid_format")
-    return found.astimezone() if found.tzinfo is None else found
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # not of that form, beyond the years there are
+        raise InvalidRequest(
+            f"{field} must be a time in ISO 8601", field=field, fault="invalid_format"
+        ) from None

@@ -30,6 +30,7 @@ from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import NO_TOKENS, ChatChunk, Message, ModelSchema, ToolCall, Usage
 from api.core.parallel import run_all
 from api.core.ports import Cancel, JSONObject
+from api.core.text.found_json import is_deep
 
 DEFAULT_ROUNDS = 10
 MAX_ROUNDS = 99
@@ -172,14 +173,17 @@ def _to_call(agent: Agent, asked: ToolCall) -> Call:
 
 
 def _read(written: str) -> JSONObject | None:
-    """Return the arguments a model wrote, none where it wrote nothing; None where they are no object."""
+    """Return the arguments a model wrote, none where it wrote nothing.
+
+    None where they are no object, or one nested too deep to be told of.
+    """
     if not written.strip():
         return {}
     try:
         arguments = orjson.loads(written)
     except orjson.JSONDecodeError:
         return None
-    return arguments if isinstance(arguments, dict) else None
+    return arguments if isinstance(arguments, dict) and not is_deep(arguments) else None
 
 
 def _act(agent: Agent, calls: Sequence[Call]) -> tuple[Call, ...]:

@@ -95,10 +95,17 @@ def _to_thought(made: Round) -> AgentThought:
         tool=";".join(call.name for call in made.calls),
         tool_labels={call.name: call.label for call in made.calls if call.label},
         tool_input=_as_text(_by_name([(call.name, _input(call)) for call in made.calls])),
-        files=tuple(file for call in made.calls if call.observation for file in call.observation.files),
+        files=tuple(
+            _named(file) for call in made.calls if call.observation for file in call.observation.files
+        ),
         calls=tuple(_to_detail(call) for call in made.calls),
         tokens=made.usage.total_tokens if made.usage else 0,
     )
+
+
+def _named(file: JSONObject) -> JSONObject:
+    """Return a file with an id; one at an address has none but that."""
+    return {**file, "id": file["id"] or file["url"]}
 
 
 def _observation(calls: tuple[Call, ...]) -> str:

@@ -48,7 +48,7 @@ def check_endpoint(endpoint: str) -> str:
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_url = False
-    if not is_url or parts.fragment or parts.username:
+    if not is_url or parts.fragment or "@" in parts.netloc:
         message = "The endpoint must be an address: http(s)://host/path."
         raise InvalidRequest(message, field="api_endpoint", fault="invalid_format")
     return address

@@ -195,20 +195,25 @@ class ModelRuntime:
         size = max(1, schema.max_chunks)
         different = list(dict.fromkeys(texts))
         batches = [different[start : start + size] for start in range(0, len(different), size)]
+        spent: list[int] = []
 
         def embed_batch(batch: list[str], cancel: Cancel) -> Embeddings:
             call = functools.partial(provider.embed, ref.model, batch, kind, cancel)
-            return self._attempt(call, cancel)
+            embeddings = self._attempt(call, cancel)
+            spent.append(embeddings.tokens.prompt_tokens)
+            return embeddings
 
-        with _quota_told(resolved, cancel):
-            calls = [functools.partial(embed_batch, batch) for batch in batches]
-            found = run_all(calls, cancel, max_threads=schema.parallel_calls)
+        try:
+            with _quota_told(resolved, cancel):
+                calls = [functools.partial(embed_batch, batch) for batch in batches]
+                found = run_all(calls, cancel, max_threads=schema.parallel_calls)
+        finally:
+            if spent:  # also where another batch failed: these were paid for
+                self._tab.add([spent_on(ref, sum(spent), 0, _price_of(provider, ref))])
         vector_of: dict[str, Sequence[float]] = {}
         for batch, embeddings in zip(batches, found, strict=True):
             vector_of.update(zip(batch, embeddings.vectors, strict=True))
-        prompt_tokens = sum(embeddings.tokens.prompt_tokens for embeddings in found)
-        self._tab.add([spent_on(ref, prompt_tokens, 0, _price_of(provider, ref))])
-        return Embeddings([vector_of[text] for text in texts], TokenCount(prompt_tokens=prompt_tokens))
+        return Embeddings([vector_of[text] for text in texts], TokenCount(prompt_tokens=sum(spent)))
 
     def rerank(
         self, tenant_id: str, ref: ModelRef, query: str, texts: Sequence[str], *, top_n: int, cancel: Cancel

@@ -13,13 +13,15 @@ LABEL = re.compile(r"\Ajson", re.IGNORECASE)
 OPENING = re.compile(r"[{[]")
 TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
 ENDS = {"{": "}", "[": "]"}
+MAX_DEPTH = 100
+"""What goes on from here is written as JSON again, which takes 254 levels, those around it included."""
 
 
 def find_json(text: str) -> JSONObject | list[JSONValue] | None:
     """Return the first JSON object or list of a text, None where there is none.
 
-    Commas before a closing bracket and line breaks inside strings are forgiven.
-    Takes time in proportion to the text, whatever it holds.
+    Commas before a closing bracket and line breaks inside strings are forgiven;
+    what is nested too deep counts as none. Takes time in proportion to the text, whatever it holds.
     """
     for candidate in _candidates(text):
         for read in (orjson.loads, _repaired):
@@ -27,9 +29,24 @@ def find_json(text: str) -> JSONObject | list[JSONValue] | None:
                 found = read(candidate)
             except (ValueError, TypeError, RecursionError):
                 continue
-            if isinstance(found, dict | list):
+            if isinstance(found, dict | list) and not is_deep(found):
                 return found
     return None
+
+
+def is_deep(value: JSONValue) -> bool:
+    """Tell whether JSON is nested more than MAX_DEPTH deep."""
+    layer = [value]
+    for _ in range(MAX_DEPTH):
+        layer = [
+            item
+            for each in layer
+            for item in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
+            if isinstance(item, dict | list)
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def _candidates(text: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from api.core.http import Cancelled, HTTPFailure
 from api.core.model_runtime.types import Usage
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
 from api.core.rag.waiting import within
+from api.core.text.found_json import MAX_DEPTH, is_deep
 from api.core.tools.arguments import read_arguments
 from api.core.tools.tool import (
     FileMessage,
@@ -27,8 +28,6 @@ from api.core.tools.tool import (
     VariableMessage,
 )
 from api.errors import AppError
-
-MAX_DEPTH = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,16 +93,7 @@ def _folded(messages: Iterable[ToolMessage], cancel: Cancel, late: ToolFailed) -
 
 def _checked(value: JSONValue) -> JSONValue:
     """Return a value that can be kept and sent on. Raises ToolFailed for any other."""
-    layer = [value]
-    for _ in range(MAX_DEPTH):
-        layer = [
-            item
-            for each in layer
-            for item in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
-        ]
-        if not layer:
-            break
-    else:
+    if is_deep(value):
         raise ToolFailed(f"The tool gave JSON that is nested more than {MAX_DEPTH} deep.")
     try:
         orjson.dumps(value)

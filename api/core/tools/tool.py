@@ -207,7 +207,10 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolProviderSchema:
-    """What is told of tools that belong together. ``labels`` are the words they are sorted by."""
+    """What is told of tools that belong together. ``labels`` are the words they are sorted by.
+
+    Those of a plugin name it, and where on this server their picture is.
+    """
 
     id: str
     label: Words
@@ -215,3 +218,7 @@ class ToolProviderSchema:
     icon_svg: str
     labels: tuple[str, ...] = ()
     credential_fields: tuple[CredentialField, ...] = ()
+    author: str = "Slipway"
+    plugin_id: str = ""
+    plugin_identifier: str = ""
+    icon_path: str = ""

@@ -111,3 +111,16 @@ def test_what_is_missing_fails_the_node_in_words(client: FlaskClient, runtime: R
         app = make_flow(client, runtime, owner, Script(), strategy, **more)
         finished = app.run(inputs={"q": "UTC"})[-1]["data"]
         assert (finished["status"], error in finished["error"]) == ("failed", True), finished
+
+
+def test_memory_that_is_none_is_refused_where_a_workflow_is_published(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = make_flow(client, runtime, owner, Script(), "ReAct")
+    draft = app.call("GET", "workflows/draft").get_json()
+    draft["graph"]["nodes"][1]["data"]["memory"] = {"window": 5}
+    app.call("POST", "workflows/draft", graph=draft["graph"], hash=draft["hash"])
+
+    refused = app.call("POST", "workflows/publish")
+
+    assert (refused.status_code, "memory" in refused.get_json()["message"]) == (400, True), refused.text

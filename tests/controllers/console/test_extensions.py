@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from api.backends.database import count_statements
 from api.models.extension import APIExtension
 from api.principal import Role
 from api.runtime import Runtime
@@ -232,9 +233,11 @@ def test_variables_are_filled_in_by_extensions(
     service.answers[QUERY] = lambda params: {"result": f"{params['tool_variable']} {{{{city}}}}"}
     told: Any = client.get("/v1/parameters", headers=app.headers).get_json()
     assert "external_data" not in told["user_input_form"][1]["external_data_tool"]
-    said = ask(client, app, "And?", inputs={"city": "Rome", "weather": "mine", "news": "mine"})
+    with count_statements(runtime.engine) as statements:
+        said = ask(client, app, "And?", inputs={"city": "Rome", "weather": "mine", "news": "mine"})
     assert said.status_code == 200, said.text
     assert prompt_of(script) == "In Rome: weather {{city}}, news {{city}}. {{off}}\nAnd?"
+    assert sum("FROM api_extensions" in text or "FROM data_keys" in text for text in statements) == 2
     sent = {"app_id": app.id, "inputs": {"city": "Rome"}, "query": "And?"}
     by_name = sorted(service.params(QUERY), key=lambda params: str(params["tool_variable"]))
     assert by_name == [{**sent, "tool_variable": name} for name in ("news", "weather")]

@@ -1,6 +1,8 @@
 """Members of a workspace over HTTP: invited, let in, given roles, removed; and its owner, who changes."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,14 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import delete, event, select, update
 from werkzeug.test import TestResponse
 
 from api.controllers.schemas.member import MEMBER
-from api.models.account import Invitation, Tenant
+from api.models.account import Account, Invitation, Tenant, TenantMember
 from api.models.base import utc_now
 from api.principal import Role
 from api.runtime import Runtime
+from api.services import passwords
 from tests.controllers.console.sign_in_calls import log_in, profile_status
 from tests.factories import PASSWORD, Owner, make_member, make_owner
 from tests.letterbox import Letterbox
@@ -164,6 +167,12 @@ def test_invitation_asks_for_a_role_that_can_be_given(
     assert code_of(invite(bare, owner, "x@example.com", role="king")) == (400, "invalid_param")
     assert code_of(invite(bare, owner, role="editor")) == (400, "invalid_param")
     assert invite(bare, admin, new_email(owner), role="admin").status_code == 201
+    odd = ("a:b@x.de", "a@[x", "a[b@x.de", "x\x01@y.z", "a@b..c", "a@b\r\nBcc: c@d", "=?utf-8?q?a=2Cb?=@x.de")
+    answered = invite(bare, owner, *odd).get_json()["invitation_results"]
+    assert [result["status"] for result in answered] == ["failed"] * len(odd)
+    fine = (f"ö.o'neil+tag={new_email(owner)}", f"x_y-z.{new_email(owner)}")
+    answered = invite(bare, owner, *fine).get_json()["invitation_results"]
+    assert [result["status"] for result in answered] == ["success"] * len(fine)
 
 
 def test_invitation_by_mail_shows_its_link_to_nobody_else(
@@ -237,6 +246,57 @@ def test_owner_hands_the_workspace_over_by_password_once(
     roles = [account["role"] for account in listed(bare, person).values()]
     assert sorted(roles) == ["admin", "normal", "owner"]
     assert listed(bare, person)[person.email]["role"] == "admin"
+
+
+@contextmanager
+def meanwhile(runtime: Runtime, statement: Any) -> Iterator[None]:
+    """Have another's statement done and committed right after a member is looked at."""
+    left = [statement]
+
+    def act(_connection: object, _cursor: object, sent: str, *_rest: object) -> None:
+        if "FROM tenant_members" in sent and left:
+            with runtime.transaction() as session:
+                session.execute(left.pop())
+
+    event.listen(runtime.engine, "after_cursor_execute", act)
+    yield
+    event.remove(runtime.engine, "after_cursor_execute", act)
+    assert not left
+
+
+def test_workspace_has_one_owner_whatever_is_changed_meanwhile(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    admin, heir = (make_member(runtime, owner, role) for role in (Role.ADMIN, Role.EDITOR))
+    place = f"{MEMBERS}/{heir.account_id}"
+    row = TenantMember.account_id == heir.account_id
+    with runtime.transaction() as session:
+        hashed = passwords.hash_password(runtime, PASSWORD)
+        session.execute(update(Account).where(Account.id == owner.account_id).values(password_hash=hashed))
+    become_owner, demoted = (
+        update(TenantMember).where(row).values(role=role) for role in ("owner", "normal")
+    )
+
+    with meanwhile(runtime, become_owner):
+        changed = client.put(f"{place}/update-role", json={"role": "normal"}, headers=admin.headers)
+    with runtime.transaction() as session:
+        session.execute(update(TenantMember).where(row).values(role="editor"))
+    with meanwhile(runtime, become_owner):
+        removed = client.delete(place, headers=admin.headers)
+    with runtime.transaction() as session:
+        session.execute(update(TenantMember).where(row).values(role="editor"))
+    for statement in (demoted, delete(TenantMember).where(row)):
+        with meanwhile(runtime, statement):
+            handed = client.post(
+                f"{place}/owner-transfer", json={"password": PASSWORD}, headers=owner.headers
+            )
+        assert code_of(handed) == (409, "conflict")
+
+    assert code_of(changed) == code_of(removed) == (409, "conflict")
+    assert {who["email"]: who["role"] for who in listed(client, owner).values()} == {
+        owner.email: "owner",
+        admin.email: "admin",
+    }
 
 
 def test_owner_hands_the_workspace_over_by_a_code(

@@ -104,6 +104,11 @@ def test_plan_limits_documents_and_vectors(
         path = f"{CONSOLE}/datasets/{dataset_id}/document/create_by_file"
         return send_file(client, path, owner.headers, indexing_technique=technique).status_code
 
+    def switch(dataset_id: str) -> int:
+        path = f"{CONSOLE}/datasets/{dataset_id}"
+        sent = {"indexing_technique": "high_quality"}
+        return client.patch(path, json=sent, headers=owner.headers).status_code
+
     assert add(words, "economy") == 200
     set_document(runtime, first, dataset_id=meaning, total_segments=50 * 1024 // 6 + 1)
     told = client.get(f"{CONSOLE}/features", headers=owner.headers).get_json()
@@ -112,7 +117,11 @@ def test_plan_limits_documents_and_vectors(
         {"size": 50, "limit": 50},
     )
     assert add(meaning, "high_quality") == 403
-    assert add(words, "economy") == 200
+    more = add_document(client, owner, words)["id"]
+    set_document(runtime, more, total_segments=1)
+    assert switch(words) == 403
+    set_document(runtime, more, total_segments=0)
+    assert switch(words) == 200
     with runtime.transaction() as session:
         session.add_all(_copies(session.get_one(Document, first), 47))
     assert add(words, "economy") == 403

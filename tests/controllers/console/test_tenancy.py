@@ -19,6 +19,8 @@ P = f"/workspaces/current/model-providers/{COMPATIBLE}"
 T = "/workspaces/current/tool-provider"
 PETS = {"provider": "x", "credentials": {}, "schema": "x"}
 SERVER = {"server_url": "http://10.0.0.1/mcp", "name": "x", "server_identifier": "x"}
+PLUGIN = {"plugin_unique_identifier": "x"}
+PLUGINS = {"original_plugin_unique_identifier": "x", "new_plugin_unique_identifier": "x"}
 GREETER = {"name": "x", "label": "x", "description": ""}
 W, R = "/apps/{app}/workflows", "/apps/{app}/workflow-runs"
 A = "/apps/{app}/annotations"
@@ -122,6 +124,24 @@ ROUTES = (
     Route("POST", f"{T}/builtin/time/update", ADMIN, CREDENTIAL),
     Route("POST", f"{T}/builtin/time/delete", ADMIN, CREDENTIAL),
     Route("POST", f"{T}/builtin/time/default-credential", ADMIN, {"id": UNKNOWN_ID}),
+    Route("GET", "/workspaces/current/plugins", NORMAL),
+    Route("POST", "/workspaces/current/plugins/install", ADMIN, PLUGIN),
+    Route("POST", "/workspaces/current/plugins/upgrade", ADMIN, PLUGINS),
+    Route("POST", "/workspaces/current/plugins/uninstall", ADMIN, {"install_id": UNKNOWN_ID}),
+    Route("GET", "/workspaces/current/plugin/list", NORMAL),
+    Route("POST", "/workspaces/current/plugin/list/installations/ids", NORMAL, {"plugin_ids": []}),
+    Route("POST", "/workspaces/current/plugin/list/latest-versions", NORMAL, {"plugin_ids": []}),
+    Route("POST", "/workspaces/current/plugin/upload/pkg", ADMIN),
+    Route("POST", "/workspaces/current/plugin/install/pkg", ADMIN, {"plugin_unique_identifiers": ["x"]}),
+    Route("POST", "/workspaces/current/plugin/upgrade/marketplace", ADMIN, PLUGINS),
+    Route("POST", "/workspaces/current/plugin/uninstall", ADMIN, {"plugin_installation_id": UNKNOWN_ID}),
+    Route("POST", "/workspaces/current/plugin/tasks/delete_all", ADMIN),
+    Route("GET", "/workspaces/current/plugin/tasks", NORMAL),
+    Route("GET", f"/workspaces/current/plugin/tasks/{UNKNOWN_ID}", NORMAL),
+    Route("GET", "/workspaces/current/plugin/fetch-manifest?plugin_unique_identifier=x", NORMAL),
+    Route("GET", "/workspaces/current/plugin/permission/fetch", NORMAL),
+    Route("GET", "/workspaces/current/plugin/preferences/fetch", NORMAL),
+    Route("GET", "/workspaces/current/plugin/debugging-key", NORMAL),
     Route("POST", f"{T}/api/schema", EDITOR, {"schema": "x"}),
     Route("GET", f"{T}/api/remote?url=ftp://x", EDITOR),
     Route("POST", f"{T}/api/test/pre", ADMIN, {**PETS, "tool_name": "x", "parameters": {}}),
@@ -386,8 +406,8 @@ def test_credentials_of_another_workspace_look_like_none(
     assert show(client, owner, "openai_api_compatible")["status"] == "active"
 
 
-OPEN = {"/workspaces/current/tool-provider/builtin/<>/icon"}
-"""Pictures of what the program brings, which browsers load without a token."""
+OPEN = {"/workspaces/current/tool-provider/builtin/<>/icon", "/workspaces/current/plugin/icon"}
+"""Pictures of what the program and its plugins bring, which browsers load without a token."""
 ELSEWHERE = "/installed-apps/<>/"
 """Below which test_installed_apps.py sees to all routes at once: any member uses them."""
 OURS = (
@@ -398,6 +418,7 @@ OURS = (
     "/installed-apps",
     "/workspaces/current/def",
     "/workspaces/current/model",
+    "/workspaces/current/plugin",
     "/workspaces/current/tool",
     "/api-based-extension",
     "/code-based-extension",
@@ -416,6 +437,7 @@ def test_routes_of_these_doors_are_all_in_the_table(house: Flask) -> None:
             path.replace(UNKNOWN_ID, "<>")
             .replace("configs/code", "configs/<>")
             .replace("annotation-reply/enable", "annotation-reply/<>")
+            .replace("install/pkg", "install/<>")
             .replace("builtin/time", "builtin/<>")
             .replace("statistics/daily-messages", "statistics/<>")
             .replace("statistics/daily-terminals", "statistics/<>")

@@ -1,5 +1,6 @@
 """Workflows as tools, over HTTP: offered, called by others, as deep as is allowed."""
 
+import io
 import threading
 from typing import Any
 
@@ -8,15 +9,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from api.backends.database import count_statements
+from api.core.model_runtime.types import Role
 from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.controllers.console.flow_calls import DraftApp
-from tests.controllers.service_api.test_agents import ask, calls, make_agent
-from tests.factories import BUILTIN, Owner, make_app, make_key, make_owner
+from tests.controllers.service_api.test_agents import ask, calls, history, make_agent, stream
+from tests.factories import BUILTIN, Owner, make_app, make_chat_app, make_key, make_owner
 from tests.flows import drawn, edges, template
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer, Step
+from tests.uploads import PNG, uploaded
 from tests.waiting import wait_until
 
 W = "/console/api/workspaces/current"
@@ -336,6 +340,72 @@ def test_agent_calls_a_workflow_as_one_of_its_tools(
 
     assert answer["answer"] == "Done."
     (thought, _) = answer["agent_thoughts"]
-    assert "Hello Ada" in thought["observation"]
+    assert thought["observation"] == '{"said": "Hello Ada", "docs": null}'  # not again as JSON, and variables
     assert [run.status for run in runs_of(runtime, app.id)] == ["succeeded"]
     assert "docs" not in str(script.requests[0].tools[0].parameters)
+
+
+OBJECT = {"variable": "obj", "label": "O", "type": "json_object", "required": True}
+AT = {"dify_model_identity": "__dify__file__", "type": "image", "filename": "a.png"}
+
+
+def echo() -> dict[str, Any]:
+    """Return a workflow that gives back an object, which may look like a file."""
+    outputs = [{"variable": "made", "value_selector": ["s", "obj"]}]
+    nodes: list[Any] = [drawn("s", "start", variables=[OBJECT]), drawn("e", "end", outputs=outputs)]
+    return {"nodes": nodes, "edges": edges("s > e")}
+
+
+def test_agent_shows_files_of_a_workflow_that_are_its_users_own(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = published(client, runtime, owner, echo())
+    assert offer(app, parameters=[]).status_code == 200
+    tool_id = shown(app).get_json()["workflow_tool_id"]
+    tool = {"provider_type": "workflow", "provider_id": tool_id, "tool_name": "greet", "enabled": True}
+    stranger = make_chat_app(runtime, make_owner(runtime), file_upload={"enabled": True})
+    foreign, address = uploaded(client, stranger), "https://example.com/a.png"
+    theirs = {**AT, "id": foreign["id"], "related_id": foreign["id"], "transfer_method": "local_file"}
+    remote = {**AT, "transfer_method": "remote_url", "remote_url": address}
+    script = {**AT, "transfer_method": "remote_url", "remote_url": "javascript:alert(1)"}
+    asked = calls(*(("greet", {"obj": value}) for value in (AT, theirs, script, remote)))
+    agent, model = make_agent(runtime, owner, [asked], ["Done."], tools=[tool])
+
+    events = stream(client, agent)
+    (message,) = history(client, agent, events[0]["conversation_id"])
+
+    observed = [one.text for one in model.requests[1].messages if one.role is Role.TOOL]
+    assert observed[1] == "Invalid upload file"
+    assert "must be an http(s) address" in observed[2]
+    (made,) = [event for event in events if event["event"] == "message_file"]
+    (file,) = message["message_files"]
+    assert (made["id"], made["url"]) == (file["id"], file["url"]) == (address, address)
+    assert (file["transfer_method"], file["upload_file_id"]) == ("remote_url", None)
+    assert message["agent_thoughts"][0]["files"] == [address]
+
+    picture = {"file": (io.BytesIO(PNG), "picture.png")}
+    kept = client.post("/console/api/files/upload", data=picture, headers=owner.headers).get_json()["id"]
+    mine = {**AT, "related_id": kept, "transfer_method": "local_file"}
+    model.turns += [[calls(("greet", {"obj": mine}))], ["Done."]]
+    body = {"query": "?", "inputs": {}, "response_mode": "blocking", "auto_generate_name": False}
+    path = f"/console/api/installed-apps/{agent.id}/chat-messages"
+    answer = client.post(path, json=body, headers=owner.headers).get_json()
+    assert answer["agent_thoughts"][0]["files"] == [kept]
+
+
+def test_tools_of_an_agent_are_found_by_two_statements(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    _, tool_id = offered(client, runtime, owner, greeter())
+    by_name = {"provider_type": "workflow", "provider_name": "greet", "tool_name": "greet", "enabled": True}
+    agent, script = make_agent(
+        runtime, owner, ["One."], ["Two."], tools=[by_name, {**by_name, "provider_id": tool_id}, by_name]
+    )
+    ask(client, agent)
+
+    with count_statements(runtime.engine) as statements:
+        ask(client, agent)
+
+    assert [tool.name for tool in script.requests[1].tools] == ["greet", "greet_greet", "greet_2"]
+    found = [text for text in statements if "tool_providers" in text or "data_keys" in text]
+    assert len(found) == 2

@@ -317,6 +317,8 @@ def test_test_run_streams_and_is_kept_with_its_nodes(client: FlaskClient, owner:
     detail = get(client, owner, app_id, f"workflow-runs/{run_id}").json
     nodes = get(client, owner, app_id, f"workflow-runs/{run_id}/node-executions").json["data"]
     counts = get(client, owner, app_id, "workflow-runs/count", time_range="1h").json
+    for wrong in ("9999999d", "1y", "0h"):
+        assert get(client, owner, app_id, "workflow-runs/count", time_range=wrong).status_code == 400
 
     assert [event["event"] for event in events] == [
         "workflow_started",

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from api.backends.database import count_statements
 from api.core.model_runtime.types import ChatChunk, Role, ToolCall
 from api.core.ports import JSONObject
 from api.core.tools.provider import TOOL_PROVIDERS, provide
@@ -144,7 +145,8 @@ def test_rounds_are_told_stored_and_counted(client: FlaskClient, runtime: Runtim
     app, script = make_agent(runtime, owner, SUM, ["It is ", "5."])
 
     events = stream(client, app)
-    (message,) = history(client, app, events[0]["conversation_id"])
+    with count_statements(runtime.engine) as statements:
+        (message,) = history(client, app, events[0]["conversation_id"])
     detail = client.get(
         f"/console/api/apps/{app.id}/messages/{message['id']}", headers=owner.headers
     ).get_json()
@@ -185,6 +187,8 @@ def test_rounds_are_told_stored_and_counted(client: FlaskClient, runtime: Runtim
     assert message["agent_thoughts"][0]["tool_input"] == decided["tool_input"]
     assert message["agent_thoughts"][0]["message_id"] == message["id"]
     assert detail["agent_thoughts"] == message["agent_thoughts"]
+    (rounds,) = [text for text in statements if "FROM agent_thoughts" in text]
+    assert "calls" not in rounds  # they hold again all that the tools gave
     assert (logs["meta"]["iterations"], logs["meta"]["total_tokens"], logs["meta"]["status"]) == (
         2,
         24,
@@ -211,6 +215,7 @@ def test_calls_side_by_side_may_fail_and_the_run_goes_on(
         ("invented", {}),
         ("paint", '{"what": '),
         ("paint", "[1]"),
+        ("paint", f'{{"what": {"[" * 300}{"]" * 300}}}'),
     )
     app, script = make_agent(runtime, owner, [asked], ["Done."], tools=tools)
 
@@ -226,7 +231,7 @@ def test_calls_side_by_side_may_fail_and_the_run_goes_on(
     assert observations[1].startswith("Painted a cat in oil.")
     assert observations[2] == "The brush broke."
     assert observations[4] == "There is no tool 'invented'; there are: eval_expression, paint, fail."
-    assert "no JSON object" in observations[5] == observations[6]
+    assert "no JSON object" in observations[5] == observations[6] == observations[7]
     kinds = [event["event"] for event in events]
     thoughts = [event for event in events if event["event"] == "agent_thought"]
     made = events[kinds.index("message_file")]

@@ -62,7 +62,18 @@ def test_stopped_run_is_not_a_failed_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["", "x", "ftp://h/", "http://", "http://[", "http://u:p@h/", "http://h/#f", "http://h:0/"]
+    "endpoint",
+    [
+        "",
+        "x",
+        "ftp://h/",
+        "http://",
+        "http://[",
+        "http://u:p@h/",
+        "http://:p@h/",
+        "http://h/#f",
+        "http://h:0/",
+    ],
 )
 def test_endpoint_that_is_no_address_is_refused(endpoint: str) -> None:
     with pytest.raises(InvalidRequest):

@@ -8,6 +8,7 @@ import pytest
 
 from api.core.egress import EgressPolicy
 from api.core.http import Cancelled, HTTPClient, Timeouts
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.provider import PROVIDERS, ProviderContext, RetryableFailure
 from api.core.model_runtime.runtime import Answer, ModelRuntime, ResolvedModel, fold
 from api.core.model_runtime.types import (
@@ -137,6 +138,7 @@ def make_runtime(
     is_quota_ok: bool = True,
     backoff_s: float = 0.001,
     timeouts: Timeouts = PATIENT,
+    tab: Tab | None = None,
 ) -> ModelRuntime:
     def resolve(tenant_id: str, ref: ModelRef) -> ResolvedModel:
         assert tenant_id == "tenant"
@@ -145,7 +147,7 @@ def make_runtime(
         return ResolvedModel(credentials=credentials, is_quota_ok=is_quota_ok, report=report)
 
     http = HTTPClient(EgressPolicy(), timeouts)
-    return ModelRuntime(resolve, http, InlineOffload(), backoff_s=backoff_s)
+    return ModelRuntime(resolve, http, InlineOffload(), backoff_s=backoff_s, tab=tab)
 
 
 def chat(
@@ -340,6 +342,16 @@ def test_embed_failed_batch_alone_is_tried_again() -> None:
 def test_embed_no_texts_calls_nobody() -> None:
     assert embed(make_runtime(), []).vectors == []
     assert FakeProvider.batches == []
+
+
+def test_embed_batches_that_were_paid_for_are_on_the_tab_also_where_another_failed() -> None:
+    tab = Tab()
+    FakeProvider.attempts = [[], [fail(CompletionFailed("no"))]]
+    with pytest.raises(CompletionFailed):
+        embed(make_runtime(tab=tab), ["a", "b", "c"])
+    embed(make_runtime(tab=tab), [])
+    (spent,) = tab.take()
+    assert (spent.calls, spent.prompt_tokens) == (1, 2)
 
 
 def test_embed_attempts_used_up_raise_the_cause() -> None:

@@ -22,6 +22,7 @@ from tests.waiting import assert_quick
         ('{"a": "two\nlines"}', {"a": "two\nlines"}),
         ("no JSON { here", None),
         ('"only text"', None),
+        ("[" * 101 + "]" * 101, None),
         ("[" * 100_000, None),
         ('{"a": "\\ud800"}', None),
         ("", None),

@@ -151,11 +151,11 @@ def nested(depth: int) -> JSONValue:
 
 @pytest.mark.parametrize(
     ("value", "fault"),
-    [(nested(100), "more than 100 deep"), (nested(5000), "more than 100 deep"), ([10**30], "cannot be kept")],
+    [(nested(101), "more than 100 deep"), (nested(5000), "more than 100 deep"), ([10**30], "cannot be kept")],
 )
 def test_json_that_cannot_be_kept_is_refused(value: JSONValue, fault: str) -> None:
     def tells(_arguments: JSONObject, _context: ToolContext) -> Iterator[ToolMessage]:
-        yield VariableMessage("n", nested(99))
+        yield VariableMessage("n", nested(100))
         yield JSONMessage(value)
 
     with pytest.raises(ToolFailed, match=fault):

@@ -175,8 +175,8 @@ class EventStreamSession:
         if is_question(message):
             with contextlib.suppress(ToolFailed, HTTPFailure, AppError, Cancelled):
                 self.notify(reply_to(message), Cancel(REPLY_S), self._http.timeouts)
-        else:
-            self._hear(message.get("id"), message)
+        elif isinstance(number := message.get("id"), int):  # ours are numbers, and others nobody waits for
+            self._hear(number, message)
 
     def _hear(self, key: object, message: JSONObject) -> None:
         with self._lock:

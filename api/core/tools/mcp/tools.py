@@ -15,6 +15,7 @@ import orjson
 
 from api.core.http_parts import OCTETS
 from api.core.ports import JSONObject, JSONValue
+from api.core.text.found_json import is_deep
 from api.core.tools.mcp.messages import MAX_ERROR_CHARS, MCPFailed, hidden, server_of
 from api.core.tools.openapi.document import BadDocument, Document
 from api.core.tools.openapi.operations import clean_name
@@ -157,7 +158,7 @@ def _call(ask: AskServer, name: str, arguments: JSONObject, context: ToolContext
     structured = answer.get("structuredContent")
     if structured is None:
         structured = _as_json(text)
-    elif not text:
+    elif not text and not is_deep(structured):
         text = json.dumps(structured, ensure_ascii=False)
     if text:
         yield TextMessage(text)

@@ -12,10 +12,10 @@ from urllib.parse import unquote
 import orjson
 
 from api.core.ports import JSONObject, JSONValue
+from api.core.text.found_json import MAX_DEPTH, is_deep
 from api.core.text.yaml_text import BadYAML, load_yaml
 
 MAX_BYTES = 5 * 1024 * 1024
-MAX_DEPTH = 100
 MAX_HOPS = 20
 MAX_STEPS = 300_000
 """So many parts of a document may be looked at, again or for the first time."""
@@ -77,7 +77,8 @@ def load_document(text: str) -> Document:
     root = _parsed(text)
     if not isinstance(root, dict):
         raise BadDocument("The document is no object.")
-    _check_depth(root)
+    if is_deep(root):
+        raise BadDocument(f"The document is nested more than {MAX_DEPTH} deep.")
     version = str(root.get("openapi") or root.get("swagger") or "")
     if root.get("openapi") and version.startswith("3."):
         return Document("openapi", root)
@@ -102,19 +103,3 @@ def _parsed(text: str) -> JSONValue:
         return load_yaml(text)
     except BadYAML as exc:
         raise BadDocument(str(exc).replace("The file", "The document", 1)) from exc
-
-
-def _check_depth(root: JSONObject) -> None:
-    layer: list[JSONValue] = [root]
-    for _ in range(MAX_DEPTH):
-        layer = [
-            item
-            for value in layer
-            for item in (
-                value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-            )
-            if isinstance(item, dict | list)
-        ]
-        if not layer:
-            return
-    raise BadDocument(f"The document is nested more than {MAX_DEPTH} deep.")

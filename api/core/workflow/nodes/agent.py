@@ -10,6 +10,7 @@ from api.core.ports import JSONObject
 from api.core.workflow import parameters
 from api.core.workflow.deps import AgentTask
 from api.core.workflow.node import NodeConfig, NodeContext, Types, node
+from api.core.workflow.prompt import Memory
 from api.core.workflow.variables import Selector, ValueType
 from api.core.workflow.work import NodeResult, Work
 
@@ -24,7 +25,7 @@ class Agent:
         agent_strategy_provider_name: str
         agent_strategy_name: str
         agent_parameters: dict[str, JsonValue] = Field(default_factory=dict)
-        memory: dict[str, JsonValue] | None = None
+        memory: Memory | None = None
 
         def gives(self) -> Types:
             """Return the answer, the files its tools made, and what its rounds came to."""
@@ -46,7 +47,7 @@ class Agent:
             provider=config.agent_strategy_provider_name,
             strategy=config.agent_strategy_name,
             parameters=ctx.inputs,
-            memory=config.memory,
+            memory=None if config.memory is None else config.memory.model_dump(exclude_unset=True),
             node_id=ctx.node.id,
             execution_id=ctx.execution_id,
         )

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from api.core.http import Cancelled, ConnectionBroken
-from api.core.ports import Cancel, JSONValue
+from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.waiting import within
 from api.core.tools.calling import ToolOutput, call_tool
 from api.core.tools.mcp import sessions
@@ -341,6 +341,16 @@ def test_lists_without_end_are_refused() -> None:
     for double, fault in ((endless, "100 pages"), (wordy, "5 MB")):
         with line(double) as to, pytest.raises(MCPFailed, match=fault):
             to.listed()
+
+
+def test_answer_that_is_nested_too_deep_is_told() -> None:
+    deep = orjson.loads('{"a":' * 1000 + "1" + "}" * 1000)
+    answer: JSONObject = {"content": [], "structuredContent": deep}
+    tool = to_tool("t", to_schema(WEATHER, 5.0), lambda *_asked: answer)
+    server = make_context(credentials={"server_url": "http://127.0.0.1"})
+
+    with pytest.raises(ToolFailed, match="nested more than 100 deep"):
+        call_tool(tool, {"city": "x"}, server, timeout_s=5.0)
 
 
 def test_schema_of_a_tool_becomes_parameters() -> None:
