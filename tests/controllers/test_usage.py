@@ -24,10 +24,16 @@ PROMPT: list[Any] = [{"role": "user", "text": "Hi"}]
 
 
 def load(client: FlaskClient, by: Owner, **query: str) -> list[dict[str, Any]]:
-    answer = client.get(USAGE, query_string=query, headers=by.headers)
-    assert answer.status_code == 200, answer.text
-    assert answer.get_json()["total"] == len(answer.get_json()["data"])
-    return list(answer.get_json()["data"])
+    page: dict[str, Any] = {}
+
+    def is_counted() -> bool:  # not while a row comes between the count and the rows
+        answer = client.get(USAGE, query_string=query, headers=by.headers)
+        assert answer.status_code == 200, answer.text
+        page.update(answer.get_json())
+        return bool(page["total"] == len(page["data"]))
+
+    wait_until(is_counted)
+    return list(page["data"])
 
 
 def chat(client: FlaskClient, key: str, user: str, **more: Any) -> Any:
