@@ -24,7 +24,7 @@ from api.core.plugins.index import write_index
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
 from api.services import backups, password_resets, secret_rotation, workspace_control
-from api.services.first_start import banner, make_demo, server_url
+from api.services.first_start import banner, make_demo, page_of, server_url
 from api.services.plans import PLANS
 from api.services.setup import set_up
 from api.services.verification import verify
@@ -371,6 +371,7 @@ def _greet(settings: Settings, runtime: Runtime) -> None:
         url,
         keys[DEMO_KEY],
         made,
+        page=page_of(runtime, url, keys[DEMO_KEY]),
         workflow_key=keys.get(DEMO_WORKFLOW_KEY),
         agent_key=keys.get(DEMO_AGENT_KEY),
     )

@@ -9,8 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import select
+
 from api.core.model_runtime.types import ModelRef
 from api.core.ports import JSONObject
+from api.models.app import APIToken, App, Site
 from api.principal import ActorKind, Principal, Role
 from api.runtime import Runtime
 from api.services import (
@@ -151,13 +154,36 @@ def server_url(public_url: str, host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def banner(url: str, key: str, made: Demo | None, *, workflow_key: str | None, agent_key: str | None) -> str:
+def page_of(runtime: Runtime, url: str, key: str) -> str | None:
+    """Return the address of the page of the app a key is of; None where it is closed, or there is none."""
+    query = (
+        select(Site.code)
+        .join(App, App.id == Site.app_id)
+        .join(APIToken, APIToken.app_id == App.id)
+        .where(APIToken.token_hash == tokens.hash_token(key), App.enable_site.is_(True))
+    )
+    with runtime.reading() as session:
+        code = session.scalar(query)
+    return f"{url}/chat/{code}" if code else None
+
+
+def banner(
+    url: str,
+    key: str,
+    made: Demo | None,
+    *,
+    page: str | None,
+    workflow_key: str | None,
+    agent_key: str | None,
+) -> str:
     """Return what a start prints: where to go, and lines that work when pasted.
 
     Keys are None of what the version that made the demo did not have.
     """
     lines = ["", f"Slipway serves at {url}", f"  Swagger UI of the console   {url}/console/api/spec"]
     lines.append(f"  Public API, browsable       {url}/api/docs")
+    if page is not None:
+        lines.append(f"  Chat with the demo app      {page}")
     if made is not None:
         lines.append(f"  Owner                       {made.email}")
     if made is not None and made.password is not None:

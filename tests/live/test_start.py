@@ -35,7 +35,9 @@ def test_first_start_prints_lines_that_work_and_later_starts_the_same(serve: Ser
 
     streamed, whole, ran, called = (paste(line) for line in lines)
     printed = end(first)
+    page = next(line.split()[-1] for line in printed.splitlines() if "Chat with the demo app" in line)
     second = serve("--demo", data_dir=data)
+    opened = paste(f"curl -sf {page.replace(str(first.port), str(second.port))}")
     printed_again = end(second)
 
     assert text_of(parse_events(streamed)) == json.loads(whole)["answer"]
@@ -50,6 +52,9 @@ def test_first_start_prints_lines_that_work_and_later_starts_the_same(serve: Ser
     ]
     assert curl_lines(printed) == lines
     assert curl_lines(printed_again) == [line.replace(str(first.port), str(second.port)) for line in lines]
+    assert page.startswith(f"{url}/chat/")
+    assert "<html" in opened
+    assert page.replace(str(first.port), str(second.port)) in printed_again
     assert f"{url}/console/api/spec" in printed
     assert "Password (shown once)" in printed
     assert "Password (shown once)" not in printed_again

@@ -20,8 +20,8 @@ MAX_TOOLS = 100
 MAX_LANGUAGE_CHARS = 2000
 NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
-VERSION = r"\d{1,6}\.\d{1,6}\.\d{1,6}(?:-[0-9a-z.]{1,32})?"
-MODULE = r"[A-Za-z_][\w.]{0,99}"
+VERSION = r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:-[0-9a-z.]{1,32})?"
+MODULE = r"[A-Za-z_][A-Za-z0-9_.]{0,99}"
 IDENTIFIER = re.compile(rf"({NAME}/{NAME}):({VERSION})@([0-9a-f]{{64}})")
 OTHER_KINDS = ("models", "endpoints", "agent_strategies", "datasources", "triggers")
 
@@ -46,7 +46,8 @@ def _localized(value: object) -> object:
 class _Declared(BaseModel):
     """What is common to all that is read: unknown keys are for other versions of other programs."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Pydantic's own engine takes 10 MB for the patterns below.
+    model_config = ConfigDict(frozen=True, extra="ignore", regex_engine="python-re")
 
 
 class Localized(_Declared):
@@ -73,7 +74,7 @@ class Option(_Declared):
 class Parameter(_Declared):
     """One argument of a tool."""
 
-    name: str = Field(pattern=rf"^{TOOL_NAME}$")
+    name: str = Field(pattern=rf"^{TOOL_NAME}\Z")
     type: ParameterType = "string"
     form: Form = "llm"
     label: Text
@@ -96,7 +97,7 @@ class ToolDescription(_Declared):
 class ToolIdentity(_Declared):
     """What a tool is called."""
 
-    name: str = Field(pattern=rf"^{TOOL_NAME}$")
+    name: str = Field(pattern=rf"^{TOOL_NAME}\Z")
     label: Text
 
 
@@ -123,7 +124,7 @@ class DeclaredCredential(_Declared):
 class ProviderIdentity(_Declared):
     """What tools that belong together are called."""
 
-    name: str = Field(pattern=rf"^{NAME}$")
+    name: str = Field(pattern=rf"^{NAME}\Z")
     label: Text
     description: Text = Localized(en_US="")
     tags: tuple[str, ...] = ()
@@ -148,7 +149,7 @@ class Runner(_Declared):
 
     language: Literal["python"]
     version: str = ""
-    entrypoint: str = Field(pattern=rf"^{MODULE}$")
+    entrypoint: str = Field(pattern=rf"^{MODULE}\Z")
 
 
 class Meta(_Declared):
@@ -161,9 +162,9 @@ class Manifest(_Declared):
     """A plugin, with the providers of tools it brings."""
 
     type: Literal["plugin"]
-    author: str = Field(pattern=rf"^{NAME}$")
-    name: str = Field(pattern=rf"^{NAME}$")
-    version: str = Field(pattern=rf"^{VERSION}$")
+    author: str = Field(pattern=rf"^{NAME}\Z")
+    name: str = Field(pattern=rf"^{NAME}\Z")
+    version: str = Field(pattern=rf"^{VERSION}\Z")
     label: Text
     description: Text
     icon: str = ""
