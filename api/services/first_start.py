@@ -33,7 +33,7 @@ from api.services.plans import QuotaReached
 from api.services.uploads import IncomingFile
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound
-CODE_BLOCK = re.compile(r"^```.*?^```\n?", re.DOTALL | re.MULTILINE)
+NO_PROSE = re.compile(r"^```.*?^```\n?|^\|[^\n]*\n?", re.DOTALL | re.MULTILINE)
 DEMO_APP = "Slipway demo"
 DEMO_DATASET = "Slipway documentation"
 DEMO_MODEL = ModelRef("builtin", "extractive-qa")
@@ -115,8 +115,8 @@ def make_demo(
 
 
 def _to_file(page: Path) -> IncomingFile:
-    """Return a page without its code: the demo's model would quote that for an answer."""
-    data = CODE_BLOCK.sub("", page.read_text(encoding="utf-8")).encode()
+    """Return a page without code and tables: the demo's model would quote those for an answer."""
+    data = NO_PROSE.sub("", page.read_text(encoding="utf-8")).encode()
     return IncomingFile(
         name=page.name,
         content=io.BytesIO(data),

@@ -40,8 +40,8 @@ def test_first_start_prints_lines_that_work_and_later_starts_the_same(serve: Ser
     opened = paste(f"curl -sf {page.replace(str(first.port), str(second.port))}")
     printed_again = end(second)
 
-    assert text_of(parse_events(streamed)) == json.loads(whole)["answer"]
-    assert "self-hosted backend" in json.loads(whole)["answer"]
+    for said in (text_of(parse_events(streamed)), json.loads(whole)["answer"]):  # pages are indexed meanwhile
+        assert "self-hosted backend" in said
     assert parse_events(ran)[-1]["data"]["outputs"] == {
         "result": "A text of 12 words; the longest is belongs."
     }
