@@ -5,6 +5,7 @@ from flask import Blueprint
 from api import __version__
 from api.controllers.console import (
     account,
+    agent_providers,
     annotations,
     api_keys,
     app_config,
@@ -112,6 +113,7 @@ NAMESPACES = (
     dataset_reports.ns,
     tags.ns,
     tools.ns,
+    agent_providers.ns,
     tool_credentials.ns,
     custom_tools.ns,
     mcp_servers.ns,

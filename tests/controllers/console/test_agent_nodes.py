@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 
 from api.core.ports import JSONObject
 from api.runtime import Runtime
+from api.services.flow_agents import STRATEGIES, Settings
 from tests.controllers.console.flow_calls import DraftApp
 from tests.controllers.service_api.test_agents import CALLING, SUM, calls
 from tests.factories import Owner
@@ -124,3 +125,16 @@ def test_memory_that_is_none_is_refused_where_a_workflow_is_published(
     refused = app.call("POST", "workflows/publish")
 
     assert (refused.status_code, "memory" in refused.get_json()["message"]) == (400, True), refused.text
+
+
+def test_strategies_told_to_drawings_are_those_that_run(client: FlaskClient, owner: Owner) -> None:
+    (told,) = client.get("/console/api/workspaces/current/agent-providers", headers=owner.headers).get_json()
+    path = f"/console/api/workspaces/current/agent-provider/{told['provider']}"
+    alone = client.get(path, headers=owner.headers)
+    missing = client.get(path + "x", headers=owner.headers)
+
+    strategies = told["declaration"]["strategies"]
+    assert tuple(one["identity"]["name"].lower() for one in strategies) == STRATEGIES
+    assert {one["name"] for one in strategies[0]["parameters"]} == set(Settings.model_fields)
+    assert alone.get_json() == told
+    assert (missing.status_code, missing.get_json()["code"]) == (404, "not_found")

@@ -113,6 +113,8 @@ ROUTES = (
     Route("GET", f"{P}/models/parameter-rules?model=m", NORMAL),
     Route("GET", "/workspaces/current/models/model-types/llm", NORMAL),
     Route("GET", "/workspaces/current/tool-providers", NORMAL),
+    Route("GET", "/workspaces/current/agent-providers", NORMAL),
+    Route("GET", "/workspaces/current/agent-provider/agent", NORMAL),
     Route("GET", "/workspaces/current/tools/builtin", NORMAL),
     Route("GET", "/workspaces/current/tool-labels", NORMAL),
     Route("GET", f"{T}/builtin/time/tools", NORMAL),
@@ -416,6 +418,7 @@ OURS = (
     "/api-keys",
     "/explore",
     "/installed-apps",
+    "/workspaces/current/agent-provider",
     "/workspaces/current/def",
     "/workspaces/current/model",
     "/workspaces/current/plugin",
@@ -439,6 +442,7 @@ def test_routes_of_these_doors_are_all_in_the_table(house: Flask) -> None:
             .replace("annotation-reply/enable", "annotation-reply/<>")
             .replace("install/pkg", "install/<>")
             .replace("builtin/time", "builtin/<>")
+            .replace("agent-provider/agent", "agent-provider/<>")
             .replace("statistics/daily-messages", "statistics/<>")
             .replace("statistics/daily-terminals", "statistics/<>")
             .replace("tools/builtin", "tools/<>")
