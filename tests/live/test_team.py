@@ -34,9 +34,17 @@ QUESTIONS = ("Who keeps the lighthouse?", "When does the harbour open?")
 
 
 def reply(seen: Seen) -> Reply:
-    """Be a model whose answer tells whether it was asked the very same."""
+    """Be a model that calls its tool once, and whose answer tells whether it was asked the very same."""
     if seen.method == "GET":
         return Reply.of_json({"object": "list", "data": []})
+    if seen.json.get("tools") and seen.json["messages"][-1]["role"] == "user":
+        call = {"name": "redact", "arguments": json.dumps({"text": "Write to ann@example.com."})}
+        calls = [{"index": 0, "id": "c1", "type": "function", "function": call}]
+        last = {
+            "choices": [{"index": 0, "delta": {"tool_calls": calls}, "finish_reason": "tool_calls"}],
+            "usage": TOKENS,
+        }
+        return Reply.of_events(last)
     asked = hashlib.sha256(json.dumps(seen.json["messages"]).encode()).hexdigest()
     last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": TOKENS}
     return Reply.of_events(delta(f"I was asked {asked}."), last)
@@ -130,6 +138,36 @@ def make_app(editor: Member, dataset_id: str) -> str:
     return str(editor.call("POST", f"/apps/{app['id']}/api-keys", status=201)["token"])
 
 
+def make_agent(owner: Member, editor: Member) -> str:
+    """Have the owner install a plugin, and the editor make an agent that has its tool; return a key to it."""
+    listed = owner.call("GET", "/workspaces/current/plugins?search=redact")["plugins"]
+    (wanted,) = [one for one in listed if one["plugin_id"] == "slipway/redact"]
+    sent = {"plugin_unique_identifier": wanted["plugin_unique_identifier"]}
+    editor.call("POST", "/workspaces/current/plugins/install", sent, status=403)
+    owner.call("POST", "/workspaces/current/plugins/install", sent)
+    app = editor.call("POST", "/apps", {"name": "Clerk", "mode": "agent-chat"}, status=201)
+    tool = {
+        "enabled": True,
+        "provider_type": "builtin",
+        "provider_id": "slipway/redact/redact",
+        "tool_name": "redact",
+    }
+    config = {
+        "model": {"provider": "openai", "name": MODEL, "mode": "chat", "completion_params": {}},
+        "agent_mode": {"enabled": True, "strategy": "function_call", "tools": [tool]},
+    }
+    editor.call("POST", f"/apps/{app['id']}/model-config", config)
+    return str(editor.call("POST", f"/apps/{app['id']}/api-keys", status=201)["token"])
+
+
+def work(served: Served, key: str) -> str:
+    """Return what an agent's tool gave, after its answer."""
+    sent = {"query": "Redact it.", "user": "ann", "response_mode": "blocking", "auto_generate_name": False}
+    status, answer = served.call("POST", "/v1/chat-messages", sent, key)
+    assert status == 200, answer
+    return str(answer["agent_thoughts"][0]["observation"])
+
+
 def ask(served: Served, key: str, question: str, user: str) -> dict[str, Any]:
     """Return what an app answers, and the passages it answers from."""
     sent = {"query": question, "user": user, "response_mode": "blocking", "auto_generate_name": False}
@@ -177,13 +215,16 @@ def test_team_is_invited_works_sees_its_costs_and_moves_to_another_installation(
 
         answers = [ask(first, key, question, "ann") for question in QUESTIONS]
         quoted = ask(first, demo, "What is Slipway?", "ann")
+        agent = make_agent(owner, editor)
+        redacted = work(first, agent)
+        assert "Write to [EMAIL_1]." in redacted
 
         editor.call("GET", "/workspaces/current/usage", status=403)
         used = ledger(owner)
-        (paid,) = [row for row in used if row["model"] == MODEL]
-        assert (paid["calls"], paid["total_tokens"]) == (2, 2 * sum(TOKENS.values()))
-        assert (Decimal(paid["total_price"]), paid["currency"]) == (2 * PRICE, "USD")
-        assert paid["key_id"] is not None
+        paid = [row for row in used if row["model"] == MODEL]
+        assert [(row["calls"], row["total_tokens"]) for row in paid] == [(2, 2 * sum(TOKENS.values()))] * 2
+        assert {(Decimal(row["total_price"]), row["currency"]) for row in paid} == {(2 * PRICE, "USD")}
+        assert None not in {row["key_id"] for row in paid}
 
         run(tmp_path / "old", "backup", str(tmp_path / "archive"))
         end(first)
@@ -194,4 +235,5 @@ def test_team_is_invited_works_sees_its_costs_and_moves_to_another_installation(
         assert ledger(owner) == used
         assert [ask(second, key, question, "ann") for question in QUESTIONS] == answers
         assert ask(second, demo, "What is Slipway?", "ann") == quoted
-        assert [one["calls"] for one in ledger(owner) if one["model"] == MODEL] == [4]
+        assert work(second, agent) == redacted
+        assert sorted(one["calls"] for one in ledger(owner) if one["model"] == MODEL) == [4, 4]
