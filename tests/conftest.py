@@ -37,6 +37,7 @@ from api.settings import Settings
 from api.tasks.registry import run_job
 from tests import s3_double
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
+from tests.statements import as_job
 
 pytest_plugins = ("tests.commands", "tests.tries", "tests.vector_stores")
 
@@ -191,7 +192,9 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     app = make_house(make_settings(tmp_path_factory.mktemp(request.param), **urls))
     made: Runtime = replace(app.extensions["runtime"], extractor=ReadsHere())
     app.extensions["runtime"] = made
-    made.queue.start(partial(run_job, made), ())  # without the schedule, whose statements tests would count
+    made.queue.start(
+        as_job(partial(run_job, made)), ()
+    )  # without the schedule, whose statements tests would count
     yield app
     stop_house(app)
 

@@ -90,12 +90,13 @@ def session_factory(app: Flask, database: SQLAlchemy) -> sessionmaker[Session]:
 
 
 @contextmanager
-def count_statements(engine: Engine) -> Iterator[list[str]]:
-    """Yield a list that grows by the text of each statement sent meanwhile, by any thread."""
+def count_statements(engine: Engine, by: Callable[[], bool] = lambda: True) -> Iterator[list[str]]:
+    """Yield a list that grows by each statement sent meanwhile, by those threads of which ``by`` holds."""
     statements: list[str] = []
 
     def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
+        if by():
+            statements.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
     try:

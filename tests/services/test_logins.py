@@ -9,7 +9,6 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import func, select, update
 
-from api.backends.database import count_statements
 from api.core.ports import Offload
 from api.errors import AppError
 from api.models.account import Account, LoginFailure
@@ -19,6 +18,7 @@ from api.services import logins, passwords
 from api.services.logins import AuthenticationFailed, LoginLocked
 from tests.factories import PASSWORD, Owner, make_owner
 from tests.offloads import SpyOffload
+from tests.statements import count_statements
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 

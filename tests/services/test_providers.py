@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from api.backends.database import count_statements
 from api.core.model_runtime.types import ModelRef
 from api.core.vault import SealBroken
 from api.errors import ProviderNotConfigured
@@ -14,6 +13,7 @@ from api.runtime import Memory, Runtime
 from api.services import provider_snapshot, providers
 from api.services.provider_snapshot import bump_version, load_snapshot, seal_credential, seal_model
 from tests.factories import Owner, make_owner
+from tests.statements import count_statements
 
 OPENAI = ModelRef("openai", "gpt-4o")
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, update
 
-from api.backends.database import count_statements
 from api.errors import Unauthorized
 from api.models.account import Account, LoginSession, Tenant, TenantMember
 from api.models.base import utc_now
@@ -13,6 +12,7 @@ from api.principal import ActorKind, Role
 from api.runtime import Runtime
 from api.services import remembered, session_tokens, sessions, tenants
 from tests.factories import Owner, make_owner
+from tests.statements import count_statements
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from api.backends.database import count_statements
 from api.models.annotation import Annotation, AnnotationJob, AnnotationSetting
 from api.runtime import Runtime
 from api.services import (
@@ -26,6 +25,7 @@ from api.services import (
 from tests.annotations import BROKEN, EMBEDDED, Desk, WordsProvider
 from tests.factories import ChatApp, make_chat_app, make_key
 from tests.knowledge import put_to_sleep
+from tests.statements import count_statements
 
 UNKNOWN_ID = "c0ffee00-0000-4000-8000-000000000000"
 TABLE = "question,answer\nWhen does the pool open?,At noon.\nIs it warm?,It is.\n"

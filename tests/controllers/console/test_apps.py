@@ -10,7 +10,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api.backends.database import count_statements
 from api.controllers.schemas.app import APP_DETAIL_MODEL, APP_MODEL
 from api.principal import Role
 from api.runtime import Runtime
@@ -19,6 +18,7 @@ from api.services.apps import create_app
 from api.services.uploads import IncomingFile
 from tests.conftest import make_house, make_settings, stop_house
 from tests.factories import Owner, make_app, make_key, make_member, make_owner
+from tests.statements import count_statements
 
 APPS = "/console/api/apps"
 PNG = bytes.fromhex(

@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-from api.backends.database import count_statements
 from api.controllers.schemas.conversation_log import (
     CHAT_DETAIL,
     COMPLETION_DETAIL,
@@ -22,6 +21,7 @@ from api.runtime import Runtime
 from tests.controllers.service_api.test_workflows import BROKEN, FlowApp
 from tests.factories import ChatApp, Owner, make_app, make_chat_app
 from tests.fakes import Script
+from tests.statements import count_statements
 
 UNKNOWN = "c0ffee00-0000-4000-8000-000000000000"
 

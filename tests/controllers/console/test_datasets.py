@@ -8,7 +8,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api.backends.database import count_statements
 from api.controllers.schemas.dataset import DATASET_MODEL
 from api.models.base import new_id
 from api.models.dataset import AppDataset
@@ -16,6 +15,7 @@ from api.models.document import Document
 from api.principal import Role
 from api.runtime import Runtime
 from tests.factories import Owner, make_app, make_member, make_owner
+from tests.statements import count_statements
 
 DATASETS = "/console/api/datasets"
 UNKNOWN_ID = "c0ffee00-0000-4000-8000-000000000000"

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.backends.database import count_statements
 from api.models.extension import APIExtension
 from api.principal import Role
 from api.runtime import Runtime
@@ -15,6 +14,7 @@ from tests.factories import ChatApp, Owner, make_chat_app, make_member, make_own
 from tests.fakes import Script
 from tests.servers import Reply
 from tests.sse import read_events, text_of
+from tests.statements import count_statements
 
 INPUT, OUTPUT, QUERY = "app.moderation.input", "app.moderation.output", "app.external_data_tool.query"
 ON = {"enabled": True}

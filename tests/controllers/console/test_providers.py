@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from api.backends.database import count_statements
 from api.controllers.schemas.provider import PROVIDER_MODEL
 from api.core.model_runtime.provider import PROVIDERS as REGISTRY
 from api.runtime import Runtime
@@ -13,6 +12,7 @@ from tests.conftest import make_house, make_settings, stop_house
 from tests.controllers.console.provider_calls import COMPATIBLE, MODELS, PROVIDERS, save, show
 from tests.factories import Owner, make_app, make_owner
 from tests.servers import ScriptedServer
+from tests.statements import count_statements
 
 DEFAULT = "/console/api/workspaces/current/default-model"
 OFFERED = ("anthropic", "azure_openai", "builtin", "openai", "openai_api_compatible")

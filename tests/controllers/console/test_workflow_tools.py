@@ -9,7 +9,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from api.backends.database import count_statements
 from api.core.model_runtime.types import Role
 from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
@@ -20,6 +19,7 @@ from tests.factories import BUILTIN, Owner, make_app, make_chat_app, make_key, m
 from tests.flows import drawn, edges, template
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer, Step
+from tests.statements import count_statements
 from tests.uploads import PNG, uploaded
 from tests.waiting import wait_until
 

@@ -9,7 +9,6 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from api.backends.database import count_statements
 from api.core.model_runtime.types import ChatChunk, Role, ToolCall
 from api.core.ports import JSONObject
 from api.core.tools.provider import TOOL_PROVIDERS, provide
@@ -31,6 +30,7 @@ from api.runtime import Runtime
 from tests.factories import ChatApp, Owner, make_chat_app, make_dataset_key
 from tests.fakes import Piece, Script, wait_for_stop
 from tests.sse import read_events
+from tests.statements import count_statements
 from tests.waiting import wait_until
 
 CALLING = frozenset({"tool-call"})

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask.testing import FlaskClient
 
-from api.backends.database import count_statements
 from api.errors import Unavailable
 from api.runtime import Runtime
 from api.services import access, remembered
 from tests.factories import ChatApp
+from tests.statements import count_statements
 
 
 def status_of(client: FlaskClient, app: ChatApp) -> int:

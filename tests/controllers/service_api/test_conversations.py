@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api.backends.database import count_statements
 from api.runtime import Runtime
 from tests.factories import ChatApp, Owner, make_chat_app
 from tests.fakes import Script
+from tests.statements import count_statements
 
 NOBODY = "11111111-1111-4111-8111-111111111111"
 

@@ -3,13 +3,13 @@
 import pytest
 from flask.testing import FlaskClient
 
-from api.backends.database import count_statements
 from api.controllers.schemas.dataset import DATASET_MODEL
 from api.principal import Role
 from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.factories import Owner, make_dataset_key, make_key, make_member, make_owner
 from tests.services.test_indexing import idle, make_document, work
+from tests.statements import count_statements
 
 __all__ = ["idle"]
 

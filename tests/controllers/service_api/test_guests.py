@@ -13,7 +13,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from api.backends.database import count_statements
 from api.models.app import EndUser
 from api.models.conversation import Message
 from api.runtime import Runtime
@@ -24,6 +23,7 @@ from tests.controllers.guest_calls import Guest, code_of, open_page
 from tests.factories import ChatApp, Owner, make_app, make_chat_app, make_key, make_owner
 from tests.fakes import Script
 from tests.sse import read_events, text_of
+from tests.statements import count_statements
 
 GRAPH = {
     "nodes": [

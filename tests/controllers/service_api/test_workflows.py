@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.backends.database import count_statements
 from api.errors import Unavailable
 from api.runtime import Runtime
 from api.services import providers
@@ -16,6 +15,7 @@ from api.services.flow_recorder import FlowRecorder
 from tests.factories import Owner, make_app, make_key, make_owner
 from tests.flows import drawn, edges, end, template
 from tests.sse import parse_events, read_events
+from tests.statements import count_statements
 from tests.waiting import wait_until
 
 MOUNTS = ("/api", "/v1")
