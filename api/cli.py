@@ -72,6 +72,9 @@ def _prepare(settings: Settings) -> int:
     try:
         flask = create_app(settings)
         with _migrations(flask) as migrations:
+            copy = migrations.keep_copy(flask.extensions["sqlalchemy"].engine, settings.data_dir / "backups")
+            if copy is not None:
+                click.echo(f"The database is migrated; as it was before, it is kept in {copy}.")
             migrations.upgrade()
         if settings.demo:
             _greet(settings, flask.extensions["runtime"])

@@ -1,7 +1,9 @@
 """The migrations make the tables the program is written for, and take them away again."""
 
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from flask_migrate import check, downgrade, upgrade
 from sqlalchemy import Engine, inspect, text
 
 from api.app_factory import create_app
-from api.backends.migrations import install_migrations
+from api.backends.migrations import install_migrations, keep_copy, newest_revision
 from tests.conftest import make_settings, stop_house
 
 
@@ -78,3 +80,23 @@ def add_defaults(engine: Engine) -> None:
             ),
             rows,
         )
+
+
+def test_embedded_database_is_copied_before_it_is_migrated(empty: Flask, tmp_path: Path) -> None:
+    engine = empty.extensions["runtime"].session_factory.kw["bind"]
+    copies = tmp_path / "copies"
+    assert keep_copy(engine, copies) is None  # nothing is lost with a database that is empty
+
+    upgrade(revision="0019")
+    kept = [keep_copy(engine, copies) for _ in range(2)]
+    upgrade()
+
+    assert keep_copy(engine, copies) is None
+    if engine.dialect.name != "sqlite":
+        assert kept == [None, None]
+        return
+    assert kept[0] == kept[1] == copies / f"before-{newest_revision()}-of-0019.db"
+    assert kept[0].stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(kept[0])) as copy:
+        assert copy.execute("SELECT version_num FROM alembic_version").fetchall() == [("0019",)]
+    assert [path.name for path in copies.iterdir()] == [kept[0].name]
