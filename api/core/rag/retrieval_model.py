@@ -29,9 +29,9 @@ MAX_TOP_K = 100
 DEFAULT_TOP_K = 4
 
 # With these a hybrid search finds more than either of its parts on every set with relevance judgements
-# (docs/benchmarks.md); with 0.7 for the meaning it finds less than words alone on two Chinese ones.
-DEFAULT_SEMANTIC_WEIGHT = 0.5
-DEFAULT_KEYWORD_WEIGHT = 0.5
+# (docs/benchmarks.md); with 0.7 for the meaning it finds less than words alone on three of them.
+DEFAULT_SEMANTIC_WEIGHT = 0.4
+DEFAULT_KEYWORD_WEIGHT = 0.6
 SUM_TOLERANCE = 1e-6
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -28,7 +28,7 @@ def test_load_nothing_gives_the_default() -> None:
         assert found == RetrievalModel()
         assert (found.search_method, found.top_k, found.threshold) == ("semantic_search", 4, 0.0)
         assert found.rerank_ref is None
-        assert found.shares == (0.5, 0.5)
+        assert found.shares == (0.4, 0.6)
 
 
 def test_to_wire_default_is_the_dataset_shape() -> None:
@@ -77,7 +77,7 @@ def test_to_wire_is_taken_back_as_it_was() -> None:
         ({"semantic_weight": 0.9, "keyword_weight": 0.3}, (0.75, 0.25)),
         ({"semantic_weight": 0.1, "keyword_weight": 0.1}, (0.5, 0.5)),
         ({"semantic_weight": 0.7, "keyword_weight": 0.3000005}, (0.7, 0.3000005)),
-        (None, (0.5, 0.5)),
+        (None, (0.4, 0.6)),
     ],
 )
 def test_weights_of_either_form_add_up_to_one(weights: JSONValue, shares: tuple[float, float]) -> None:
