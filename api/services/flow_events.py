@@ -15,6 +15,9 @@ from api.services import generation, workflow_runs
 from api.services.messages import StoredLog
 
 LOOK_EVERY_S = 1.0
+OPEN_S = 5.0
+"""How long the log of a run that goes on may take to be opened once its row says so, on a busy machine."""
+OPEN_PAUSE_S = 0.02
 MAX_READ_S = 86_400.0
 """A reader that hears nothing for so long asks again."""
 
@@ -27,11 +30,12 @@ def find_events(
     Raises NotFound for any other run, and for events that are no longer kept; a
     run that waits is told from its row.
     """
-    task_id = workflow_runs.task_of(runtime, principal, app, run_id)
-    if not goes_on:
-        return generation.find_run(runtime, principal, app.id, task_id)
+    workflow_runs.task_of(runtime, principal, app, run_id)
     with runtime.reading() as session:
         run = workflow_runs.access_run(session, app.tenant_id, app.id, run_id)
+    _wait_until_open(runtime, run)
+    if not goes_on:
+        return generation.find_run(runtime, principal, app.id, run.task_id)
     log = _log_of(runtime, run, principal)
     if log is None:
         raise NotFound("There is no such run, or its events are no longer kept.")
@@ -105,6 +109,15 @@ class OngoingLog:
     def _switch(self, log: EventLog) -> None:
         self._log = log
         self._header = replace(log.header, total_s=MAX_READ_S)
+
+
+def _wait_until_open(runtime: Runtime, run: WorkflowRun) -> None:
+    """Return once a run that has just gone on after a pause has its log: its row says so a moment earlier."""
+    give_up_at = time.monotonic() + OPEN_S
+    while run.status == "running" and runtime.channel.find(run.task_id) is None:
+        if time.monotonic() > give_up_at:
+            return
+        time.sleep(OPEN_PAUSE_S)
 
 
 def _log_of(runtime: Runtime, run: WorkflowRun, principal: Principal) -> EventLog | None:

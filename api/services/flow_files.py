@@ -17,7 +17,7 @@ from api.core.workflow.work import NodeFailed
 from api.errors import AppError, InvalidRequest, NotFound
 from api.models.base import new_id, utc_now
 from api.models.file import UploadFile
-from api.principal import Principal
+from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import attached_documents, file_kinds, files, uploads
 from api.services.access import is_id
@@ -167,7 +167,10 @@ class FlowFiles:
         return [to_value(self.runtime, self.principal.tenant_id, file) for file in found]
 
     def _attached(self, file: Mapping[str, JSONValue]) -> AttachedFile:
-        """Return the file behind a value: one of this app's, or one at an address. Raises NotFound."""
+        """Return the file behind a value: one of this app's, or one at an address. Raises NotFound.
+
+        Not another end user's: a value may come from the caller, who may have made it up.
+        """
         if file.get("transfer_method") == REMOTE:
             return AttachedFile(
                 type=str(file.get("type")),
@@ -176,10 +179,17 @@ class FlowFiles:
                 url=str(file.get("remote_url") or file.get("url")),
             )
         file_id = _id_of(file)
-        found = self._uploads([file_id]).get(file_id)
+        found = self._uploads([file_id], *self._not_of_others()).get(file_id)
         if found is None:
             raise NotFound(f"The file {str(file.get('filename'))[:100]!r} is not there any more.")
         return found
+
+    def _not_of_others(self) -> tuple[ColumnElement[bool], ...]:
+        """Return what an end user's run may read: the user's files, and those of the app's team."""
+        if self.principal.kind is not ActorKind.END_USER:
+            return ()
+        is_own = UploadFile.created_by == self.principal.id
+        return (or_(is_own, UploadFile.created_by_role == ActorKind.ACCOUNT.value),)
 
     def _uploads(self, ids: Iterable[str], *conditions: ColumnElement[bool]) -> dict[str, AttachedFile]:
         """Return the uploads of this app, or of none, that some ids name."""

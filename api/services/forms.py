@@ -25,7 +25,7 @@ from api.models.base import new_id, utc_now
 from api.models.workflow import HumanInputForm, WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import end_users, flow_files, jobs
+from api.services import end_users, flow_files, jobs, tenants
 from api.services.files import FILE_KINDS
 from api.services.jobs import Job
 
@@ -107,11 +107,18 @@ def answer_form(
 
 
 def close_overdue(runtime: Runtime) -> int:
-    """Close the forms whose time is over, and let their runs go on; return how many there were."""
+    """Close the forms whose time is over, and let their runs go on; return how many there were.
+
+    Those of a workspace that is suspended wait until it is open again: nothing runs there.
+    """
     with runtime.transaction() as session:
         due = session.scalars(
             select(HumanInputForm)
-            .where(HumanInputForm.closed_at.is_(None), HumanInputForm.expires_at <= utc_now())
+            .where(
+                HumanInputForm.closed_at.is_(None),
+                HumanInputForm.expires_at <= utc_now(),
+                tenants.is_open(HumanInputForm.tenant_id),
+            )
             .order_by(HumanInputForm.expires_at)
             .limit(FORMS_PER_TICK)
         ).all()

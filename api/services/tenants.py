@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, Select, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, Select, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.core.vault import DataKey
 from api.errors import InvalidRequest, Unauthorized
@@ -35,6 +35,11 @@ class Workspace:
     role: str
     is_current: bool
     trial_end_at: datetime | None
+
+
+def is_open(tenant_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Return the condition that a row's workspace is not suspended: in one that is, nothing begins."""
+    return tenant_id.in_(select(Tenant.id).where(Tenant.status == NORMAL))
 
 
 def create_tenant(runtime: Runtime, session: Session, *, name: str, owner: Account) -> Tenant:

@@ -15,17 +15,15 @@ from api.core.ports import JSONObject
 from api.core.workflow.variables import FILE_IDENTITY, FILE_MARK
 from api.core.workflow.webhooks import WebhookCall, WebhookConfig, outputs_of
 from api.errors import BadRequest, InvalidRequest, NotFound, RateLimited
-from api.models.account import Tenant
 from api.models.base import new_id, utc_now
 from api.models.workflow import WorkflowRun, WorkflowTrigger
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_specs, end_users, flow_runs, flows, jobs, limits, triggers
+from api.services import app_specs, end_users, flow_runs, flows, jobs, limits, tenants, triggers
 from api.services.asks import Ask
 from api.services.flow_call import DEBUGGER, FlowCall
 from api.services.flow_files import FlowFiles
 from api.services.jobs import Job, Lease, Postpone
-from api.services.tenants import NORMAL
 from api.services.workflows import DraftNotFound, access_flow_app
 
 logger = logging.getLogger(__name__)
@@ -34,7 +32,7 @@ TRIGGER = "trigger"
 BUSY_S = 5.0
 TRIGGERS_PER_TICK = 100
 STAND_IN: JSONObject = {FILE_MARK: FILE_IDENTITY}
-_IS_OPEN = WorkflowTrigger.tenant_id.in_(select(Tenant.id).where(Tenant.status == NORMAL))
+_IS_OPEN = tenants.is_open(WorkflowTrigger.tenant_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Runs that wait for people: their forms are answered, expire, or are never answered, over HTTP."""
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from api.models.base import utc_now
 from api.models.job import JobRow
 from api.models.workflow import HumanInputForm, NodeExecution, WorkflowRun
 from api.runtime import Runtime
-from api.services import flow_recorder, forms, runs
+from api.services import flow_recorder, flow_runs, forms, runs, workspace_control
 from api.services.flow_events import OngoingLog
 from api.services.flows import PublishedKey
 from api.services.jobs import Job, Lease
@@ -339,6 +340,49 @@ def test_form_nobody_answers_ends_by_its_time(waiting: Waiting, runtime: Runtime
     names = [event["event"] for event in events]
     assert names.count("human_input_form_timeout") == 1
     assert events[-1]["data"]["outputs"]["late"] == "prepared tea: nobody came"
+
+
+def test_form_in_a_suspended_workspace_ends_by_its_time_once_it_is_open_again(
+    waiting: Waiting, runtime: Runtime
+) -> None:
+    def is_open() -> bool:
+        where = (HumanInputForm.workflow_run_id == waiting.run_id, HumanInputForm.closed_at.is_(None))
+        return bool(count(runtime, HumanInputForm.id, *where))
+
+    tenant_id = waiting.app.owner.tenant_id
+    with runtime.transaction() as session:
+        workspace_control.suspend(session, tenant_id)
+    expire(runtime, waiting.run_id)
+    assert is_open()
+    with runtime.transaction() as session:
+        workspace_control.resume(session, tenant_id)
+    forms.close_overdue(runtime)
+
+    assert not is_open()
+
+
+@pytest.mark.parametrize("goes_on", ["true", "false"])
+def test_events_of_a_run_that_goes_on_are_found_before_its_log_is_open(
+    waiting: Waiting, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, goes_on: str
+) -> None:
+    launch = flow_runs.launch
+
+    def launch_late(*args: Any) -> Any:
+        time.sleep(0.3)  # of a thread that gets no turn just then
+        return launch(*args)
+
+    monkeypatch.setattr(flow_runs, "launch", launch_late)
+    waiting.answer()
+    where = (WorkflowRun.id == waiting.run_id, WorkflowRun.status == "running")
+    wait_until(lambda: count(runtime, WorkflowRun.id, *where) == 1)
+    answer = waiting.app.client.get(
+        f"/v1/workflow/{waiting.run_id}/events",
+        query_string={"user": "ada", "continue_on_pause": goes_on},
+        headers=waiting.app.headers,
+    )
+
+    assert answer.status_code == 200
+    assert parse_events(answer.text)[-1]["event"] == "workflow_finished"
 
 
 def test_run_goes_on_as_each_form_is_answered(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:

@@ -1,5 +1,6 @@
 """Workflow apps and chatflows through the public API."""
 
+import io
 import json
 from collections.abc import Callable
 from functools import partial
@@ -487,3 +488,33 @@ def test_chain_costs_few_statements(client: FlaskClient, runtime: Runtime, owner
 
     assert events[-1]["data"]["status"] == "succeeded"
     assert len(statements) <= 3, statements
+
+
+def test_file_of_another_user_is_not_read_however_its_value_was_made_up(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    nodes = [
+        drawn("s", "start", variables=[{"variable": "given", "label": "Given", "type": "json_object"}]),
+        drawn("x", "document-extractor", variable_selector=["s", "given", "file"]),
+        drawn("e", "end", outputs=[{"variable": "text", "value_selector": ["x", "text"]}]),
+    ]
+    app = FlowApp(client, runtime, owner, "workflow", {"nodes": nodes, "edges": edges("s > x > e")})
+    sent = {"user": "bob", "file": (io.BytesIO(b"A secret of Bob's."), "notes.txt")}
+    file_id = client.post("/v1/files/upload", data=sent, headers=app.headers).get_json()["id"]
+    made_up = {
+        "dify_model_identity": "__dify__file__",
+        "type": "document",
+        "transfer_method": "local_file",
+        "related_id": file_id,
+        "filename": "notes.txt",
+        "extension": ".txt",
+    }
+
+    mine, others = (
+        app.post("/v1/workflows/run", user=user, inputs={"given": {"file": made_up}}).get_json()
+        for user in ("bob", "ada")
+    )
+
+    assert mine["data"]["outputs"] == {"text": "A secret of Bob's."}
+    assert others["data"]["status"] == "failed"
+    assert "not there any more" in others["data"]["error"]
