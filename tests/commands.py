@@ -1,90 +1,195 @@
-"""The command line, in processes that have read the program's modules already.
+"""The command line and what it starts, in processes that have read the program's modules already.
 
-To read them takes a started process some seconds. One process for a whole test
-run reads them, patched as the command line patches itself; each call is a child
-of it, which has the environment, the output and the end of a process of its own.
-That the same holds of processes begun from nothing is seen by tests/live.
+To read them takes a started process two seconds. One process for a whole test
+run reads them, patched as the command line patches itself; each command is a
+child of it, which has the environment, the output and the end of a process of
+its own. That the same holds of processes begun from nothing is seen by
+tests/live/test_start.py, tests/docker and tests/backends/test_gunicorn_conf.py.
 """
 
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import click
+import gevent.monkey
+import gevent.os
 import pytest
 
 ROOT = Path(__file__).parents[1]
+POLL_S = 0.02
+TIMEOUT_S = 90.0
+PROGRAM = "api.cli:main"
+LATER = (
+    "api.backends.queue.celery",
+    "api.backends.cache.redis",
+    "api.backends.channel.redis",
+    "api.server",
+    "celery.bin.celery",
+    "gunicorn.workers.ggevent",
+    "psycopg",
+    "tests.waiting",
+)
+"""What is read by what is started, and not by the command line itself."""
 
 
-class Commands:
-    """Runs commands one after another; the process that has read the modules begins with the first."""
+class Started:
+    """A process that goes on beside the test; as ``subprocess.Popen``, with its output in a file."""
+
+    def __init__(self, parent: "Parent", pid: int, output: Path) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._parent = parent
+        self.output = output
+
+    def poll(self) -> int | None:
+        """Return the exit code of a process that has ended."""
+        if self.returncode is None:
+            self.returncode = self._parent.ask({"ended": self.pid})
+        return self.returncode
+
+    def wait(self, timeout_s: float) -> int:
+        """Return the exit code; raises TimeoutExpired when the process has not ended in time."""
+        deadline = time.monotonic() + timeout_s
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(PROGRAM, timeout_s)
+            time.sleep(POLL_S)
+        return code
+
+    def send_signal(self, sent: signal.Signals) -> None:
+        """Send a signal, but to none that is known to have ended."""
+        if self.poll() is None:
+            os.kill(self.pid, sent)
+
+    def terminate(self) -> None:
+        """Tell it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.send_signal(signal.SIGKILL)
+
+    def said(self) -> str:
+        """Return what it has said so far."""
+        return self.output.read_text(encoding="utf-8")
+
+
+class Parent:
+    """The process that has read the modules; it begins with the first question."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
 
-    def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command with these settings and no others; return how it ended and what it said."""
-        if self._process is None:
-            command = [sys.executable, "-m", "tests.commands"]
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        environment = {"PATH": "/usr/bin:/bin", "LOG_LEVEL": "ERROR", **settings}
-        with tempfile.TemporaryDirectory() as folder:
-            said = [Path(folder, name) for name in ("out", "err")]
-            asked = {"arguments": arguments, "environment": environment, "said": [str(path) for path in said]}
+    def ask(self, asked: Mapping[str, object]) -> Any:
+        """Return what it answers."""
+        with self._lock:
+            if self._process is None:
+                command = [sys.executable, "-m", "tests.commands"]
+                pipe = subprocess.PIPE
+                self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
-            code = int(self._process.stdout.readline())
-            out, err = (path.read_text() for path in said)
-        return subprocess.CompletedProcess(arguments, code, out, err)
+            return json.loads(self._process.stdout.readline())
 
     def end(self) -> None:
         """End the process, where there is one."""
         if self._process is not None:
             self._process.communicate()
+            self._process = None
+
+
+PARENT = Parent()
+
+
+def begin(
+    main: str, *arguments: str, output: Path, errors: Path | None = None, **environment: str
+) -> Started:
+    """Start a process that calls ``module:function`` with a command line, and has just this environment."""
+    asked = {
+        "main": main,
+        "arguments": arguments,
+        "environment": environment,
+        "said": [str(output), str(errors or output)],
+    }
+    return Started(PARENT, PARENT.ask(asked), output)
+
+
+class Commands:
+    """The command line."""
+
+    def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command with these settings and no others; return how it ended and what it said."""
+        environment = {"PATH": "/usr/bin:/bin", "LOG_LEVEL": "ERROR", **settings}
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = (Path(folder, name) for name in ("out", "err"))
+            code = begin(PROGRAM, *arguments, output=out, errors=err, **environment).wait(TIMEOUT_S)
+            return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
 
 @pytest.fixture(scope="session")
-def commands() -> Iterator[Commands]:
+def commands() -> Commands:
     """The command line."""
-    made = Commands()
-    yield made
-    made.end()
+    return Commands()
+
+
+def pytest_sessionfinish() -> None:
+    """End the process that has read the modules."""
+    PARENT.end()
 
 
 def _serve() -> None:
-    """Run a command for each line that is asked, in a child, and answer with its exit code."""
-    from api import cli  # it patches the process, which is right for this one alone
+    """Start a process for each line that asks for one, and tell of those that were started."""
+    from api import cli  # noqa: F401 - it patches the process, which is right for this one alone
 
+    for name in LATER:
+        importlib.import_module(name)
+    waitpid = gevent.monkey.get_original("os", "waitpid")
+    running: set[int] = set()
     for line in sys.stdin:
         asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _run(cli.main, **asked)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201  # this is the answer
+        if pid := asked.get("ended"):
+            ended, status = waitpid(pid, os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
+            running -= {ended}
+        elif answer := gevent.os.fork_gevent():
+            running.add(answer)
+        else:
+            _run(**asked)
+        print(json.dumps(answer), flush=True)  # noqa: T201  # this is the answer
+    for pid in running:
+        os.kill(pid, signal.SIGTERM)
 
 
-def _run(main: click.Group, arguments: list[str], environment: dict[str, str], said: list[str]) -> NoReturn:
-    """Be the process of one command."""
+def _run(main: str, arguments: list[str], environment: dict[str, str], said: list[str]) -> NoReturn:
+    """Be the process that was asked for."""
     os.environ.clear()
     os.environ.update(environment)
     for number, path in enumerate([os.devnull, *said]):
-        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), number)
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.argv[:] = [main, *arguments]
     code = 1
     try:
-        main(arguments)
+        module, _, function = main.partition(":")
+        getattr(importlib.import_module(module), function)()
     except SystemExit as exc:
-        code = int(exc.code or 0)
+        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        if isinstance(exc.code, str):
+            sys.stderr.write(f"{exc.code}\n")
     except BaseException:  # noqa: BLE001  # as the interpreter does
         traceback.print_exc()
     finally:

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +17,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tests.commands import PROGRAM, Started, begin
 from tests.conftest import DATABASE_URL, REDIS_URL, answers
 from tests.factories import PASSWORD
 from tests.servers import Reply, ScriptedServer, Seen
@@ -41,7 +40,7 @@ class Served:
     """A running program."""
 
     port: int
-    process: subprocess.Popen[str]
+    process: Started
     data_dir: Path
     token: str = field(default="", repr=False)
 
@@ -89,18 +88,20 @@ class Served:
 Serve = Callable[..., Served]
 
 
-def start(arguments: tuple[str, ...], data_dir: Path, settings: Mapping[str, object]) -> Served:
+def start(
+    arguments: tuple[str, ...], data_dir: Path, settings: Mapping[str, object], *, main: str = PROGRAM
+) -> Served:
     """Start a program and wait until it serves."""
     port = free_port()
     values = {"PORT": port, "DATA_DIR": data_dir, "LOG_LEVEL": "WARNING", **settings}
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "api.cli", "start", *arguments],
-        cwd=ROOT,
-        env={**kept, **{name: str(value) for name, value in values.items()}},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    process = begin(
+        main,
+        "start",
+        *arguments,
+        output=data_dir.with_name(f"{data_dir.name}-{port}.log"),
+        **kept,
+        **{name: str(value) for name, value in values.items()},
     )
     served = Served(port=port, process=process, data_dir=data_dir)
     wait_until_served(served)
@@ -110,9 +111,7 @@ def start(arguments: tuple[str, ...], data_dir: Path, settings: Mapping[str, obj
 def end(served: Served) -> str:
     """Stop a program; return what it printed."""
     served.stop()
-    assert served.process.stdout is not None
-    with served.process.stdout as output:
-        return "" if output.closed else output.read()
+    return served.process.said()
 
 
 @pytest.fixture
@@ -128,8 +127,6 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     yield begin
     for served in running:
         served.stop()
-        if served.process.stdout is not None:
-            served.process.stdout.close()
 
 
 def wait_until_served(served: Served) -> None:
@@ -137,8 +134,7 @@ def wait_until_served(served: Served) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if served.process.poll() is not None:
-            output = served.process.stdout.read() if served.process.stdout else ""
-            raise AssertionError(f"the program ended at its start:\n{output}")
+            raise AssertionError(f"the program ended at its start:\n{served.process.said()}")
         with contextlib.suppress(OSError, http.client.HTTPException):
             if served.call("GET", "/health")[0] == 200:
                 return

@@ -1,10 +1,7 @@
 """Requests that are slow, broken or cut, over real sockets: each has its answer, none holds a place."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,57 +9,25 @@ from typing import Any
 
 import pytest
 
-from tests.live.conftest import (
-    PATIENT,
-    ROOT,
-    ModelServer,
-    Served,
-    free_port,
-    make_key,
-    set_up,
-    wait_until_served,
-)
+from tests.live.conftest import PATIENT, ModelServer, Served, end, make_key, set_up, start
+from tests.live.impatient import IDLE_S
 from tests.live.test_streams import END, delta, read_first
 from tests.sse import parse_events
 from tests.waiting import assert_quick
 
 pytestmark = PATIENT
 
-IDLE_S = 0.3
-LAUNCH = f"""
-import api.cli
-from api.controllers.http import uploads
-from tests.waiting import assert_quick
-uploads.IDLE_S = {IDLE_S}
-api.cli.main(["start"])
-"""
 POST = "POST /console/api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + "Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the program prints."""
-    return tmp_path_factory.mktemp("log") / "log"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, log: Path) -> Iterator[Served]:
-    """A program with little patience for silent clients."""
-    data_dir, port = tmp_path_factory.mktemp("data"), free_port()
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PORT": str(port), "DATA_DIR": str(data_dir)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    program = Served(port=port, process=process, data_dir=data_dir)
-    wait_until_served(program)
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A program with little patience for silent clients, which tells of its requests."""
+    data_dir = tmp_path_factory.mktemp("data")
+    program = start((), data_dir, {"LOG_LEVEL": "INFO"}, main="tests.live.impatient:main")
     yield program
-    program.stop()
+    end(program)
 
 
 def send(served: Served, request: str) -> socket.socket:
@@ -109,8 +74,9 @@ def test_body_in_broken_chunks_is_refused_with_400(served: Served, rest: str) ->
 )
 @pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
 def test_body_of_a_vanished_client_is_no_fault_of_the_server(
-    served: Served, log: Path, request_text: str, is_reset: bool
+    served: Served, request_text: str, is_reset: bool
 ) -> None:
+    log = served.process.output
     seen = log.stat().st_size
     connection = send(served, request_text)
     if is_reset:

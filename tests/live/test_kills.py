@@ -142,8 +142,6 @@ def _kill(served: Served) -> None:
         os.kill(int(child), signal.SIGKILL)
     served.process.kill()
     served.process.wait(10)
-    if served.process.stdout is not None:
-        served.process.stdout.close()
 
 
 @pytest.fixture
@@ -153,8 +151,6 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         made = Installation(tmp_path / "data", models)
         yield made
         made.served.stop()
-        if made.served.process.stdout is not None:
-            made.served.process.stdout.close()
 
 
 def kill_again_and_again(installation: Installation, kills: int, *, waits_every: int = 0) -> None:

@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.commands import Commands
 from tests.factories import PASSWORD
-from tests.live.conftest import PATIENT, ROOT, Serve, Served, end
+from tests.live.conftest import PATIENT, Serve, Served, end
 from tests.live.test_streams import delta
 from tests.servers import Reply, ScriptedServer, Seen
 from tests.waiting import wait_until
@@ -73,11 +72,8 @@ def sign_in(served: Served, email: str, password: str) -> Member:
 
 def printed_password(served: Served) -> str:
     """Return the password a first start prints."""
-    assert served.process.stdout is not None
-    for line in served.process.stdout:
-        if line.strip().startswith("Password (shown once)"):
-            return line.split()[-1]
-    raise AssertionError("no password was printed")
+    (line,) = [line for line in served.process.said().splitlines() if "Password (shown once)" in line]
+    return line.split()[-1]
 
 
 def invite_editor(owner: Member) -> Member:
@@ -183,22 +179,14 @@ def ledger(owner: Member) -> Any:
     return owner.call("GET", "/workspaces/current/usage")["data"]
 
 
-def run(data_dir: Path, *arguments: str) -> None:
+def run(commands: Commands, data_dir: Path, *arguments: str) -> None:
     """Run a command of the program as its operator."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "api.cli", *arguments],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "DATA_DIR": str(data_dir), "LOG_LEVEL": "ERROR"},
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    ended = commands.run(*arguments, DATA_DIR=str(data_dir))
     assert ended.returncode == 0, ended.stderr
 
 
 def test_team_is_invited_works_sees_its_costs_and_moves_to_another_installation(
-    serve: Serve, tmp_path: Path
+    serve: Serve, commands: Commands, tmp_path: Path
 ) -> None:
     with ScriptedServer(reply) as models:
         first = serve("--demo", data_dir=tmp_path / "old", OWNER_EMAIL=OWNER)
@@ -226,9 +214,9 @@ def test_team_is_invited_works_sees_its_costs_and_moves_to_another_installation(
         assert {(Decimal(row["total_price"]), row["currency"]) for row in paid} == {(2 * PRICE, "USD")}
         assert None not in {row["key_id"] for row in paid}
 
-        run(tmp_path / "old", "backup", str(tmp_path / "archive"))
+        run(commands, tmp_path / "old", "backup", str(tmp_path / "archive"))
         end(first)
-        run(tmp_path / "new", "restore", str(tmp_path / "archive"))
+        run(commands, tmp_path / "new", "restore", str(tmp_path / "archive"))
         second = serve(data_dir=tmp_path / "new")
         owner, editor = sign_in(second, OWNER, password), sign_in(second, EDITOR, PASSWORD)
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +14,10 @@ from api.models.job import JobRow
 from api.runtime import Runtime
 from api.services import jobs
 from api.services.jobs import Job
+from tests.commands import Started, begin
 from tests.conftest import REDIS_URL, SECRET, make_house, make_settings, stop_house
 from tests.factories import make_owner
-from tests.live.conftest import PATIENT, ROOT
+from tests.live.conftest import PATIENT
 from tests.waiting import assert_quick
 
 pytestmark = PATIENT
@@ -35,23 +34,21 @@ class Installation:
         self.runtime = runtime
         self.marks = directory / "marks"
         self.marks.touch()
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Started] = []
         self._directory = directory
         self._environment = {**environment, "MARKS": str(self.marks)}
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self._directory / f"log-{len(self.processes)}").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "--quiet", "--app", "tests.live.slow_worker", *command],
-                cwd=ROOT,
-                env=self._environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+    def start(self, *command: str) -> Started:
+        process = begin(
+            "celery.bin.celery:main",
+            *("--quiet", "--app", "tests.live.slow_worker", *command),
+            output=self._directory / f"log-{len(self.processes)}",
+            **self._environment,
+        )
         self.processes.append(process)
         return process
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self) -> Started:
         name = f"w{len(self.processes)}@%h"
         return self.start("worker", "--pool", "gevent", "--concurrency", "2", "--hostname", name, *QUIET)
 
