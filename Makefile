@@ -4,13 +4,16 @@ BIN := .venv/bin
 TESTS ?= tests
 CELERY := $(BIN)/python -m celery --quiet --app api.worker
 
-.PHONY: run test dev check fmt bench soak worker beat migrate env lock
+.PHONY: run test everywhere dev check fmt bench soak worker beat migrate env lock
 
 run: .venv/runtime  ## install, migrate, serve the embedded program with a demo app
 	@$(BIN)/python -m api.cli start --demo
 
 test: .venv/dev  ## the whole suite, offline
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal $(TESTS)
+
+everywhere: .venv/dev  ## the same with each test on SQLite and on PostgreSQL with Redis, which must answer
+	@TEST_EVERYWHERE=1 $(MAKE) --no-print-directory test
 
 dev: .venv/dev  ## everything for working on the code, with the commit hooks where pre-commit is installed
 	@command -v pre-commit >/dev/null && pre-commit install || true

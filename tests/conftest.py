@@ -1,14 +1,20 @@
 """Fixtures: the whole program, embedded and scaled out, and a fresh workspace for each test.
 
 Every row belongs to a workspace, so a test isolates itself by making its own;
-nothing is rolled back or truncated between tests. Tests that use ``house`` (or
-anything built on it) run twice: on SQLite with everything in memory, and on
-PostgreSQL and Redis where those answer.
+nothing is rolled back or truncated between tests.
+
+``house`` is embedded (SQLite, everything in memory) or scaled out (PostgreSQL,
+Redis). The rule: what only speaks to the doors runs on one of the two, which its
+name draws, so that every area is seen on both. Use cases, jobs, backends and
+contracts run on both, and so does each test of the doors that is marked BOTH.
+``make everywhere`` runs everything on both. Where PostgreSQL and Redis do not
+answer, all run embedded.
 """
 
 import gc
 import io
 import os
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
+from zlib import crc32
 
 import psycopg
 import pytest
@@ -44,6 +51,11 @@ pytest_plugins = ("tests.commands", "tests.tries", "tests.vector_stores")
 DATABASE_URL = os.environ.get("TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 RABBITMQ_URL = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
+WORLDS = ("embedded", "scaled")
+ANY_WORLD = re.compile("|".join(WORLDS))
+IS_EVERYWHERE = bool(os.environ.get("TEST_EVERYWHERE"))
+DOORS = ("tests/clients/", "tests/controllers/", "tests/sdks/")
+"""Where the tests are that speak to the doors alone."""
 SECRET = SecretStr("a-secret-of-the-tests-0123456789-abcdef")
 COSTLY = {"HASHER": passwords.HASHER, "NOBODY": passwords.NOBODY}
 """How the program hashes passwords."""
@@ -52,6 +64,32 @@ QUICK = {
     "NOBODY": f"$argon2id$v=19$m=16,t=1,p=1${'A' * 22}${'A' * 43}",
 }
 """The same, at no cost."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", "both: runs embedded and scaled out, whatever it speaks to")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave each test of the doors in the one world that is drawn for it."""
+    if not IS_EVERYWHERE:
+        found = {item.nodeid for item in items}
+        items[:] = [item for item in items if _is_at_home(item, found)]
+
+
+def _is_at_home(item: pytest.Item, found: set[str]) -> bool:
+    places = [ANY_WORLD.sub(world, item.nodeid) for world in WORLDS]
+    is_drawn = item.nodeid.startswith(DOORS) and item.get_closest_marker("both") is None
+    if not is_drawn or not found.issuperset(places):
+        return True
+    drawn = crc32(ANY_WORLD.sub("", item.nodeid).encode()) % 2 if _is_scaled_possible() else 0
+    return item.nodeid == places[drawn]
+
+
+@cache
+def _is_scaled_possible() -> bool:
+    return answers(DATABASE_URL) and answers(REDIS_URL)
 
 
 def pytest_collection() -> None:
@@ -180,7 +218,7 @@ def make_house(settings: Settings, *, has_owner: bool = True) -> Flask:
     return app
 
 
-@pytest.fixture(scope="session", params=["embedded", "scaled"])
+@pytest.fixture(scope="session", params=WORLDS)
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """The program with its worker: embedded (SQLite, memory) and scaled (PostgreSQL, Redis)."""
     urls = {}
@@ -199,7 +237,10 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     stop_house(app)
 
 
-ONCE = pytest.mark.parametrize("house", ["embedded"], indirect=True)
+BOTH = pytest.mark.both
+"""For what a database or a cache does in its own way: locks, races, SQL that is written twice."""
+
+ONCE = pytest.mark.parametrize("house", WORLDS if IS_EVERYWHERE else WORLDS[:1], indirect=True)
 """For what is decided before a backend is asked: the embedded program says it for both."""
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 CLI = (ROOT / "api" / "cli.py").read_text(encoding="utf-8")
 WORKER = (ROOT / "docker" / "worker.sh").read_text(encoding="utf-8")
-VERBS = ("run", "test", "dev", "check", "fmt", "bench", "worker", "beat", "migrate", "env")
+VERBS = ("run", "test", "everywhere", "dev", "check", "fmt", "bench", "worker", "beat", "migrate", "env")
 
 
 def test_makefile_has_every_promised_verb() -> None:

@@ -20,12 +20,15 @@ from api.models.base import new_id
 from tests import flows
 from tests.conformance.journey import wait_until
 from tests.conformance.workspace import MODELS, answer_as_a_model
+from tests.conftest import BOTH
 from tests.controllers.console.provider_calls import COMPATIBLE, form
 from tests.controllers.described import body, check_answer, operations
 from tests.factories import PASSWORD
 from tests.online import reachable
 from tests.servers import ScriptedServer
 from tests.sse import read_events, text_of
+
+pytestmark = BOTH
 
 CONSOLE = "/console/api"
 PROVIDER = "/workspaces/current/model-providers/{provider}"

@@ -22,6 +22,7 @@ from api.services import app_specs, limits, trigger_runs
 from api.services.jobs import Job, Lease, Postpone
 from api.tasks.registry import run_job
 from api.tasks.runs import run_trigger
+from tests.conftest import BOTH
 from tests.factories import Owner, make_app, make_key
 from tests.flows import drawn, edges
 from tests.sse import read_events
@@ -486,6 +487,7 @@ def test_firings_that_were_missed_come_once(timed: Triggered) -> None:
     assert 0 < next_at - utc_now().timestamp() <= 86_400
 
 
+@BOTH
 @pytest.mark.usefixtures("held")
 def test_two_that_look_at_once_fire_once(timed: Triggered, monkeypatch: pytest.MonkeyPatch) -> None:
     timed.due(seconds=1)

@@ -11,6 +11,7 @@ from api.core.model_runtime.types import ChatChunk, TokenCount
 from api.errors import CompletionFailed
 from api.principal import Role
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.controllers.console.test_workflow_tools import caller, greeter, offered
 from tests.controllers.service_api.test_chat import open_stream
 from tests.factories import Owner, make_app, make_chat_app, make_key, make_member, make_owner
@@ -18,6 +19,8 @@ from tests.fakes import Script
 from tests.flows import drawn, edges
 from tests.sse import parse_events
 from tests.waiting import wait_until
+
+pytestmark = BOTH
 
 USAGE = "/console/api/workspaces/current/usage"
 PROMPT: list[Any] = [{"role": "user", "text": "Hi"}]

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from api.controllers.schemas.api_key import KEY_MODEL
 from api.models.app import APIToken
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.factories import Owner, make_app, make_owner
 
 KEYS = "/console/api/api-keys"
@@ -151,6 +152,7 @@ def test_key_of_one_app_is_not_reached_through_another(
     assert len(client.get(app_keys(first), headers=owner.headers).get_json()["data"]) == 1
 
 
+@BOTH
 @pytest.mark.parametrize("of_app", [True, False])
 def test_eleventh_key_is_refused_however_many_ask_at_once(
     house: Flask, owner: Owner, runtime: Runtime, of_app: bool

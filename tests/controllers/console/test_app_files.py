@@ -15,6 +15,7 @@ from api.core.workflow.declared import SHOWN_SECRET
 from api.principal import Role
 from api.runtime import Runtime
 from api.services import workflows
+from tests.conftest import BOTH
 from tests.factories import Owner, make_app, make_chat_app, make_member, make_owner
 from tests.flows import drawn, edges, end
 from tests.knowledge import make_dataset
@@ -168,6 +169,7 @@ def test_file_that_is_no_app_says_why(client: FlaskClient, owner: Owner, text: s
     assert client.get(APPS, headers=owner.headers).get_json()["total"] == 0
 
 
+@BOTH
 def test_repeated_request_makes_one_app(client: FlaskClient, owner: Owner) -> None:
     asked = {"mode": "yaml-content", "yaml_content": app_file()}
     headers = {**owner.headers, "Idempotency-Key": uuid.uuid4().hex}
@@ -180,6 +182,7 @@ def test_repeated_request_makes_one_app(client: FlaskClient, owner: Owner) -> No
     assert client.get(APPS, headers=owner.headers).get_json()["total"] == 1
 
 
+@BOTH
 def test_imports_at_once_get_names_of_their_own(house: Flask, owner: Owner) -> None:
     def one(_: int) -> int:
         return bring(house.test_client(), owner, app_file(name="Raced")).status_code

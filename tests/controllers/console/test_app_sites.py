@@ -11,6 +11,7 @@ from api.controllers.schemas.app_site import SITE_DETAIL
 from api.runtime import Runtime
 from api.services.app_configs import save_config
 from tests import flows
+from tests.conftest import BOTH
 from tests.controllers.console.flow_calls import DraftApp
 from tests.controllers.console.test_apps import PNG
 from tests.factories import BUILTIN, Owner, make_app
@@ -112,6 +113,7 @@ def test_copy_keeps_an_uploaded_icon(client: FlaskClient, runtime: Runtime, owne
     assert f"/files/{icon}/file-preview" in copy["icon_url"]
 
 
+@BOTH
 def test_copy_is_made_once_for_one_idempotency_key(
     client: FlaskClient, runtime: Runtime, owner: Owner
 ) -> None:

@@ -16,7 +16,7 @@ from api.runtime import Runtime
 from api.services import uploads
 from api.services.apps import create_app
 from api.services.uploads import IncomingFile
-from tests.conftest import make_house, make_settings, stop_house
+from tests.conftest import BOTH, make_house, make_settings, stop_house
 from tests.factories import Owner, make_app, make_key, make_member, make_owner
 from tests.statements import count_statements
 
@@ -245,6 +245,7 @@ def test_create_lets_another_workspace_use_the_name(
     assert create(client, make_owner(runtime), name="Twin").status_code == 201
 
 
+@BOTH
 def test_create_raced_by_eight_makes_one(house: Flask, owner: Owner) -> None:
     barrier = threading.Barrier(8)
 
@@ -260,6 +261,7 @@ def test_create_raced_by_eight_makes_one(house: Flask, owner: Owner) -> None:
     assert statuses == [201, *[400] * 7]
 
 
+@BOTH
 def test_create_repeated_with_one_idempotency_key_makes_one_app(client: FlaskClient, owner: Owner) -> None:
     headers = {**owner.headers, "Idempotency-Key": "once"}
     body = {"name": "Once", "mode": "chat"}

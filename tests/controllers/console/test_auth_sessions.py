@@ -16,7 +16,7 @@ from api.models.account import Account, LoginSession
 from api.models.base import utc_now
 from api.runtime import Runtime
 from api.services import session_tokens
-from tests.conftest import make_house, make_settings, stop_house
+from tests.conftest import BOTH, make_house, make_settings, stop_house
 from tests.controllers.console.sign_in_calls import (
     LOGOUT,
     REFRESH,
@@ -56,6 +56,7 @@ def test_refresh_rotates_and_goes_on(bare: FlaskClient, person: Owner) -> None:
     assert refresh(bare, second).status_code == 200
 
 
+@BOTH
 def test_refresh_used_token_within_the_grace_repeats_its_successor(bare: FlaskClient, person: Owner) -> None:
     _, first = tokens_of(log_in(bare, person))
 
@@ -64,6 +65,7 @@ def test_refresh_used_token_within_the_grace_repeats_its_successor(bare: FlaskCl
     assert len(successors) == 1
 
 
+@BOTH
 def test_refresh_parallel_gives_one_successor(house: Flask, bare: FlaskClient, person: Owner) -> None:
     _, first = tokens_of(log_in(bare, person))
 
@@ -75,6 +77,7 @@ def test_refresh_parallel_gives_one_successor(house: Flask, bare: FlaskClient, p
     assert refresh(bare, successors.pop()).status_code == 200
 
 
+@BOTH
 def test_refresh_used_token_after_the_grace_ends_the_session(
     bare: FlaskClient, runtime: Runtime, person: Owner
 ) -> None:

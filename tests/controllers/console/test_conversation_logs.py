@@ -18,10 +18,13 @@ from api.controllers.schemas.conversation_log import (
 from api.models.account import Account
 from api.models.conversation import Conversation
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.controllers.service_api.test_workflows import BROKEN, FlowApp
 from tests.factories import ChatApp, Owner, make_app, make_chat_app
 from tests.fakes import Script
 from tests.statements import count_statements
+
+pytestmark = BOTH
 
 UNKNOWN = "c0ffee00-0000-4000-8000-000000000000"
 

@@ -14,6 +14,7 @@ from api.models.dataset import AppDataset
 from api.models.document import Document
 from api.principal import Role
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.factories import Owner, make_app, make_member, make_owner
 from tests.statements import count_statements
 
@@ -149,6 +150,7 @@ def test_create_refuses_a_bad_search_setting(
     assert (answer.status_code, answer.get_json()["details"]["field"]) == (400, field)
 
 
+@BOTH
 def test_name_can_be_had_once_a_workspace_however_many_ask(
     house: Flask, owner: Owner, runtime: Runtime
 ) -> None:
@@ -375,6 +377,7 @@ def test_dataset_of_another_workspace_looks_like_none(
     assert listed(client, owner) == ["Birds"]
 
 
+@BOTH
 def test_repeated_create_with_the_same_key_is_done_once(client: FlaskClient, owner: Owner) -> None:
     headers = {**owner.headers, "Idempotency-Key": new_id()}
 

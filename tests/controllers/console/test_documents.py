@@ -20,7 +20,7 @@ from api.models.file import UploadFile
 from api.models.job import JobRow
 from api.principal import Role
 from api.runtime import Runtime
-from tests.conftest import make_house, make_settings, stop_house
+from tests.conftest import BOTH, make_house, make_settings, stop_house
 from tests.factories import Owner, make_member, make_owner
 from tests.knowledge import (
     CONSOLE,
@@ -217,6 +217,7 @@ def test_create_refuses_another_form_than_the_datasets(
     assert (answer.status_code, answer.get_json()["params"]) == (400, "doc_form")
 
 
+@BOTH
 def test_create_with_an_idempotency_key_is_done_once(
     client: FlaskClient, owner: Owner, dataset_id: str, runtime: Runtime
 ) -> None:

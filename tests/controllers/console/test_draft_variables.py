@@ -13,9 +13,12 @@ from api.models.workflow import Workflow
 from api.principal import Role
 from api.runtime import Runtime, Session
 from api.services import draft_variables, workflows
+from tests.conftest import BOTH
 from tests.controllers.console.flow_calls import DraftApp
 from tests.factories import Owner, make_member
 from tests.flows import drawn, edges, template
+
+pytestmark = BOTH
 
 FORM = [
     {"variable": "name", "label": "Name", "type": "paragraph", "required": True},

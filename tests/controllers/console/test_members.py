@@ -19,6 +19,7 @@ from api.models.base import utc_now
 from api.principal import Role
 from api.runtime import Runtime
 from api.services import passwords
+from tests.conftest import BOTH
 from tests.controllers.console.sign_in_calls import log_in, profile_status
 from tests.factories import PASSWORD, Owner, make_member, make_owner
 from tests.letterbox import Letterbox
@@ -103,6 +104,7 @@ def test_invitation_by_link_makes_an_editor_once(bare: FlaskClient, runtime: Run
     assert code_of(activate(bare, token, password=PASSWORD)) == (403, "already_activate")
 
 
+@BOTH
 def test_invitation_is_taken_up_by_one_of_many(house: Flask, bare: FlaskClient, owner: Owner) -> None:
     token = token_of(invite(bare, owner, new_email(owner)))
 
@@ -226,6 +228,7 @@ def test_members_change_those_below_themselves_alone(
     assert set(listed(bare, owner)) == {owner.email, admin.email, other.email}
 
 
+@BOTH
 def test_owner_hands_the_workspace_over_by_password_once(
     house: Flask, bare: FlaskClient, runtime: Runtime, person: Owner
 ) -> None:

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from api.models.document import Document
 from api.principal import Role
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.controllers.console.test_datasets import DATASETS, UNKNOWN_ID, add_document, made
 from tests.factories import Owner, make_member, make_owner
 from tests.knowledge import add_document as add_file
@@ -132,6 +133,7 @@ def test_unknown_field_and_document_are_refused(client: FlaskClient, owner: Owne
     assert set_values(client, owner, dataset_id, {"document_id": UNKNOWN_ID}).status_code == 404
 
 
+@BOTH
 def test_name_can_be_had_once_a_dataset_however_many_ask(house: Flask, owner: Owner) -> None:
     dataset_id = made(house.test_client(), owner)["id"]
 

@@ -18,7 +18,7 @@ from api.runtime import Runtime
 from api.services import accounts, remembered, trigger_runs
 from api.services.plans import PLANS
 from api.services.workspace_control import resume, set_plan, suspend
-from tests.conftest import SECRET, make_house, make_settings, stop_house
+from tests.conftest import BOTH, SECRET, make_house, make_settings, stop_house
 from tests.controllers.console.test_members import code_of, invite, new_email
 from tests.controllers.test_triggers import Triggered, clock, hook
 from tests.factories import PASSWORD, ChatApp, Owner, make_app, make_member
@@ -72,6 +72,7 @@ def test_plan_limits_members_and_counts_those_invited(
     )
 
 
+@BOTH
 def test_plan_limits_apps_however_many_are_made_at_once(house: Flask, runtime: Runtime, owner: Owner) -> None:
     on_plan(runtime, owner, "sandbox")
     for _ in range(4):

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from api.core.plugins.package import SIGNATURE
 from api.core.ports import JSONObject
 from api.runtime import Runtime
-from tests.conftest import ONCE
+from tests.conftest import BOTH, ONCE
 from tests.controllers.console.flow_calls import DraftApp
 from tests.factories import Owner, make_owner
 from tests.flows import drawn, edges
@@ -126,6 +126,7 @@ def test_plugin_of_the_index_is_installed_once_and_called(desk: Desk, runtime: R
     assert ended["outputs"] == {"text": "| s |\n| --- |\n| 3 |"}, ended
 
 
+@BOTH
 def test_plugin_that_is_installed_by_many_at_once_is_there_once(house: Flask, desk: Desk) -> None:
     content = to_archive(to_files(version="0.9.0"))
     uploads = [Thread(target=Desk(house.test_client(), desk.owner).upload, args=(content,)) for _ in range(3)]

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from api.controllers.http.door import guard_of
 from api.models.provider import CustomModel, ProviderCredential
 from api.runtime import Runtime
-from tests.conftest import make_house, make_settings, stop_house
+from tests.conftest import BOTH, make_house, make_settings, stop_house
 from tests.controllers.console.provider_calls import (
     ANSWER,
     COMPATIBLE,
@@ -274,6 +274,7 @@ def test_credentials_with_a_taken_name_are_refused(client: FlaskClient, owner: O
         )
 
 
+@BOTH
 def test_credentials_saved_in_a_race_have_one_in_use(house: Flask, owner: Owner) -> None:
     barrier = threading.Barrier(4)
 
@@ -295,6 +296,7 @@ def test_credentials_saved_in_a_race_have_one_in_use(house: Flask, owner: Owner)
     assert [row.is_current for row in rows].count(True) == 1
 
 
+@BOTH
 def test_credentials_saved_twice_with_one_idempotency_key_are_stored_once(
     client: FlaskClient, owner: Owner
 ) -> None:

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.factories import Owner
 from tests.online import reachable
 from tests.servers import Reply, ScriptedServer
@@ -127,6 +128,7 @@ def test_private_addresses_are_out_of_reach(client: FlaskClient, owner: Owner) -
         assert (answer.status_code, answer.get_json()["code"]) == (400, "egress_denied")
 
 
+@BOTH
 def test_same_upload_with_the_same_key_is_made_once(
     client: FlaskClient, owner: Owner, server: ScriptedServer
 ) -> None:

@@ -17,6 +17,7 @@ from api.principal import Role
 from api.runtime import Runtime
 from api.services import indexing, jobs, segment_imports
 from api.services.jobs import Lease
+from tests.conftest import BOTH
 from tests.factories import Owner, make_member, make_owner
 from tests.knowledge import CONSOLE, add_document, finish_jobs, make_dataset, put_to_sleep, set_document
 
@@ -143,6 +144,7 @@ class Killed(BaseException):
     """What a process sees of SIGKILL, as far as a test can show it: nothing more is done."""
 
 
+@BOTH
 @pytest.mark.parametrize("step", range(5))
 def test_import_killed_at_a_step_adds_each_row_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, step: int

@@ -12,10 +12,13 @@ from api.models.conversation import Message
 from api.models.workflow import WorkflowRun
 from api.runtime import Runtime
 from api.services.statistics import OF_MESSAGES, OF_RUNS
+from tests.conftest import BOTH
 from tests.controllers.console.test_conversation_logs import ask
 from tests.controllers.service_api.test_workflows import ECHO, FlowApp
 from tests.factories import ChatApp, Owner, make_app, make_chat_app
 from tests.fakes import Script
+
+pytestmark = BOTH
 
 
 def read(client: FlaskClient, owner: Owner, app_id: str, path: str, **query: str) -> Any:

@@ -16,6 +16,7 @@ from api.principal import Role
 from api.runtime import Runtime
 from api.services import index_rows, rebuilds, summary_jobs
 from api.tasks.registry import run_job
+from tests.conftest import BOTH
 from tests.factories import Owner, make_member, make_owner
 from tests.fakes import Script
 from tests.knowledge import (
@@ -288,6 +289,7 @@ class Killed(BaseException):
     """What a process sees of SIGKILL, as far as a test can show it: nothing more is done."""
 
 
+@BOTH
 @pytest.mark.parametrize("step", range(2))
 def test_job_killed_between_two_batches_writes_each_summary_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, step: int

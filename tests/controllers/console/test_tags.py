@@ -10,8 +10,11 @@ from flask.testing import FlaskClient
 
 from api.principal import Role
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.controllers.console.test_datasets import listed, made
 from tests.factories import Owner, make_app, make_dataset_key, make_member, make_owner
+
+pytestmark = BOTH
 
 TAGS = "/console/api/tags"
 BINDINGS = "/console/api/tag-bindings"

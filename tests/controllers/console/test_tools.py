@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from api.core.model_runtime.types import CredentialField
 from api.core.tools.provider import TOOL_PROVIDERS, ToolProvider, provide
 from api.core.tools.tool import TextMessage, ToolContext, ToolFailed, ToolProviderSchema, ToolSchema, Words
-from tests.conftest import ONCE
+from tests.conftest import BOTH, ONCE
 from tests.factories import Owner, make_owner
 
 W = "/console/api/workspaces/current"
@@ -180,6 +180,7 @@ def test_name_is_had_once_and_strangers_see_nothing(house: Flask, client: FlaskC
     assert post(client, stranger, "keyed/default-credential", {"id": one["id"]}).status_code == 404
 
 
+@BOTH
 def test_of_credentials_made_at_once_one_is_the_default(
     house: Flask, client: FlaskClient, owner: Owner
 ) -> None:

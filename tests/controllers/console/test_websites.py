@@ -15,6 +15,7 @@ from api.models.document import Document, StoredEmbedding
 from api.models.file import UploadFile
 from api.principal import Role
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.core.rag.sources.sites import Content, html, links, website
 from tests.factories import Owner, make_member, make_owner
 from tests.knowledge import (
@@ -189,6 +190,7 @@ def test_pages_of_a_crawl_may_become_documents_more_than_once(
     assert len(files) == 6
 
 
+@BOTH
 def test_documents_asked_for_again_with_their_key_are_made_once(
     client: FlaskClient, owner: Owner, runtime: Runtime
 ) -> None:

@@ -13,6 +13,7 @@ from api.core.ports import JSONObject
 from api.principal import Role
 from api.runtime import Runtime
 from api.services import workflows
+from tests.conftest import BOTH
 from tests.factories import Owner, make_app, make_member
 from tests.flows import drawn, edges, end
 from tests.sse import read_events
@@ -105,6 +106,7 @@ def test_save_of_a_draft_that_changed_meanwhile_is_refused(
     assert (late.status_code, late.json["code"]) == (409, "draft_workflow_not_sync")
 
 
+@BOTH
 def test_of_saves_at_once_that_began_as_one_draft_one_is_taken(
     house: Flask, client: FlaskClient, owner: Owner, app_id: str
 ) -> None:

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from api.core.model_runtime.types import ImagePart
 from api.errors import CompletionFailed
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.factories import ChatApp, Owner, make_chat_app, make_key
 from tests.fakes import Script
 from tests.sse import parse_events, read_events, text_of
@@ -178,6 +179,7 @@ def test_numbers_are_sent_only_to_readers_that_ask(client: FlaskClient, scripted
     assert "id: " not in plain.text
 
 
+@BOTH
 def test_second_reader_sees_the_identical_events(client: FlaskClient, runtime: Runtime, owner: Owner) -> None:
     gate = threading.Event()
     slow = Script(gate=gate)
@@ -371,6 +373,7 @@ def test_tokens_are_counted_where_the_provider_reports_none(
     assert usage["completion_tokens"] == 2
 
 
+@BOTH
 def test_same_idempotency_key_gives_the_first_answer_and_one_model_call(
     client: FlaskClient, scripted: ChatApp, script: Script
 ) -> None:
@@ -387,6 +390,7 @@ def test_same_idempotency_key_gives_the_first_answer_and_one_model_call(
     assert len(script.requests) == 1
 
 
+@BOTH
 def test_parallel_requests_with_one_idempotency_key_make_one_message(
     house: Any, scripted: ChatApp, script: Script
 ) -> None:
@@ -404,6 +408,7 @@ def test_parallel_requests_with_one_idempotency_key_make_one_message(
     assert len(script.requests) == 1
 
 
+@BOTH
 def test_repeat_while_the_first_runs_is_a_conflict(
     client: FlaskClient, runtime: Runtime, owner: Owner
 ) -> None:

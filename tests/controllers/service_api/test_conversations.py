@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.factories import ChatApp, Owner, make_chat_app
 from tests.fakes import Script
 from tests.statements import count_statements
@@ -279,6 +280,7 @@ def test_message_takes_three_statements_before_its_first_event_and_three_after_i
             assert len(own) - marks[1] <= 3, own
 
 
+@BOTH
 def test_parallel_feedback_of_one_person_is_one_judgement(
     house: Flask, client: FlaskClient, app: ChatApp
 ) -> None:

@@ -7,8 +7,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
 from tests.fakes import Script
+
+pytestmark = BOTH
 
 NOBODY = "11111111-1111-4111-8111-111111111111"
 

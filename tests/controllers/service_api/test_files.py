@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from api.models.file import UploadFile
 from api.runtime import Runtime
 from tests import uploads
-from tests.conftest import ONCE
+from tests.conftest import BOTH, ONCE
 from tests.factories import ChatApp, make_chat_app, make_key, make_owner
 from tests.uploads import fetch, file_stream, form, part, send_form, send_stream, upload, uploaded
 
@@ -361,6 +361,7 @@ def count_files(runtime: Runtime, app: ChatApp) -> int:
         return session.scalar(select(func.count()).where(UploadFile.app_id == app.id)) or 0
 
 
+@BOTH
 def test_repeated_upload_with_an_idempotency_key_makes_one_file(
     client: FlaskClient, runtime: Runtime, chat_app: ChatApp
 ) -> None:
@@ -374,6 +375,7 @@ def test_repeated_upload_with_an_idempotency_key_makes_one_file(
     assert count_files(runtime, chat_app) == 1
 
 
+@BOTH
 def test_parallel_uploads_with_one_idempotency_key_make_one_file(
     house: Flask, runtime: Runtime, chat_app: ChatApp
 ) -> None:
@@ -387,6 +389,7 @@ def test_parallel_uploads_with_one_idempotency_key_make_one_file(
     assert count_files(runtime, chat_app) == 1
 
 
+@BOTH
 @pytest.mark.parametrize(("content", "name"), [(uploads.PNG + b"x", "picture.png"), (uploads.PNG, "b.png")])
 def test_idempotency_key_used_for_another_file_is_422(
     client: FlaskClient, runtime: Runtime, chat_app: ChatApp, content: bytes, name: str

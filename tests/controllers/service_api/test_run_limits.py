@@ -14,6 +14,7 @@ from api.core.ports import JSONObject
 from api.errors import CompletionFailed
 from api.models.account import Tenant
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.factories import ChatApp, Owner, make_chat_app
 from tests.fakes import Piece, Script
 from tests.sse import parse_events, read_events
@@ -35,6 +36,7 @@ def limit_app(client: FlaskClient, owner: Owner, app: ChatApp, **limits: int) ->
     assert changed.status_code == 200
 
 
+@BOTH
 def test_calls_in_parallel_are_let_through_up_to_the_limit_and_no_further(
     house: Flask, owner: Owner, chat_app: ChatApp
 ) -> None:

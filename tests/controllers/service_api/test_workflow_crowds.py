@@ -13,10 +13,13 @@ from sqlalchemy import func, select
 from api.core.ports import JSONObject
 from api.models.workflow import NodeExecution, WorkflowRun
 from api.runtime import Runtime
+from tests.conftest import BOTH
 from tests.factories import Owner, make_app, make_key
 from tests.fakes import Script
 from tests.flows import drawn, edges, template
 from tests.sse import parse_events, read_events
+
+pytestmark = BOTH
 
 RUNS, PARALLEL = 96, 32
 NUMBER = {"variable": "n", "label": "N", "type": "number", "required": True}

@@ -13,6 +13,7 @@ from api.errors import Unavailable
 from api.runtime import Runtime
 from api.services import providers
 from api.services.flow_recorder import FlowRecorder
+from tests.conftest import BOTH
 from tests.factories import Owner, make_app, make_key, make_owner
 from tests.flows import drawn, edges, end, template
 from tests.sse import parse_events, read_events
@@ -237,6 +238,7 @@ def test_version_that_was_deleted_runs_no_more(echo: FlowApp) -> None:
     assert (again.status_code, again.json["code"]) == (404, "not_found")
 
 
+@BOTH
 def test_repeated_request_gets_the_first_run(echo: FlowApp) -> None:
     headers = {**echo.headers, "Idempotency-Key": "k1"}
     body = {"user": "ada", "inputs": {"name": "Ada"}}
