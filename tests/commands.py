@@ -7,6 +7,7 @@ its own. That the same holds of processes begun from nothing is seen by
 tests/live/test_start.py, tests/docker and tests/backends/test_gunicorn_conf.py.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -25,16 +26,28 @@ import gevent.monkey
 import gevent.os
 import pytest
 
+from api.core.text.tokens import count_tokens
+
 ROOT = Path(__file__).parents[1]
 POLL_S = 0.02
 TIMEOUT_S = 90.0
 PROGRAM = "api.cli:main"
 LATER = (
-    "api.backends.queue.celery",
+    "api.backends.cache.memory",
     "api.backends.cache.redis",
     "api.backends.channel.redis",
+    "api.backends.keywords.postgres",
+    "api.backends.keywords.sqlite",
+    "api.backends.migrations",
+    "api.backends.queue.celery",
+    "api.backends.queue.in_process",
+    "api.backends.sandbox.monty",
+    "api.backends.storage.local",
+    "api.backends.vectors.local",
+    "api.core.model_runtime.local_embedding",
     "api.server",
     "celery.bin.celery",
+    "gunicorn.glogging",
     "gunicorn.workers.ggevent",
     "psycopg",
     "tests.waiting",
@@ -156,6 +169,9 @@ def _serve() -> None:
 
     for name in LATER:
         importlib.import_module(name)
+    count_tokens("")  # its table takes half a second
+    gc.collect()
+    gc.freeze()  # what is shared with all that follows, none of which need look through it
     waitpid = gevent.monkey.get_original("os", "waitpid")
     running: set[int] = set()
     for line in sys.stdin:
