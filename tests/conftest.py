@@ -11,15 +11,18 @@ contracts run on both, and so does each test of the doors that is marked BOTH.
 answer, all run embedded.
 """
 
+import contextlib
 import gc
 import io
 import os
 import re
 import socket
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 from urllib.parse import urlsplit
 from zlib import crc32
@@ -32,12 +35,14 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from api.app_factory import create_app
+from api.backends.database import create_database
 from api.backends.migrations import install_migrations, upgrade
 from api.core.model_runtime.local_embedding import embed_text
 from api.core.model_runtime.providers import builtin
 from api.core.ports import Cancel
 from api.core.rag.extract_child import read_document
 from api.models.account import Setup
+from api.models.base import Base
 from api.runtime import Runtime
 from api.services import passwords
 from api.settings import Settings
@@ -207,15 +212,34 @@ def make_settings(data_dir: Path, **values: object) -> Settings:
 
 def make_house(settings: Settings, *, has_owner: bool = True) -> Flask:
     """Return the program on a migrated database, in testing mode."""
+    file = settings.data_dir / "slipway.db"
+    is_new = not settings.database_url and not file.exists()
+    if is_new:
+        file.write_bytes(migrated())
     app = create_app(settings)
     app.testing = True
     install_migrations(app)
-    with app.app_context():
-        upgrade()
+    if not is_new:
+        with app.app_context():
+            upgrade()
     if has_owner:
         with app.extensions["runtime"].transaction() as session:
             session.merge(Setup(id=1))
     return app
+
+
+@cache
+def migrated() -> bytes:
+    """Return an embedded database as the migrations make it, for every program that begins with one."""
+    with TemporaryDirectory() as folder:
+        app = Flask("migrated")
+        database = create_database(app, make_settings(Path(folder)), Base.metadata)
+        install_migrations(app)
+        with app.app_context():
+            upgrade()
+            database.engine.dispose()
+        with contextlib.closing(sqlite3.connect(Path(folder, "slipway.db"))) as made:
+            return made.serialize()
 
 
 @pytest.fixture(scope="session", params=WORLDS)
