@@ -128,10 +128,16 @@ PARENT = Parent()
 
 
 def begin(
-    main: str, *arguments: str, output: Path, errors: Path | None = None, **environment: str
+    main: str,
+    *arguments: str,
+    output: Path,
+    errors: Path | None = None,
+    folder: Path = ROOT,
+    **environment: str,
 ) -> Started:
     """Start a process that calls ``module:function`` with a command line, and has just this environment."""
     asked = {
+        "folder": str(folder),
         "main": main,
         "arguments": arguments,
         "environment": environment,
@@ -143,12 +149,15 @@ def begin(
 class Commands:
     """The command line."""
 
-    def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, *arguments: str, folder: Path = ROOT, **settings: str
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a command with these settings and no others; return how it ended and what it said."""
         environment = {"PATH": "/usr/bin:/bin", "LOG_LEVEL": "ERROR", **settings}
-        with tempfile.TemporaryDirectory() as folder:
-            out, err = (Path(folder, name) for name in ("out", "err"))
-            code = begin(PROGRAM, *arguments, output=out, errors=err, **environment).wait(TIMEOUT_S)
+        with tempfile.TemporaryDirectory() as own:
+            out, err = (Path(own, name) for name in ("out", "err"))
+            begun = begin(PROGRAM, *arguments, output=out, errors=err, folder=folder, **environment)
+            code = begun.wait(TIMEOUT_S)
             return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
 
@@ -189,8 +198,11 @@ def _serve() -> None:
         os.kill(pid, signal.SIGTERM)
 
 
-def _run(main: str, arguments: list[str], environment: dict[str, str], said: list[str]) -> NoReturn:
+def _run(
+    main: str, arguments: list[str], folder: str, environment: dict[str, str], said: list[str]
+) -> NoReturn:
     """Be the process that was asked for."""
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     for number, path in enumerate([os.devnull, *said]):
@@ -201,7 +213,7 @@ def _run(main: str, arguments: list[str], environment: dict[str, str], said: lis
     code = 1
     try:
         module, _, function = main.partition(":")
-        getattr(importlib.import_module(module), function)()
+        sys.exit(getattr(importlib.import_module(module), function)())
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
         if isinstance(exc.code, str):

@@ -103,9 +103,10 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what stays to the end out of every collection of garbage."""
+    """Keep what stays to the end out of every collection of garbage, and collect as rarely as the program."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
     gc.enable()
 
 

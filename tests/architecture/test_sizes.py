@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -11,10 +12,16 @@ MAX_FUNCTION_LINES = 60
 MAX_POSITIONAL = 6  # self or cls included
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Return a file's tree, which several tests look through."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """Yield every function of the program and the SDK with where it stands."""
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
 
@@ -58,7 +65,7 @@ def is_public_protocol(node: ast.ClassDef) -> bool:
 def test_protocol_methods_state_their_contract() -> None:
     silent = []
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ClassDef) and is_public_protocol(node):
                 silent += [
                     f"{path.relative_to(ROOT)}: {node.name}.{item.name}"

@@ -1,14 +1,15 @@
-"""A process that writes to an SQLite file from many threads, holding each transaction across a switch.
+"""Processes that write to an SQLite file from many threads, holding each transaction across a switch.
 
-Arguments: file, threads, transactions of each, ``patched`` or ``plain``.
-Prints the longest time an unrelated thread was kept waiting, in seconds.
+Arguments: file, processes, threads of each, transactions of each, ``patched`` or ``plain``.
+Each prints the longest time an unrelated thread was kept waiting, in seconds.
 """
 
 import sys
 
-if sys.argv[4] == "patched":
+if sys.argv[5] == "patched":
     import api.gevent_boot  # noqa: F401 - patches
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -21,8 +22,20 @@ from api.settings import Settings
 
 
 def main() -> None:
+    """Begin the processes, from one that has only read the modules; status 1 where any of them fails."""
+    path, processes, threads, count = Path(sys.argv[1]), *map(int, sys.argv[2:5])
+    begun = []
+    for _ in range(processes):
+        begun.append(os.fork())
+        if begun[-1] == 0:
+            write_all(path, threads, count)
+            return
+    statuses = [os.waitpid(pid, 0)[1] for pid in begun]
+    sys.exit(any(statuses))
+
+
+def write_all(path: Path, threads: int, count: int) -> None:
     """Write; any error ends the process with a traceback and status 1."""
-    path, threads, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     app = Flask("writers")
     settings = Settings(_env_file=None, database_url=f"sqlite:///{path}", database_pool_size=threads)
     sessions = session_factory(app, create_database(app, settings, MetaData()))

@@ -1,18 +1,17 @@
 """Runs what waits and wakes once more in a process patched by gevent, as the server is.
 
-One process for all of it: to start one takes longer than most of these files.
+One process for all of it, forked from the one that has read the modules (tests/commands.py).
 What neither waits nor wakes (how values are stored, what a reader refuses) is
 the same in both worlds and runs in the plain one alone.
 """
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PATCHED_PYTEST = "import api.gevent_boot, sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+from tests.commands import begin
+
 SANDBOXES = tuple(
     f"tests/contracts/test_sandboxes.py::{name}"
     for name in (
@@ -55,8 +54,7 @@ TIMEOUT_S = 200
 
 
 @pytest.mark.timeout(TIMEOUT_S + 10)
-def test_backends_under_gevent_keep_their_promises() -> None:
+def test_backends_under_gevent_keep_their_promises(tmp_path: Path) -> None:
     options = ["-p", "no:xdist", "-k", " and ".join(f"not {name}" for name in PLAIN_ALONE)]
-    command = [sys.executable, "-c", PATCHED_PYTEST, *options, *SUITES]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    begun = begin("pytest:console_main", *options, *SUITES, output=tmp_path / "said", **os.environ)
+    assert begun.wait(TIMEOUT_S) == 0, begun.said()

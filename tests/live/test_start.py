@@ -4,12 +4,11 @@ import json
 import shlex
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 from api.services.first_start import agent_line, curl_line, workflow_line
 from tests.commands import Commands
-from tests.live.conftest import PATIENT, ROOT, Serve, end
+from tests.live.conftest import PATIENT, Serve, end
 from tests.sse import parse_events, text_of
 
 pytestmark = PATIENT
@@ -87,18 +86,12 @@ def test_start_without_its_database_says_where_it_was_looked_for_and_no_password
     assert "hunter2" not in said
 
 
-def test_start_with_an_unknown_setting_is_refused_with_one_sentence(tmp_path: Path) -> None:
+def test_start_with_an_unknown_setting_is_refused_with_one_sentence(
+    commands: Commands, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text(f"DATA_DIR={tmp_path / 'data'}\nNO_SUCH_SETTING=1\n")
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "api.cli", "start"],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = commands.run("start", folder=tmp_path)
 
     assert ended.returncode == 1
     assert (
