@@ -4,11 +4,11 @@ Every row belongs to a workspace, so a test isolates itself by making its own;
 nothing is rolled back or truncated between tests.
 
 ``house`` is embedded (SQLite, everything in memory) or scaled out (PostgreSQL,
-Redis). The rule: what only speaks to the doors runs on one of the two, which its
-name draws, so that every area is seen on both. Use cases, jobs, backends and
-contracts run on both, and so does each test of the doors that is marked BOTH.
-``make everywhere`` runs everything on both. Where PostgreSQL and Redis do not
-answer, all run embedded.
+Redis). The rule: a test of doors or use cases runs on one of the two, which its
+name draws, so that every area is seen on both; where it is marked BOTH, as all
+that race, lock, purge or use SQL that is written twice are, it runs on both.
+Jobs, backends and contracts run on both. ``make everywhere`` runs all on both.
+Where PostgreSQL and Redis do not answer, all run embedded.
 """
 
 import contextlib
@@ -59,8 +59,18 @@ RABBITMQ_URL = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1
 WORLDS = ("embedded", "scaled")
 ANY_WORLD = re.compile("|".join(WORLDS))
 IS_EVERYWHERE = bool(os.environ.get("TEST_EVERYWHERE"))
-DOORS = ("tests/clients/", "tests/controllers/", "tests/sdks/")
-"""Where the tests are that speak to the doors alone."""
+DRAWN = ("tests/clients/", "tests/controllers/", "tests/sdks/", "tests/services/")
+"""Where the tests of doors and use cases are."""
+PROGRAMS = (
+    "tests/contracts/test_under_gevent.py",
+    "tests/core/test_http_gevent.py",
+    "tests/live/",
+    "tests/conformance/",
+    "tests/docker/",
+    "tests/sdks/test_samples.py",  # before the pages, which make apps
+    "tests/sdks/",
+)
+"""Where whole programs are started, and mostly waited for; the longest first."""
 SECRET = SecretStr("a-secret-of-the-tests-0123456789-abcdef")
 COSTLY = {"HASHER": passwords.HASHER, "NOBODY": passwords.NOBODY}
 """How the program hashes passwords."""
@@ -73,19 +83,30 @@ QUICK = {
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
-    config.addinivalue_line("markers", "both: runs embedded and scaled out, whatever it speaks to")
+    config.addinivalue_line("markers", "both: runs embedded and scaled out, whatever is drawn")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave each test of the doors in the one world that is drawn for it."""
+    """Leave each test in the one world that is drawn for it, and begin with what waits longest.
+
+    One of the parallel processes then has most of what starts programs, which
+    share one that has read the modules (tests/commands.py), while the others
+    keep the processors busy.
+    """
     if not IS_EVERYWHERE:
         found = {item.nodeid for item in items}
         items[:] = [item for item in items if _is_at_home(item, found)]
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    turns = [number for number, place in enumerate(PROGRAMS) if item.nodeid.startswith(place)]
+    return turns[0] if turns else len(PROGRAMS) + ("commands" not in getattr(item, "fixturenames", ()))
 
 
 def _is_at_home(item: pytest.Item, found: set[str]) -> bool:
     places = [ANY_WORLD.sub(world, item.nodeid) for world in WORLDS]
-    is_drawn = item.nodeid.startswith(DOORS) and item.get_closest_marker("both") is None
+    is_drawn = item.nodeid.startswith(DRAWN) and item.get_closest_marker("both") is None
     if not is_drawn or not found.issuperset(places):
         return True
     drawn = crc32(ANY_WORLD.sub("", item.nodeid).encode()) % 2 if _is_scaled_possible() else 0

@@ -20,7 +20,9 @@ import yaml
 
 from api.core.ports import Queue
 from api.settings import Settings
+from tests.conftest import answers
 from tests.live.conftest import PATIENT, START_TIMEOUT_S, free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -147,9 +149,7 @@ def test_steps_of_the_image_give_a_server_that_is_healthy_and_ends_when_told(tmp
         for source in sources:
             copied = ROOT / source
             if copied.is_dir():
-                shutil.copytree(
-                    copied, place, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
-                )
+                shutil.copytree(copied, place, dirs_exist_ok=True)
             else:
                 place.mkdir(parents=True, exist_ok=True)
                 shutil.copy(copied, place)
@@ -159,14 +159,13 @@ def test_steps_of_the_image_give_a_server_that_is_healthy_and_ends_when_told(tmp
     env |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOST": "127.0.0.1"}
     env |= {"PORT": str(free_port()), "DATA_DIR": str(tmp_path / "data"), "LOG_LEVEL": "ERROR"}
     health = [sys.executable, str(image / "docker/healthy.py")]
+    place = f"http://127.0.0.1:{env['PORT']}"
 
     with subprocess.Popen([image / "docker/entrypoint.sh", "serve"], cwd=tmp_path, env=env) as server:
         try:
-            deadline = time.monotonic() + START_TIMEOUT_S
-            while subprocess.run(health, env=env, check=False, timeout=10).returncode:
-                assert server.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+            wait_until(lambda: server.poll() is not None or answers(place), START_TIMEOUT_S)
+            assert server.poll() is None
+            assert subprocess.run(health, env=env, check=False, timeout=10).returncode == 0
             server.send_signal(signal.SIGTERM)
             assert server.wait(30) == 0
         finally:

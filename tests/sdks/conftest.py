@@ -37,11 +37,11 @@ class Demo:
         return f"{self.root}/api"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The program with its demo, and a key of the workspace that the owner made.
 
-    Each module has its own: a key of the workspace needs no name of an app only while there are few.
+    A key of the workspace needs no name of an app while there are few: the samples come first.
     """
     data = tmp_path_factory.mktemp("demo")
     served = start(("--demo",), data, {"OWNER_PASSWORD": PASSWORD})

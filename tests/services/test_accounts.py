@@ -13,10 +13,12 @@ from api.models.base import new_id
 from api.runtime import Runtime
 from api.services import accounts, passwords, sessions
 from api.services.accounts import CurrentPasswordIncorrect
+from tests.conftest import BOTH
 from tests.factories import PASSWORD, make_owner
 from tests.offloads import SpyOffload
 
 
+@BOTH
 def test_create_owner_in_a_race_succeeds_once_and_leaves_one_account(runtime: Runtime) -> None:
     with runtime.transaction() as session:
         session.execute(delete(Setup))

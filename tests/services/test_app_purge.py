@@ -12,8 +12,11 @@ from api.models.file import UploadFile
 from api.models.job import JobRow
 from api.runtime import Runtime
 from api.services import app_purge, apps
+from tests.conftest import BOTH
 from tests.factories import ChatApp, Owner, make_chat_app
 from tests.waiting import wait_until
+
+pytestmark = BOTH
 
 COLUMNS = (
     App.id,

@@ -15,7 +15,10 @@ from api.models.job import JobRow
 from api.runtime import Runtime
 from api.services import dataset_purge, datasets
 from api.services.jobs import Job, Lease
+from tests.conftest import BOTH
 from tests.factories import Owner
+
+pytestmark = BOTH
 
 TABLES: tuple[Any, ...] = (Document, Segment, ChildChunk, DatasetQuery)
 

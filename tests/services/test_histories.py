@@ -22,8 +22,11 @@ from api.services.document_settings import DocumentSettings
 from api.services.document_sources import Replacement, to_text_file
 from api.services.segments import SegmentText
 from api.services.verification_rows import Checked
+from tests.conftest import BOTH
 from tests.factories import Owner, make_owner
 from tests.knowledge import Sleeping, finish_jobs, make_dataset
+
+pytestmark = BOTH
 
 METHODS = ("keyword_search", "full_text_search", "semantic_search", "hybrid_search")
 TEXTS = tuple(f"Harbour {word} counts ships." for word in ("north", "south", "east", "west", "old", "new"))

@@ -23,6 +23,7 @@ from api.runtime import Runtime
 from api.services import documents, index_jobs, index_rows, indexing, rebuilds, retrieval, segments
 from api.services.indexables import Indexable
 from api.tasks.registry import run_job
+from tests.conftest import BOTH
 from tests.factories import Owner
 from tests.waiting import wait_until
 
@@ -340,6 +341,7 @@ def is_waited_for(runtime: Runtime) -> bool:
         return bool(session.scalar(sql(f"SELECT count(*) {here}")))
 
 
+@BOTH
 def test_deleting_and_writing_documents_wait_for_each_other_and_never_both(
     idle: Runtime, owner: Owner
 ) -> None:

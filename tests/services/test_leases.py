@@ -15,7 +15,10 @@ from api.runtime import Runtime
 from api.services import jobs, leases
 from api.services.jobs import Job, Lease, LeaseLost, Postpone
 from api.tasks.registry import GIVE_UPS, TASKS, run_job
+from tests.conftest import BOTH
 from tests.factories import Owner
+
+pytestmark = BOTH
 
 
 class RecordingQueue:

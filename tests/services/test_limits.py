@@ -12,6 +12,9 @@ from api.core.ports import Cache
 from api.errors import RateLimited
 from api.runtime import Runtime
 from api.services.limits import Slot, free_slots, take_slots
+from tests.conftest import BOTH
+
+pytestmark = BOTH
 
 NOWHERE = "redis://127.0.0.1:1"
 

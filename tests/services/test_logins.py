@@ -16,9 +16,12 @@ from api.models.base import utc_now
 from api.runtime import Runtime
 from api.services import logins, passwords
 from api.services.logins import AuthenticationFailed, LoginLocked
+from tests.conftest import BOTH
 from tests.factories import PASSWORD, Owner, make_owner
 from tests.offloads import SpyOffload
 from tests.statements import count_statements
+
+pytestmark = BOTH
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 

@@ -13,9 +13,12 @@ from api.models.base import new_id, utc_now
 from api.models.workflow import HumanInputForm, NodeExecution, WorkflowRun, WorkflowSnapshot
 from api.runtime import Runtime
 from api.services import app_purge, run_purge
+from tests.conftest import BOTH
 from tests.factories import Owner, make_app, make_key
 from tests.flows import drawn, edges, end
 from tests.waiting import wait_until
+
+pytestmark = BOTH
 
 TEXT = {"variable": "text", "label": "Text", "type": "paragraph", "required": True}
 GRAPH = {"nodes": [drawn("s", "start", variables=[TEXT]), end(text="s.text")], "edges": edges("s > e")}

@@ -9,7 +9,10 @@ from api.models.conversation import Message
 from api.models.job import WorkerBeat
 from api.runtime import Runtime
 from api.services import runs
+from tests.conftest import BOTH
 from tests.factories import Owner
+
+pytestmark = BOTH
 
 
 def make_message(runtime: Runtime, owner: Owner, process: str) -> str:

@@ -11,8 +11,11 @@ from api.models.base import utc_now
 from api.principal import ActorKind, Role
 from api.runtime import Runtime
 from api.services import remembered, session_tokens, sessions, tenants
+from tests.conftest import BOTH
 from tests.factories import Owner, make_owner
 from tests.statements import count_statements
+
+pytestmark = BOTH
 
 
 @pytest.fixture(autouse=True)
