@@ -130,17 +130,17 @@ PARENT = Parent()
 def begin(
     main: str,
     *arguments: str,
+    environment: Mapping[str, str],
     output: Path,
     errors: Path | None = None,
     folder: Path = ROOT,
-    **environment: str,
 ) -> Started:
     """Start a process that calls ``module:function`` with a command line, and has just this environment."""
     asked = {
         "folder": str(folder),
         "main": main,
         "arguments": arguments,
-        "environment": environment,
+        "environment": dict(environment),
         "said": [str(output), str(errors or output)],
     }
     return Started(PARENT, PARENT.ask(asked), output)
@@ -150,13 +150,20 @@ class Commands:
     """The command line."""
 
     def run(
-        self, *arguments: str, folder: Path = ROOT, **settings: str
+        self, *arguments: str, folder: str = str(ROOT), **settings: str
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command with these settings and no others; return how it ended and what it said."""
         environment = {"PATH": "/usr/bin:/bin", "LOG_LEVEL": "ERROR", **settings}
         with tempfile.TemporaryDirectory() as own:
             out, err = (Path(own, name) for name in ("out", "err"))
-            begun = begin(PROGRAM, *arguments, output=out, errors=err, folder=folder, **environment)
+            begun = begin(
+                PROGRAM,
+                *arguments,
+                environment=environment,
+                output=out,
+                errors=err,
+                folder=Path(folder),
+            )
             code = begun.wait(TIMEOUT_S)
             return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 

@@ -23,7 +23,7 @@ from tests.waiting import assert_quick
 
 NAMES = names("sandbox")
 OURS = [name for name in NAMES if name != "http"]
-RUNS = 320
+RUNS = 160
 PARALLEL = 16
 BIG = "文" * 1_000_000
 ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"

@@ -56,5 +56,5 @@ TIMEOUT_S = 200
 @pytest.mark.timeout(TIMEOUT_S + 10)
 def test_backends_under_gevent_keep_their_promises(tmp_path: Path) -> None:
     options = ["-p", "no:xdist", "-k", " and ".join(f"not {name}" for name in PLAIN_ALONE)]
-    begun = begin("pytest:console_main", *options, *SUITES, output=tmp_path / "said", **os.environ)
+    begun = begin("pytest:console_main", *options, *SUITES, environment=os.environ, output=tmp_path / "said")
     assert begun.wait(TIMEOUT_S) == 0, begun.said()

@@ -12,5 +12,5 @@ WHAT = "cancel or tls or times_out or many_at_once or closed_by or sdk or resolv
 def test_http_client_under_gevent_keeps_its_promises(tmp_path: Path) -> None:
     suites = [str(HERE / name) for name in ("test_http.py", "model_runtime/test_floods.py")]
     options = ["--noconftest", "-p", "tests.tries", "-p", "no:xdist", "-k", WHAT]
-    begun = begin("pytest:console_main", *options, *suites, output=tmp_path / "said", **os.environ)
+    begun = begin("pytest:console_main", *options, *suites, environment=os.environ, output=tmp_path / "said")
     assert begun.wait(55.0) == 0, begun.said()

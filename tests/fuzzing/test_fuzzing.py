@@ -9,7 +9,7 @@ from tests.conftest import make_house, make_settings, stop_house
 from tests.fuzzing.calls import call_everything
 from tests.live.conftest import PATIENT
 
-CALLS = 2
+CALLS = 1
 
 
 @pytest.fixture(scope="module")

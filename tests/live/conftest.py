@@ -100,8 +100,7 @@ def start(
         "start",
         *arguments,
         output=data_dir.with_name(f"{data_dir.name}-{port}.log"),
-        **kept,
-        **{name: str(value) for name, value in values.items()},
+        environment={**kept, **{name: str(value) for name, value in values.items()}},
     )
     served = Served(port=port, process=process, data_dir=data_dir)
     wait_until_served(served)

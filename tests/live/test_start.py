@@ -91,7 +91,7 @@ def test_start_with_an_unknown_setting_is_refused_with_one_sentence(
 ) -> None:
     (tmp_path / ".env").write_text(f"DATA_DIR={tmp_path / 'data'}\nNO_SUCH_SETTING=1\n")
 
-    ended = commands.run("start", folder=tmp_path)
+    ended = commands.run("start", folder=str(tmp_path))
 
     assert ended.returncode == 1
     assert (

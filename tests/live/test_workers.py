@@ -43,7 +43,7 @@ class Installation:
             "celery.bin.celery:main",
             *("--quiet", "--app", "tests.live.slow_worker", *command),
             output=self._directory / f"log-{len(self.processes)}",
-            **self._environment,
+            environment=self._environment,
         )
         self.processes.append(process)
         return process

@@ -21,7 +21,7 @@ from tests.sse import parse_events, read_events
 
 pytestmark = BOTH
 
-RUNS, PARALLEL = 96, 32
+RUNS, PARALLEL = 48, 32
 NUMBER = {"variable": "n", "label": "N", "type": "number", "required": True}
 ENDS = frozenset({"workflow_finished", "workflow_paused", "error"})
 
