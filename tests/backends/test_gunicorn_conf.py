@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import begin
 from tests.conftest import make_house, make_settings, stop_house
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +78,14 @@ def test_server_oversized_head_is_answered_with_4xx(port: int, path: str, header
 
 
 def test_server_bad_setting_refuses_with_one_sentence(tmp_path: Path) -> None:
-    server = start(tmp_path, "many")
-    _, log = server.communicate(timeout=40)
-    assert server.returncode == 1
-    assert log.startswith("PORT: ")
-    assert log.count("\n") <= 1
+    begun = begin(
+        "gunicorn.app.wsgiapp:run",
+        *("-c", str(ROOT / "gunicorn.conf.py")),
+        environment=environment(PORT="many"),
+        output=tmp_path / "said",
+        folder=tmp_path,
+    )
+
+    assert begun.wait(40.0) == 1
+    assert begun.said().startswith("PORT: ")
+    assert begun.said().count("\n") <= 1
