@@ -13,6 +13,7 @@ from api.models.account import Account, Tenant, TenantMember
 from api.models.base import new_id, utc_now
 from api.principal import Principal, Role
 from api.runtime import Runtime
+from api.services.access import is_id
 
 NORMAL = "normal"
 SUSPENDED = "suspended"
@@ -69,12 +70,12 @@ def create_own_tenant(runtime: Runtime, session: Session, principal: Principal, 
 
 def switch_tenant(session: Session, principal: Principal, tenant_id: str) -> Workspace:
     """Make another workspace the caller has joined the current one; raises NotJoined."""
-    is_open = session.execute(
+    joined = (
         select(Tenant.id)
         .join(TenantMember, TenantMember.tenant_id == Tenant.id)
         .where(TenantMember.account_id == principal.id, Tenant.id == tenant_id, Tenant.status == NORMAL)
-    ).first()
-    if is_open is None:
+    )
+    if not is_id(tenant_id) or session.execute(joined).first() is None:
         raise NotJoined("You have not joined this workspace.", field="tenant_id")
     _make_current(session, principal.id, tenant_id)
     return _get_joined(session, principal.id, tenant_id)

@@ -5,13 +5,11 @@ from flask.testing import FlaskClient
 
 from api.principal import Role
 from api.runtime import Runtime
-from tests.conftest import ONCE
+from tests.conftest import BOTH, ONCE
 from tests.controllers.console.test_members import new_email
 from tests.controllers.test_console_answers import Desk
 from tests.factories import PASSWORD, Owner, make_member
 from tests.letterbox import Letterbox
-
-pytestmark = ONCE
 
 TAGS = {"members", "invitations", "password resets", "workspaces", "features", "account"}
 MEMBERS = "/workspaces/current/members"
@@ -95,6 +93,7 @@ def forget_password(desk: Desk, letterbox: Letterbox) -> None:
     desk.call("POST", "/forgot-password/resets", sent=new)
 
 
+@ONCE
 def test_every_answer_about_members_is_as_documented(
     desk: Desk, runtime: Runtime, letterbox: Letterbox
 ) -> None:
@@ -106,6 +105,7 @@ def test_every_answer_about_members_is_as_documented(
     assert desk.called == desk.routes(TAGS)
 
 
+@BOTH
 def test_workspace_not_joined_or_suspended_is_not_entered(
     client: FlaskClient, runtime: Runtime, owner: Owner, person: Owner
 ) -> None:
