@@ -84,6 +84,7 @@ QUICK = {
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
     config.addinivalue_line("markers", "both: runs embedded and scaled out, whatever is drawn")
+    config.addinivalue_line("markers", "once: runs where the others of its file run that have this mark")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -112,7 +113,8 @@ def _is_at_home(item: pytest.Item, found: set[str]) -> bool:
     is_drawn = item.nodeid.startswith(DRAWN) and item.get_closest_marker("both") is None
     if not is_drawn or not found.issuperset(places):
         return True
-    drawn = crc32(ANY_WORLD.sub("", item.nodeid).encode()) % 2 if _is_scaled_possible() else 0
+    name = item.nodeid.partition("::")[0] if item.get_closest_marker("once") else item.nodeid
+    drawn = crc32(ANY_WORLD.sub("", name).encode()) % 2 if _is_scaled_possible() else 0
     return item.nodeid == places[drawn]
 
 
@@ -289,8 +291,8 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 BOTH = pytest.mark.both
 """For what a database or a cache does in its own way: locks, races, SQL that is written twice."""
 
-ONCE = pytest.mark.parametrize("house", WORLDS if IS_EVERYWHERE else WORLDS[:1], indirect=True)
-"""For what is decided before a backend is asked: the embedded program says it for both."""
+ONCE = pytest.mark.once
+"""For those of a file that share what takes long to make ready: all of them run in one world."""
 
 
 def stop_house(app: Flask) -> None:
