@@ -242,6 +242,7 @@ def make_house(settings: Settings, *, has_owner: bool = True) -> Flask:
     file = settings.data_dir / "slipway.db"
     is_new = not settings.database_url and not file.exists()
     if is_new:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(migrated())
     app = create_app(settings)
     app.testing = True
