@@ -23,7 +23,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 from urllib.parse import urlsplit
 from zlib import crc32
 
@@ -186,11 +186,18 @@ def answers(url: str) -> bool:
     return True
 
 
+def do_without(reason: str) -> NoReturn:
+    """Skip a test for want of a server; where all is to be seen, fail it."""
+    if IS_EVERYWHERE:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A database of this test process alone."""
     if not answers(DATABASE_URL):
-        pytest.skip(f"no PostgreSQL answers at {urlsplit(DATABASE_URL).netloc}")
+        do_without(f"no PostgreSQL answers at {urlsplit(DATABASE_URL).netloc}")
     name = f"slipway_test_{os.getpid()}"
     with psycopg.connect(DATABASE_URL, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
@@ -204,7 +211,7 @@ def postgres_url() -> Iterator[str]:
 def redis_url() -> str:
     """A Redis that answers."""
     if not answers(REDIS_URL):
-        pytest.skip(f"no Redis answers at {urlsplit(REDIS_URL).netloc}")
+        do_without(f"no Redis answers at {urlsplit(REDIS_URL).netloc}")
     return REDIS_URL
 
 
