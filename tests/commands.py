@@ -4,7 +4,7 @@ To read them takes a started process two seconds. One process for a whole test
 run reads them, patched as the command line patches itself; each command is a
 child of it, which has the environment, the output and the end of a process of
 its own. That the same holds of processes begun from nothing is seen by
-tests/live/test_start.py, tests/docker and tests/backends/test_gunicorn_conf.py.
+tests/docker, tests/backends/test_gunicorn_conf.py and tests/live/test_workers.py.
 """
 
 import gc

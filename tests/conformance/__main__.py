@@ -13,7 +13,7 @@ def main() -> None:
     """Write the page."""
     reference = Reference(Path(sys.argv[1]))
     with tempfile.TemporaryDirectory() as data_dir:
-        page = report.render(reference, call_everything(Path(data_dir), {}))
+        page = report.render(reference, call_everything(Path(data_dir, "data"), {}))
     report.PAGE.write_text(page, encoding="utf-8")
 
 
