@@ -1,5 +1,7 @@
 """Streams over real sockets: lost clients, stops, pings, faults of the model server."""
 
+import itertools
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +12,7 @@ import pytest
 
 from tests.conftest import REDIS_URL
 from tests.live.conftest import PATIENT, Serve, Served, World, empty_database, end, make_key, set_up, start
-from tests.servers import Step
+from tests.servers import Reply, Step, sse
 from tests.sse import parse_events, text_of
 from tests.waiting import assert_quick
 
@@ -154,6 +156,22 @@ def test_fifty_cut_streams_all_end_complete(world: World) -> None:
     assert {text_of(read_again(world.served, key, task_id)) for task_id in task_ids} == {SAID}
 
 
+class Crowd:
+    """An answer that each of so many hears the first half of, and the rest when all of them have begun."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._begun = itertools.count(1)
+        self._is_complete = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield sse(delta("a"))
+        if next(self._begun) >= self._size:
+            self._is_complete.set()
+        assert self._is_complete.wait(60)
+        yield sse(delta("b")) + sse(END) + b"data: [DONE]\n\n"
+
+
 @pytest.mark.parametrize(("database", "streams"), [("sqlite", 60), ("postgresql", 300)])
 def test_many_slow_streams_need_no_more_than_five_connections(
     serve: Serve, world: World, request: pytest.FixtureRequest, database: str, streams: int
@@ -164,16 +182,23 @@ def test_many_slow_streams_need_no_more_than_five_connections(
     else:
         served = serve(**FEW)
         set_up(served, f"{world.models.url}/v1")
-    key = make_key(served, world.models.script(delta("a"), 2.0, delta("b"), END))
+    model = world.models.script()
+    world.models.scripts[model] = Reply(headers={"Content-Type": "text/event-stream"}, steps=Crowd(streams))
+    key = make_key(served, model)
+    beginning = threading.Semaphore(30)  # that a busy machine lets none wait too long for a connection
 
     def run(number: int) -> str:
-        with served.chat(key, user=f"u{number}") as answer:
-            return answer.read().decode()
+        with ExitStack() as stack:
+            with beginning:
+                answer = stack.enter_context(served.chat(key, user=f"u{number}"))
+                raw, _ = read_first(answer)
+            return (raw + answer.read()).decode()
 
     with ThreadPoolExecutor(streams) as pool:
         texts = list(pool.map(run, range(streams)))
 
-    assert [parse_events(text)[-1]["event"] for text in texts] == ["message_end"] * streams
+    assert [text_of(parse_events(text)) for text in texts] == ["ab"] * streams
+    assert {parse_events(text)[-1]["event"] for text in texts} == {"message_end"}
 
 
 def test_run_is_read_and_stopped_from_another_process(two: tuple[Served, Served], world: World) -> None:
