@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -18,6 +17,7 @@ from api.runtime import Runtime
 from api.services import accounts, remembered, trigger_runs
 from api.services.plans import PLANS
 from api.services.workspace_control import resume, set_plan, suspend
+from tests.commands import begin
 from tests.conftest import BOTH, SECRET, make_house, make_settings, stop_house
 from tests.controllers.console.test_members import code_of, invite, new_email
 from tests.controllers.test_triggers import Triggered, clock, hook
@@ -179,18 +179,8 @@ def test_suspended_workspace_is_closed_to_all_until_it_is_resumed(
 
 # -- the command line ----------------------------------------------------------------------------
 
-SCRIPT = """
-import functools, json, sys
-from api import cli
-from click.testing import CliRunner
-cli._app = functools.cache(cli._app)
-for line in json.load(sys.stdin):
-    result = CliRunner().invoke(cli.main, line)
-    print(json.dumps([result.exit_code, result.output]))
-"""
-"""Runs command lines in a process of its own: the program's own one patches what it imports."""
 
-
+@pytest.mark.usefixtures("commands")
 def test_operator_makes_limits_and_closes_workspaces(tmp_path: Path) -> None:
     app = make_house(make_settings(tmp_path), has_owner=False)
     runtime: Runtime = app.extensions["runtime"]
@@ -228,16 +218,13 @@ def test_operator_makes_limits_and_closes_workspaces(tmp_path: Path) -> None:
 
 
 def run(data_dir: Path, *lines: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Return how each command line ends and what it prints."""
+    """Return how each command line ends and what it prints, one program for all."""
     settings = {"DATA_DIR": str(data_dir), "SECRET_KEY": SECRET.get_secret_value(), "LOG_LEVEL": "ERROR"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        input=json.dumps(lines),
-        env={**os.environ, **settings},
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=False,
+    begun = begin(
+        "tests.command_lines:main",
+        json.dumps(lines),
+        environment={**os.environ, **settings},
+        output=data_dir / "said",
     )
-    assert done.returncode == 0, done.stderr
-    return [(code, text.strip()) for code, text in map(json.loads, done.stdout.splitlines())]
+    assert begun.wait(60.0) == 0, begun.said()
+    return [(code, text.strip()) for code, text in map(json.loads, begun.said().splitlines())]
