@@ -23,7 +23,14 @@ from api.app_factory import check_secret, create_app, exchanged, keep_secret, ro
 from api.core.plugins.index import write_index
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
-from api.services import backups, password_resets, secret_rotation, workspace_control
+from api.services import (
+    account_deletion,
+    backups,
+    email_changes,
+    password_resets,
+    secret_rotation,
+    workspace_control,
+)
 from api.services.first_start import banner, make_demo, page_of, server_url
 from api.services.plans import PLANS
 from api.services.setup import set_up
@@ -136,6 +143,23 @@ def reset_password(email: str) -> None:
     """Give an account a new password, printed once, and end its sessions."""
     with _told():
         click.echo(password_resets.reset_by_operator(_runtime(), email))
+
+
+@main.command("change-email")
+@click.argument("email")
+@click.argument("new")
+def change_email(email: str, new: str) -> None:
+    """Give an account another e-mail address, and end its sessions."""
+    with _told():
+        email_changes.change_by_operator(_runtime(), email, new)
+
+
+@main.command("delete-account")
+@click.argument("email")
+def delete_account(email: str) -> None:
+    """Delete an account for good; workspaces that only it had are suspended."""
+    with _told():
+        account_deletion.delete_by_operator(_runtime(), email)
 
 
 @main.group()

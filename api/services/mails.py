@@ -56,6 +56,10 @@ CODE_ZH = (
 MEANINGS = {
     "reset_password": ("It lets you choose a new password.", "用于重设密码。"),
     "transfer_owner": ("It lets you hand your workspace over to another member.", "用于转让工作空间。"),
+    "sign_in": ("It signs you in.", "用于登录。"),
+    "change_email": ("It lets you change the e-mail address of your account.", "用于更换账户邮箱。"),
+    "confirm_email": ("It makes this the e-mail address of your account.", "用于将此邮箱设为账户邮箱。"),
+    "delete_account": ("It deletes your account for good.", "用于永久删除您的账户。"),
 }
 
 
@@ -119,7 +123,8 @@ def _to_code(runtime: Runtime, lease: Lease) -> Mail | None:
     is_chinese = row.interface_language in CHINESE
     code = link_tokens.make_code(runtime.vault, row.purpose, row.id)
     words = {"code": code, "meaning": MEANINGS[row.purpose][is_chinese]}
-    return _write(row.email, CODE_ZH if is_chinese else CODE, words)
+    to = str(lease.payload.get("email") or row.email)
+    return _write(to, CODE_ZH if is_chinese else CODE, words)
 
 
 def _write(to: str, template: tuple[str, str], words: dict[str, str]) -> Mail:
