@@ -8,11 +8,12 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from api.core.text.addresses import is_address
 from api.errors import BadRequest, NotFound
 from api.models.account import Account, Confirmation
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import accounts, confirmations, invitations, link_tokens, sessions
+from api.services import accounts, confirmations, link_tokens, sessions
 from api.services.accounts import Profile, normal_email
 from api.services.confirmations import BadToken, Purpose
 from api.services.sessions import Identity
@@ -83,7 +84,7 @@ def finish(runtime: Runtime, identity: Identity, *, email: str, token: str) -> P
 def check_free(session: Session, email: str) -> None:
     """Raise InvalidEmail for what is no address, EmailInUse for one that an account has."""
     email = normal_email(email)
-    if len(email) > invitations.MAX_EMAIL_CHARS or not invitations.EMAIL.fullmatch(email):
+    if not is_address(email):
         raise InvalidEmail("This is not an e-mail address.")
     if session.scalar(select(Account.id).where(Account.email == email)) is not None:
         raise EmailInUse("Another account has this address.")

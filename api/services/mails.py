@@ -1,4 +1,4 @@
-"""Mail the program writes: invitations and codes, in the language of who reads them.
+"""Mail the program writes: invitations and codes, in the language of who reads them, and forms.
 
 Runs as a job, so that no request waits for a mail server. The job knows only
 which row the mail is about; what opens it is made here (link_tokens.py).
@@ -12,7 +12,7 @@ from api.core.ports import Mail
 from api.models.account import Account, Confirmation, Invitation, Tenant
 from api.models.base import utc_now
 from api.runtime import Runtime
-from api.services import invitations, link_tokens
+from api.services import form_mails, invitations, link_tokens
 from api.services.jobs import Lease
 
 CHINESE = ("zh-Hans", "zh-Hant")
@@ -70,7 +70,12 @@ def send_mail(runtime: Runtime, lease: Lease) -> None:
     """
     if runtime.mailer is None:  # it was taken out of the settings since
         return
-    mail = _to_invitation(runtime, lease) if "invitation_id" in lease.payload else _to_code(runtime, lease)
+    if "invitation_id" in lease.payload:
+        mail = _to_invitation(runtime, lease)
+    elif "form_id" in lease.payload:
+        mail = form_mails.to_mail(runtime, lease)
+    else:
+        mail = _to_code(runtime, lease)
     if mail is not None:
         runtime.mailer.send(mail)
 

@@ -1,6 +1,5 @@
 """Fixtures of the console's sign-in tests."""
 
-from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -10,7 +9,6 @@ from flask.testing import FlaskClient
 from api.runtime import Runtime
 from api.services import passwords
 from tests.factories import PASSWORD, Owner, make_owner
-from tests.letterbox import Letterbox
 
 
 @cache
@@ -29,12 +27,3 @@ def person(runtime: Runtime) -> Owner:
 def bare(house: Flask) -> FlaskClient:
     """A client without a cookie jar, as programs are."""
     return house.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def letterbox(runtime: Runtime) -> Iterator[Letterbox]:
-    """Let the program send mail, into a box."""
-    box = Letterbox()
-    object.__setattr__(runtime, "mailer", box)  # of this very runtime: the queue's worker holds it
-    yield box
-    object.__setattr__(runtime, "mailer", None)
