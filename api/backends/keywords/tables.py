@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.core.rag.keyword_search import Size
 from api.errors import Unavailable
+from api.runtime import reading_options
 
 PAGE_ROWS = 1_000
 
@@ -92,7 +93,7 @@ def connected(sessions: sessionmaker[Session]) -> Iterator[Connection]:
     """
     engine: Engine = sessions.kw["bind"]
     with faults_told(), engine.connect() as connection:
-        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection.execution_options(**reading_options(engine))
 
 
 @contextmanager
