@@ -15,7 +15,7 @@ from api.models.file import UploadFile
 from api.models.workflow import DraftVariable
 from api.principal import Principal, Role
 from api.runtime import Runtime
-from api.services import confirmations, tenants
+from api.services import accounts, confirmations, tenants
 from api.services.access import is_id
 from api.services.accounts import normal_email
 from api.services.confirmations import Purpose
@@ -48,7 +48,7 @@ def send_code(runtime: Runtime, principal: Principal, *, address: str) -> str:
             runtime,
             session,
             Purpose.DELETE_ACCOUNT,
-            email=_own_email(session, principal.id),
+            email=accounts.own_email(session, principal),
             address=address,
             account_id=principal.id,
         )
@@ -57,7 +57,7 @@ def send_code(runtime: Runtime, principal: Principal, *, address: str) -> str:
 def delete_own(runtime: Runtime, principal: Principal, *, token: str, code: str) -> None:
     """Delete the caller's account; raises BadToken, BadCode, OwnsWorkspace, LastAccount."""
     with runtime.reading() as session:
-        email = _own_email(session, principal.id)
+        email = accounts.own_email(session, principal)
     confirmed = confirmations.check_code(runtime, Purpose.DELETE_ACCOUNT, token=token, code=code, email=email)
     with runtime.transaction() as session:
         confirmations.spend(runtime, session, Purpose.DELETE_ACCOUNT, confirmed)
@@ -96,9 +96,12 @@ def _check_may_go(session: Session, account_id: str) -> None:
 def _delete(session: Session, account_id: str) -> None:
     """Delete an account with its sessions, places and drafts; the workspaces that only it had are suspended.
 
-    The locks let one account go at a time, and nobody join meanwhile.
+    The locks let one account go at a time, and nobody join, or hand a workspace to it, meanwhile.
     """
-    session.execute(select(Setup.id).with_for_update())
+    held = update(Setup).values(setup_at=Setup.setup_at)  # until the transaction ends; nothing in it changes
+    session.execute(held.execution_options(synchronize_session=False))
+    places = select(TenantMember.id).where(TenantMember.account_id == account_id)
+    session.execute(places.order_by(TenantMember.id).with_for_update())
     owned = select(Tenant.id).where(Tenant.id.in_(_owned(account_id))).order_by(Tenant.id)
     owned_ids = session.scalars(owned.with_for_update()).all()
     _check_may_go(session, account_id)
@@ -122,7 +125,3 @@ def _owned(account_id: str) -> Select[str]:
     return select(TenantMember.tenant_id).where(
         TenantMember.account_id == account_id, TenantMember.role == Role.OWNER.wire
     )
-
-
-def _own_email(session: Session, account_id: str) -> str:
-    return session.execute(select(Account.email).where(Account.id == account_id)).scalar_one()

@@ -97,6 +97,11 @@ def get_profile(runtime: Runtime, session: Session, principal: Principal) -> Pro
     return _to_profile(runtime, _own_account(session, principal))
 
 
+def own_email(session: Session, principal: Principal) -> str:
+    """Return the caller's own address; raises Unauthorized where the account was just deleted."""
+    return _own_account(session, principal).email
+
+
 def update_profile(
     runtime: Runtime,
     session: Session,

@@ -51,7 +51,7 @@ def send_code(
     if is_new:
         _check_began(runtime, session, principal, token or "")
         check_free(session, email)
-    elif email != _own_email(session, principal.id):
+    elif email != accounts.own_email(session, principal):
         raise InvalidEmail("This is not the address of your account.")
     purpose = Purpose.CONFIRM_EMAIL if is_new else Purpose.CHANGE_EMAIL
     return confirmations.send_code(
@@ -119,7 +119,3 @@ def _change(session: Session, account_id: str, email: str) -> None:
         )
     except IntegrityError:
         raise EmailInUse("Another account has this address.") from None
-
-
-def _own_email(session: Session, account_id: str) -> str:
-    return session.execute(select(Account.email).where(Account.id == account_id)).scalar_one()

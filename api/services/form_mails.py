@@ -98,7 +98,7 @@ def to_link(runtime: Runtime, form_id: str, email: str) -> str:
 def open_link(runtime: Runtime, token: str, email: str) -> Linked:
     """Return what a link opens. Raises NotFound for one that is not ours, or of a suspended workspace."""
     form_id = link_tokens.read_token(runtime.vault, _purpose(email), token)
-    with runtime.transaction() as session:
+    with runtime.reading() as session:
         row = session.execute(
             select(HumanInputForm.tenant_id, HumanInputForm.app_id, HumanInputForm.token).where(
                 HumanInputForm.id == form_id, tenants.is_open(HumanInputForm.tenant_id)

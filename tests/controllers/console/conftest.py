@@ -1,6 +1,8 @@
 """Fixtures of the console's sign-in tests."""
 
+import uuid
 from functools import cache
+from ipaddress import IPv6Address
 
 import pytest
 from flask import Flask
@@ -25,5 +27,7 @@ def person(runtime: Runtime) -> Owner:
 
 @pytest.fixture
 def bare(house: Flask) -> FlaskClient:
-    """A client without a cookie jar, as programs are."""
-    return house.test_client(use_cookies=False)
+    """A client without a cookie jar, as programs are, at an address of its own: codes are few for each."""
+    made = house.test_client(use_cookies=False)
+    made.environ_base["REMOTE_ADDR"] = str(IPv6Address(uuid.uuid4().int))
+    return made
