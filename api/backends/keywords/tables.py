@@ -1,6 +1,7 @@
 """The tables both keyword indexes keep in the program's own database; made by migration 0004.
 
-What must stay true: a collection's size is the sum of its rows in
+What must stay true: numbers of a collection's entries are committed in their
+order, and its size is the sum of its rows in
 ``keyword_sizes``, changed in the same transaction as its entries.
 """
 
@@ -49,8 +50,8 @@ COLLECTIONS = Table(
 )
 """``scope`` is the short name an index knows a collection by.
 
-On SQLite the last two tell what was changed: the highest number an entry of it
-ever had, and how often some were removed. PostgreSQL needs neither.
+The last two tell what was changed: the highest number an entry of it ever had
+(0 where none was added since an older release), and how often some were removed.
 """
 
 ENTRIES = Table(
