@@ -61,16 +61,18 @@ def create_credential(
     With ``claim``, once however often it is asked. Raises InvalidRequest,
     Duplicate for a name that is taken.
     """
-    schema, fields = _check(runtime, principal, provider, sent, None)
+    fields = _check(runtime, principal, provider, sent, None)
     with runtime.transaction() as session:
+        schema = access_provider(runtime, session, principal.tenant_id, provider).schema
         if claim is None or idempotency.take(session, claim) is None:
             _insert(runtime, session, principal, schema, fields, name)
 
 
 def save_current_credential(runtime: Runtime, principal: Principal, provider: str, sent: JSONObject) -> None:
     """Replace the credentials in use, or store the first ones. Raises InvalidRequest."""
-    schema, fields = _check(runtime, principal, provider, sent, None)
+    fields = _check(runtime, principal, provider, sent, None)
     with runtime.transaction() as session:
+        schema = access_provider(runtime, session, principal.tenant_id, provider).schema
         bump_version(session, principal.tenant_id)
         row = session.scalars(
             _rows(principal, schema).where(ProviderCredential.is_current.is_(True))
@@ -95,8 +97,9 @@ def update_credential(
 
     Raises NotFound, InvalidRequest, Duplicate for a name that is taken.
     """
-    schema, fields = _check(runtime, principal, provider, sent, credential_id)
+    fields = _check(runtime, principal, provider, sent, credential_id)
     with runtime.transaction() as session:
+        schema = access_provider(runtime, session, principal.tenant_id, provider).schema
         bump_version(session, principal.tenant_id)
         row = _access(session, principal, schema, credential_id)
         row.sealed = seal_credential(runtime, session, principal.tenant_id, schema.id, fields)
@@ -143,11 +146,12 @@ def switch_credential(
 
 def _check(
     runtime: Runtime, principal: Principal, provider: str, sent: JSONObject, credential_id: str | None
-) -> tuple[ProviderSchema, dict[str, str]]:
-    """Return a provider's schema, and a filled-in form as it is stored once a real call has accepted it.
+) -> dict[str, str]:
+    """Return a filled-in form as it would be stored, once the provider has accepted it in a real call.
 
     Secrets sent back masked are those of ``credential_id``, else of the
-    credentials in use. Raises InvalidRequest with the provider's own words.
+    credentials in use. Raises InvalidRequest with the provider's own words. The
+    provider may be gone by then: a plugin may be removed meanwhile.
     """
     with runtime.transaction() as session:
         kind = access_provider(runtime, session, principal.tenant_id, provider)
@@ -157,7 +161,7 @@ def _check(
         raise InvalidRequest(f"{schema.label} needs no credentials.", field="credentials")
     fields = read_form(schema.credential_fields, sent, stored.fields if stored else {})
     make_provider(runtime, kind, fields).check_credentials()
-    return schema, fields
+    return fields
 
 
 def _find(

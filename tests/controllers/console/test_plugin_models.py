@@ -16,7 +16,7 @@ from tests.conftest import ONCE
 from tests.controllers.console.plugin_calls import Desk, W
 from tests.factories import Owner, make_app, make_chat_app, make_owner
 from tests.plugins import VENDOR, to_archive, to_files
-from tests.servers import Reply, ScriptedServer, Step
+from tests.servers import Reply, ScriptedServer, Seen, Step
 from tests.sse import read_events, text_of
 from tests.vendors import SECRET, OpenAIWire
 
@@ -238,6 +238,24 @@ def test_knowledge_knows_whether_its_embedding_model_is_still_there(
     desk.post("plugin/uninstall", {"plugin_installation_id": one["installation_id"]})
     told = desk.client.get(f"/console/api/datasets/{made.json['id']}", headers=headers).json
     assert (told["embedding_model_provider"], told["embedding_available"]) == (ID, False)
+
+
+@ONCE
+def test_credentials_of_a_plugin_removed_while_they_are_checked_are_not_kept(
+    desk: Desk, vendor: ScriptedServer
+) -> None:
+    plugin = install(desk)
+
+    def removes(_seen: Seen) -> Reply:
+        desk.post("plugins/uninstall", {"install_id": plugin["install_id"]})
+        return LISTED
+
+    form = {"credentials": {"base_url": vendor.url, "api_key": SECRET}}
+    for path in (f"{PROVIDER}/credentials", PROVIDER):
+        vendor.then(removes)
+        desk.post(path, form, 404)
+        plugin = install(desk)
+        assert desk.get(f"{PROVIDER}/credentials")["credentials"] is None
 
 
 @ONCE
