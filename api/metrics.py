@@ -92,6 +92,6 @@ class Metrics:
         self.totals["tokens_in"] += prompt_tokens
         self.totals["tokens_out"] += completion_tokens
 
-    def count(self, name: str) -> None:
-        """Count one of ``lease_losses`` or ``uncounted_calls``."""
-        self.totals[name] += 1
+    def count(self, name: str, many: int = 1) -> None:
+        """Count ``lease_losses``, ``uncounted_calls`` or ``dropped_spans``."""
+        self.totals[name] += many

@@ -31,6 +31,7 @@ from api.core.workflow.deps import FlowLimits
 from api.errors import NotFound, Unavailable
 from api.metrics import Metrics
 from api.models.base import new_id
+from api.traces import NO_TRACER, Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +156,7 @@ class Runtime:
     live_jobs: dict[tuple[str, int], Cancel] = field(default_factory=dict)
     owner: str = field(default_factory=new_id)
     metrics: Metrics = field(default_factory=Metrics)
+    tracer: Tracer = NO_TRACER
 
     @property
     def engine(self) -> Engine:

@@ -10,7 +10,7 @@ import base64
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -67,6 +67,23 @@ class Settings(BaseSettings):
 
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token of GET /metrics; empty: only this machine itself may read it."
+    )
+
+    # Traces
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        description="Where a collector takes traces by OTLP over HTTP, like http://host:4318; empty: nothing "
+        "is traced. Needs the extra otel.",
+    )
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        None, description="Headers the collector wants, name=value, comma separated and percent-encoded."
+    )
+    otel_service_name: str = Field("slipway", min_length=1, description="What this program is called there.")
+    otel_traces_sampler_arg: float = Field(
+        1.0, ge=0, le=1, description="Share of traces that are kept; where the caller traces, it decides."
+    )
+    otel_sdk_disabled: bool = Field(
+        default=False, description="true: nothing is traced, whatever else is set."
     )
 
     # First start
@@ -367,6 +384,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_tracing(self) -> Self:
+        if self.otel_exporter_otlp_endpoint and not _is_http_url(self.otel_exporter_otlp_endpoint):
+            raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT must have the form http://host:port")
+        if any(not name for name in self.otlp_headers):
+            raise ValueError("OTEL_EXPORTER_OTLP_HEADERS must have the form name=value,name=value")
+        return self
+
+    @model_validator(mode="after")
     def _check_addresses(self) -> Self:
         if self.redis_url and not _is_redis_url(self.redis_url):
             raise ValueError("REDIS_URL must have the form redis://host:port/number")
@@ -385,6 +410,19 @@ class Settings(BaseSettings):
             if self.database_url.startswith(prefix):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(prefix)
         return self.database_url
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether there is a collector to send traces to."""
+        return bool(self.otel_exporter_otlp_endpoint) and not self.otel_sdk_disabled
+
+    @property
+    def otlp_headers(self) -> dict[str, str]:
+        """OTEL_EXPORTER_OTLP_HEADERS by their names; what is no pair has none."""
+        sent = self.otel_exporter_otlp_headers
+        pairs = [part for part in (sent.get_secret_value() if sent else "").split(",") if part.strip()]
+        split = [pair.partition("=") if "=" in pair else ("", "", "") for pair in pairs]
+        return {unquote(name).strip().lower(): unquote(value).strip() for name, _, value in split}
 
     @property
     def effective_broker_url(self) -> str:

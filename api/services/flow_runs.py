@@ -13,6 +13,7 @@ from typing import cast
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from api import traces
 from api.core.apps import flow as flow_app
 from api.core.apps.config import FileUpload
 from api.core.apps.inputs import check_inputs
@@ -125,14 +126,17 @@ def run_inside(call: FlowCall, cancel: Cancel) -> tuple[FlowEnd, JSONObject]:
     recorder = _recorder(call, begun, variables, tally)
     ends: list[FlowEnd] = []
     outputs: JSONObject = {}
+    span = traces.begin(f"run {begun.header.mode}", run_threads.run_facts(begun.header))
 
     def events() -> Iterator[Event]:
         ends.append((yield from _graph(call, begun, variables, models, cancel)))
 
     try:
-        for event in recorder.watch(events()):
-            if isinstance(event, RunFinished):
-                outputs = event.outputs
+        with traces.ending(span), traces.within(span):
+            for event in recorder.watch(events()):
+                if isinstance(event, RunFinished):
+                    outputs = event.outputs
+                    run_threads.tell_end(span, event)
     except AppError as exc:
         recorder.fail(ErrorOccurred(status=exc.http_status, code=exc.code, message=exc.message))
         raise

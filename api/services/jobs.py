@@ -14,6 +14,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from api import traces
 from api.core.ports import Cancel, JSONObject, JSONValue, Queue
 from api.logs import request_id
 from api.models.base import Base, new_id, utc_now
@@ -22,6 +23,7 @@ from api.runtime import Runtime, on_commit
 
 INSERT_JOB = Base.metadata.tables["jobs"].insert()
 REQUEST_ID = "request_id"
+TRACE = "trace"
 MAX_ATTEMPTS = 5
 BACK_OFF = timedelta(seconds=2)
 
@@ -113,13 +115,19 @@ def enqueue_on_commit(
         "created_at": now,
         "name": job.value,
         "queue": queue.value,
-        "payload": {**payload, REQUEST_ID: request_id.get()},
+        "payload": {**payload, REQUEST_ID: request_id.get(), **_trace()},
         "run_at": now,
         "attempt": 0,
         "failures": 0,
     }
     session.execute(INSERT_JOB, row)
     on_commit(session, lambda: runtime.queue.enqueue(job_id, queue=queue.value))
+
+
+def _trace() -> JSONObject:
+    """Return how a job goes on with the trace of what asked for it; nothing where there is none."""
+    carrier = traces.current.get().carrier()
+    return {TRACE: dict(carrier)} if carrier else {}
 
 
 def lease_job(session: Session, job_id: str, length_s: float) -> Lease | None:

@@ -108,6 +108,7 @@ def _of_work(runtime: Runtime) -> Iterator[Family]:
     for name, meaning in (
         ("lease_losses", "Jobs that were taken from this process while it worked on them."),
         ("uncounted_calls", "Calls let through because the counters of rate limits were out of reach."),
+        ("dropped_spans", "Spans of traces that the collector did not get."),
     ):
         yield Family(f"slipway_{name}_total", "counter", meaning, [Sample(totals[name])])
 

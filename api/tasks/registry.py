@@ -5,8 +5,10 @@ caught: a job that raises is put back, and its worker goes on.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from api import traces
 from api.logs import request_id
 from api.runtime import Runtime
 from api.services import jobs, leases
@@ -43,9 +45,29 @@ def run_job(runtime: Runtime, job_id: str) -> None:
     if lease is None:
         return
     request_id.set(str(lease.payload.get(jobs.REQUEST_ID) or job_id))
-    with leases.keep_lease(runtime, lease):
+    with leases.keep_lease(runtime, lease), _traced(runtime, lease) as span:
         error = _attempt(runtime, lease)
+        if error is not None and not isinstance(error, Postpone):
+            span.fail(type(error).__name__)
         _conclude(runtime, lease, error)
+
+
+@contextmanager
+def _traced(runtime: Runtime, lease: Lease) -> Iterator[traces.Span]:
+    """Have an attempt told as a span, in the trace of what asked for the job."""
+    facts = {
+        "slipway.job": lease.name.value,
+        "slipway.job_id": lease.job_id,
+        "slipway.queue": lease.queue,
+        "slipway.attempt": lease.attempt,
+        "slipway.tenant_id": lease.tenant_id,
+        "slipway.request_id": request_id.get(),
+    }
+    carrier = lease.payload.get(jobs.TRACE)
+    named = {name: str(value) for name, value in carrier.items()} if isinstance(carrier, dict) else {}
+    begun = runtime.tracer.begin(f"job {lease.name.value}", "consumer", facts, named)
+    with traces.ending(begun), traces.within(begun):
+        yield begun
 
 
 def _attempt(runtime: Runtime, lease: Lease) -> Exception | None:

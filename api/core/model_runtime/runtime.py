@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from api import traces
 from api.core.http import Cancelled, HTTPClient, TimedOut, Timeouts
 from api.core.model_runtime.metering import Meter, Tab, spent_on
 from api.core.model_runtime.provider import (
@@ -150,11 +151,14 @@ class ModelRuntime:
             chunks = _telling(provider.chat(request, cancel), ref.provider, self._http.timeouts)
             return next(chunks, None), chunks
 
-        with contextlib.suppress(Cancelled), _quota_told(resolved, cancel):
-            first, rest = self._attempt(start, cancel)
+        began = time.monotonic()
+        with _told("chat", ref) as span, contextlib.suppress(Cancelled), _quota_told(resolved, cancel):
+            with traces.within(span):  # not while the caller has the word
+                first, rest = self._attempt(start, cancel)
             if first is not None:
+                span.tell({"slipway.first_token_s": time.monotonic() - began})
                 try:
-                    yield from self._metered(provider, ref, request, first, rest)
+                    yield from self._metered(provider, ref, request, first, rest, span=span)
                 except RetryableFailure as failure:
                     raise failure.cause from failure
 
@@ -165,6 +169,8 @@ class ModelRuntime:
         request: ChatRequest,
         first: ChatChunk,
         rest: Iterator[ChatChunk],
+        *,
+        span: traces.Span,
     ) -> Iterator[ChatChunk]:
         """Yield an answer that has begun; what it took goes on the tab, however it ends."""
         meter = Meter(ref.model, request.messages)
@@ -176,6 +182,7 @@ class ModelRuntime:
                 yield chunk
         finally:
             usage = meter.usage(_price_of(provider, ref))
+            span.tell(_tokens(usage.prompt_tokens, usage.completion_tokens))
             self._tab.add([spent_on(ref, usage.prompt_tokens, usage.completion_tokens, usage.price)])
 
     def embed(
@@ -204,9 +211,10 @@ class ModelRuntime:
             return embeddings
 
         try:
-            with _quota_told(resolved, cancel):
+            with _told("embeddings", ref) as span, traces.within(span), _quota_told(resolved, cancel):
                 calls = [functools.partial(embed_batch, batch) for batch in batches]
                 found = run_all(calls, cancel, max_threads=schema.parallel_calls)
+                span.tell({"slipway.texts": len(different), **_tokens(sum(spent), 0)})
         finally:
             if spent:  # also where another batch failed: these were paid for
                 self._tab.add([spent_on(ref, sum(spent), 0, _price_of(provider, ref))])
@@ -228,7 +236,7 @@ class ModelRuntime:
         if not texts:
             return []
         call = functools.partial(provider.rerank, ref.model, query, texts, top_n, cancel)
-        with _quota_told(resolved, cancel):
+        with _told("rerank", ref) as span, traces.within(span), _quota_told(resolved, cancel):
             return self._attempt(call, cancel)
 
     def transcribe(self, tenant_id: str, ref: ModelRef, audio: Audio, cancel: Cancel) -> str:
@@ -240,7 +248,7 @@ class ModelRuntime:
         if not isinstance(provider, SpeechToText):
             raise ModelUnavailable(f"{ref.provider} has no models that hear.")
         call = functools.partial(provider.transcribe, ref.model, audio, cancel)
-        with _quota_told(resolved, cancel):
+        with _told("transcribe", ref) as span, traces.within(span), _quota_told(resolved, cancel):
             return self._attempt(call, cancel)
 
     def speak(
@@ -259,8 +267,9 @@ class ModelRuntime:
         chosen = voices[0] if voices and voice not in voices else voice
         for part in spoken_parts(text):
             start = functools.partial(_begun, provider, ref.model, part, chosen, cancel)
-            with _quota_told(resolved, cancel):
-                first, rest = self._attempt(start, cancel)
+            with _told("speak", ref) as span, _quota_told(resolved, cancel):
+                with traces.within(span):
+                    first, rest = self._attempt(start, cancel)
                 yield first
                 try:
                     yield from rest
@@ -276,7 +285,7 @@ class ModelRuntime:
         if not isinstance(provider, ModerationModel):
             raise ModelUnavailable(f"{ref.provider} has no moderation models.")
         call = functools.partial(provider.moderate, ref.model, text, cancel)
-        with _quota_told(resolved, cancel):
+        with _told("moderate", ref) as span, traces.within(span), _quota_told(resolved, cancel):
             return self._attempt(call, cancel)
 
     def schema(self, tenant_id: str, ref: ModelRef) -> ModelSchema:
@@ -383,6 +392,20 @@ def _check_silence(since: float, where: str, timeouts: Timeouts, *, has_begun: b
     if time.monotonic() - since > limit_s:
         failure = TimedOut(where, "idle" if has_begun else "first_byte")
         raise CompletionFailed(str(failure)) from failure
+
+
+def _told(operation: str, ref: ModelRef) -> contextlib.AbstractContextManager[traces.Span]:
+    """Give a span that tells of a call of a model, and ends with the block."""
+    facts = {
+        "gen_ai.operation.name": operation,
+        "gen_ai.provider.name": ref.provider,
+        "gen_ai.request.model": ref.model,
+    }
+    return traces.ending(traces.begin(f"{operation} {ref.model}", facts, "client"))
+
+
+def _tokens(prompt_tokens: int, completion_tokens: int) -> traces.Facts:
+    return {"gen_ai.usage.input_tokens": prompt_tokens, "gen_ai.usage.output_tokens": completion_tokens}
 
 
 @contextlib.contextmanager
