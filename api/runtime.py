@@ -29,7 +29,7 @@ from api.core.tools.mcp.sessions import MCPSessions
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
 from api.errors import NotFound, Unavailable
-from api.metrics import Metrics
+from api.metrics import Board, Metrics
 from api.models.base import new_id
 from api.traces import NO_TRACER, Tracer
 
@@ -157,6 +157,7 @@ class Runtime:
     owner: str = field(default_factory=new_id)
     metrics: Metrics = field(default_factory=Metrics)
     tracer: Tracer = NO_TRACER
+    board: Board | None = None
 
     @property
     def engine(self) -> Engine:

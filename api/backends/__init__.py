@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import api
 from api import __version__
+from api.backends.board import DirectoryBoard
 from api.backends.extraction import Backend as ExtractionBackend
 from api.backends.mail import Backend as MailBackend
 from api.backends.offload import Backend as OffloadBackend
@@ -23,7 +24,7 @@ from api.core.http import HTTPClient, Timeouts
 from api.core.plugins.index import DirectoryIndex, PluginIndex, WebIndex
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
-from api.metrics import Metrics
+from api.metrics import Board, Metrics
 from api.runtime import Limits, Runtime, Window
 from api.settings import Settings, SettingsError
 from api.traces import NO_TRACER, Tracer
@@ -67,6 +68,7 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
         mailer=MailBackend.from_settings(settings),
         metrics=metrics,
         tracer=_tracer(settings, metrics),
+        board=_board(settings),
     )
 
 
@@ -83,6 +85,13 @@ def _tracer(settings: Settings, metrics: Metrics) -> Tracer:
         ) from None
     tracer: Tracer = module.Backend.from_settings(settings, dropped=partial(metrics.count, "dropped_spans"))
     return tracer
+
+
+def _board(settings: Settings) -> Board | None:
+    """Return where processes tell their figures, None where there is but one."""
+    if settings.workers == 1 and settings.queue == "in_process":
+        return None
+    return DirectoryBoard(settings.data_dir.absolute() / "metrics")
 
 
 def _dialect(sessions: sessionmaker[Session]) -> str:

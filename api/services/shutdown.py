@@ -18,7 +18,7 @@ from sqlalchemy import delete
 from api.errors import Unavailable
 from api.models.job import WorkerBeat
 from api.runtime import Runtime
-from api.services import leases
+from api.services import leases, measures
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Shutdown:
         runtime = self._runtime
         with ExitStack() as steps:  # the last one in is the first one taken
             steps.callback(self._sign_off)
+            steps.callback(measures.publish, runtime, is_last=True)
             steps.callback(runtime.tracer.stop, SPANS_S)
             steps.callback(runtime.provider_http.close)
             steps.callback(runtime.http.close)

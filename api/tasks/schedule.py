@@ -15,6 +15,7 @@ from api.services import (
     invitations,
     jobs,
     mcp_servers,
+    measures,
     plugins,
     run_purge,
     runs,
@@ -34,6 +35,8 @@ OWN: tuple[tuple[float, Call], ...] = (
     (60.0, plugins.end_idle),
 )
 """Seconds between two calls, and what each serving process does for itself."""
+TOLD: tuple[float, Call] = (2.0, measures.publish)
+"""The same where several processes tell their figures as one."""
 PURGES: tuple[tuple[float, Call], ...] = (
     (60.0, run_purge.purge_old_runs),
     (3600.0, idempotency.forget_old),
@@ -56,6 +59,7 @@ SHARED: tuple[tuple[float, Call], ...] = (
 
 def to_ticks(runtime: Runtime) -> list[Tick]:
     """Return the schedule as the queue takes it."""
+    own = OWN if runtime.board is None else (*OWN, TOLD)
     return [
         Tick(
             name=call.__qualname__,
@@ -63,6 +67,6 @@ def to_ticks(runtime: Runtime) -> list[Tick]:
             call=partial(call, runtime),
             is_shared=is_shared,
         )
-        for is_shared, entries in ((False, OWN), (True, SHARED))
+        for is_shared, entries in ((False, own), (True, SHARED))
         for every_s, call in entries
     ]
