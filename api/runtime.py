@@ -78,6 +78,7 @@ class Limits:
     ping_interval_s: float
     graceful_timeout_s: int
     job_lease_s: float
+    job_turn_s: float
     workflow_log_retention_days: int
     flow: FlowLimits
     plugin_public_key: str

@@ -40,6 +40,13 @@ class Settings(BaseSettings):
         description="Serving processes; 1 with QUEUE=in_process. "
         "Several programs of one process each may share a PostgreSQL and a Redis.",
     )
+    worker_connections: int = Field(
+        2000,
+        ge=10,
+        le=100_000,
+        description="Connections a process serves at once; once nine tenths are taken, a workspace gets no "
+        "more than twice its share.",
+    )
     data_dir: Path = Field(
         Path(".data"), description="Where everything embedded lives: database, files, secrets."
     )
@@ -145,6 +152,12 @@ class Settings(BaseSettings):
     )
     job_lease_s: float = Field(
         60.0, ge=1, le=3600, description="How long a job of a dead worker waits until another takes it over."
+    )
+    job_turn_s: float = Field(
+        10.0,
+        ge=0,
+        le=3600,
+        description="How long a job may go on while one of a workspace waits that has fewer jobs running.",
     )
     channel: str = Field(
         "", description="What carries event logs: memory or redis; empty: redis if REDIS_URL is set."

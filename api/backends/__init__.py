@@ -166,6 +166,7 @@ def to_limits(settings: Settings) -> Limits:
         ping_interval_s=settings.ping_interval_s,
         graceful_timeout_s=settings.graceful_timeout_s,
         job_lease_s=settings.job_lease_s,
+        job_turn_s=settings.job_turn_s,
         plugin_public_key=settings.plugin_public_key,
         provider_id_style=settings.model_provider_id_style,
         workflow_log_retention_days=settings.workflow_log_retention_days,

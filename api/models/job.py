@@ -19,7 +19,10 @@ class JobRow(TenantScoped, Base):
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_due", "failed_at", "run_at"),)
+    __table_args__ = (
+        Index("ix_jobs_due", "failed_at", "run_at"),
+        Index("ix_jobs_turns", "queue", "failed_at", "tenant_id", "leased_until", "run_at"),
+    )
 
     name: Mapped[str]
     queue: Mapped[str]

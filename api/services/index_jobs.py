@@ -34,7 +34,15 @@ from api.models.base import utc_now
 from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
-from api.services import document_files, index_rows, providers, remote_texts, stored_embeddings, summaries
+from api.services import (
+    document_files,
+    index_rows,
+    providers,
+    remote_texts,
+    stored_embeddings,
+    summaries,
+    turns,
+)
 from api.services.index_rows import Gone, Work, fenced
 from api.services.indexables import Indexable
 from api.services.jobs import Lease
@@ -114,8 +122,16 @@ def _index(runtime: Runtime, lease: Lease, work: Work) -> None:
     job = _to_job(runtime, lease, work, models, next_texts)
     for event in run_indexing(job, lease.cancel):
         _write(runtime, lease, work, pending, event)
+        if _is_kept(work, event):
+            turns.give_way(runtime, lease)
     lease.check()
     _complete(runtime, lease, work)
+
+
+def _is_kept(work: Work, event: IndexEvent) -> bool:
+    """Tell whether a job that began here would repeat little: the document is split, or models were asked."""
+    is_asked = isinstance(event, SegmentsMade) and work.doc_form is DocForm.QA
+    return is_asked or isinstance(event, SplitDone | Embedded)
 
 
 def _to_job(

@@ -6,6 +6,7 @@ worker whose lease was lost can no longer write. services/leases.py keeps a
 lease while its job runs.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -71,9 +72,9 @@ class Postpone(Exception):
 class Lease:
     """The right to run one attempt of a job, for ``length_s`` seconds from when it was last extended.
 
-    ``cancel`` is set when the attempt must end early, with LeaseLost or, at a
-    shutdown, with Postpone as its failure. A job that takes long looks at it
-    between steps (:meth:`check`) and hands it to what waits.
+    ``began`` is a ``time.monotonic()`` instant. ``cancel`` is set when the attempt
+    must end early, with LeaseLost or, at a shutdown, with Postpone as its failure. A
+    job that takes long looks at it between steps (:meth:`check`) and hands it to what waits.
     """
 
     job_id: str
@@ -85,6 +86,7 @@ class Lease:
     failures: int = 0
     length_s: float
     cancel: Cancel = field(default_factory=Cancel, compare=False, repr=False)
+    began: float = field(default_factory=time.monotonic, compare=False, repr=False)
 
     @property
     def is_last(self) -> bool:

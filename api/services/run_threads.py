@@ -11,6 +11,7 @@ from api import traces
 from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunFinished, RunHeader, RunPaused
 from api.core.ports import Cancel
 from api.errors import AppError, Internal
+from api.principal import works_for
 from api.runtime import Runtime
 from api.services import limits
 
@@ -61,8 +62,9 @@ def launch(
             with traces.span(f"run {header.mode}", run_facts(header)) as span:
                 _drive(events, log, recorder, span)
 
-    in_context = copy_context().run  # the log lines of the run carry the request's id
-    threading.Thread(target=in_context, args=(drive,), name=f"run-{header.task_id}", daemon=True).start()
+    context = copy_context()  # the log lines of the run carry the request's id
+    context.run(works_for.set, header.tenant_id)
+    threading.Thread(target=context.run, args=(drive,), name=f"run-{header.task_id}", daemon=True).start()
     return log
 
 

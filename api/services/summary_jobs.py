@@ -26,7 +26,7 @@ from api.models.base import new_id, utc_now
 from api.models.dataset import Dataset
 from api.models.document import Document, Segment
 from api.runtime import Runtime
-from api.services import index_jobs, index_rows, providers, stored_embeddings, summaries
+from api.services import index_jobs, index_rows, providers, stored_embeddings, summaries, turns
 from api.services.index_rows import Gone, Work, fenced
 from api.services.jobs import Lease
 from api.services.summary_rows import COMPLETED, ERROR, WAITING, to_child
@@ -106,6 +106,7 @@ def _summarize(runtime: Runtime, lease: Lease, work: Work, setting: SummarySetti
         embedded = embed_texts(embedding, batch.made) if batch.made else Embedded((), {}, {})
         lease.check()
         _write(runtime, lease, work, batch, embedded)
+        turns.give_way(runtime, lease)
 
 
 def _default_model(runtime: Runtime, tenant_id: str) -> ModelRef:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 from api import traces
 from api.logs import request_id
+from api.principal import works_for
 from api.runtime import Runtime
-from api.services import jobs, leases
+from api.services import jobs, leases, turns
 from api.services.jobs import MAX_ATTEMPTS, Job, Lease, LeaseLost, Postpone, WorkerLost
 
 logger = logging.getLogger(__name__)
@@ -38,12 +39,23 @@ def task(job: Job, *, give_up: GiveUp | None = None) -> Callable[[Task], Task]:
     return register
 
 
+def run_woken(runtime: Runtime, job_id: str) -> None:
+    """Run a job for a wake-up: the one it names, or first another workspace's whose turn it is."""
+    turn = turns.whose_turn(runtime, job_id)
+    if turn is None:
+        return
+    if turn.job_id != job_id:
+        runtime.queue.enqueue(job_id, queue=turn.queue)  # its turn comes
+    run_job(runtime, turn.job_id)
+
+
 def run_job(runtime: Runtime, job_id: str) -> None:
     """Lease the job and run it; nothing happens when it is done or held by another worker."""
     with runtime.transaction() as session:
         lease = jobs.lease_job(session, job_id, runtime.limits.job_lease_s)
     if lease is None:
         return
+    works_for.set(lease.tenant_id)
     request_id.set(str(lease.payload.get(jobs.REQUEST_ID) or job_id))
     with leases.keep_lease(runtime, lease), _traced(runtime, lease) as span:
         error = _attempt(runtime, lease)

@@ -14,6 +14,7 @@ from flask import Flask, Response, g, request
 from api import __version__, traces
 from api.controllers.http.door import runtime
 from api.logs import request_id
+from api.principal import works_for
 
 logger = logging.getLogger("api.access")
 
@@ -34,6 +35,7 @@ def _begin() -> None:
     g.started = time.monotonic()
     g.request_id = sent if SANE_ID.fullmatch(sent) else uuid.uuid4().hex
     request_id.set(g.request_id)
+    works_for.set("")
     route = request.url_rule.rule if request.url_rule else None
     g.span = runtime().tracer.begin(
         f"{_method()} {route or 'none'}",
