@@ -6,14 +6,15 @@ composition root: policy numbers travel on in ``runtime.limits``.
 ``.env.example`` is generated from the fields below (``make env``).
 """
 
-import base64
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from api.setting_forms import is_http_url, is_key, is_redis_url
 
 OnOff = Literal["on", "off"]
 Plan = Literal["sandbox", "professional", "team", "enterprise"]
@@ -336,7 +337,7 @@ class Settings(BaseSettings):
             raise ValueError("VECTORS=pgvector needs a PostgreSQL as DATABASE_URL")
         if self.vectors == "weaviate" and not self.weaviate_url:
             raise ValueError("VECTORS=weaviate needs WEAVIATE_URL")
-        if self.weaviate_url and not _is_http_url(self.weaviate_url):
+        if self.weaviate_url and not is_http_url(self.weaviate_url):
             raise ValueError("WEAVIATE_URL must have the form http://host:port")
         return self
 
@@ -344,7 +345,7 @@ class Settings(BaseSettings):
     def _check_storage(self) -> Self:
         if self.storage == "s3" and not self.s3_bucket:
             raise ValueError("STORAGE=s3 needs S3_BUCKET")
-        if self.s3_endpoint_url and not _is_http_url(self.s3_endpoint_url):
+        if self.s3_endpoint_url and not is_http_url(self.s3_endpoint_url):
             raise ValueError("S3_ENDPOINT_URL must have the form https://host:port")
         if bool(self.s3_access_key_id) != (self.s3_secret_access_key is not None):
             raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together")
@@ -354,18 +355,18 @@ class Settings(BaseSettings):
     def _check_sandbox(self) -> Self:
         if self.sandbox == "http" and not self.code_execution_endpoint:
             raise ValueError("SANDBOX=http needs CODE_EXECUTION_ENDPOINT")
-        if self.code_execution_endpoint and not _is_http_url(self.code_execution_endpoint):
+        if self.code_execution_endpoint and not is_http_url(self.code_execution_endpoint):
             raise ValueError("CODE_EXECUTION_ENDPOINT must have the form http://host:port")
         return self
 
     @model_validator(mode="after")
     def _check_plugins(self) -> Self:
         is_address = "://" in self.plugin_index
-        if is_address and not _is_http_url(self.plugin_index):
+        if is_address and not is_http_url(self.plugin_index):
             raise ValueError("PLUGIN_INDEX must be a directory or begin with https:// or http://")
         if self.plugin_index and not is_address and not Path(self.plugin_index).is_dir():
             raise ValueError(f"PLUGIN_INDEX={self.plugin_index} is no directory")
-        if self.plugin_public_key and not _is_key(self.plugin_public_key):
+        if self.plugin_public_key and not is_key(self.plugin_public_key):
             raise ValueError("PLUGIN_PUBLIC_KEY must be the 32 bytes of an Ed25519 key in base64")
         return self
 
@@ -392,13 +393,13 @@ class Settings(BaseSettings):
             raise ValueError("SMTP_HOST needs CONSOLE_WEB_URL or PUBLIC_URL, for the links in its mail")
         if self.mail_from and not re.fullmatch(r"[^@\r\n]+@[^@\r\n]+", self.mail_from.strip()):
             raise ValueError(f"MAIL_FROM={self.mail_from} is not an e-mail address")
-        if self.console_web_url and not _is_http_url(self.console_web_url):
+        if self.console_web_url and not is_http_url(self.console_web_url):
             raise ValueError("CONSOLE_WEB_URL must begin with https:// or http://")
         return self
 
     @model_validator(mode="after")
     def _check_tracing(self) -> Self:
-        if self.otel_exporter_otlp_endpoint and not _is_http_url(self.otel_exporter_otlp_endpoint):
+        if self.otel_exporter_otlp_endpoint and not is_http_url(self.otel_exporter_otlp_endpoint):
             raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT must have the form http://host:port")
         if any(not name for name in self.otlp_headers):
             raise ValueError("OTEL_EXPORTER_OTLP_HEADERS must have the form name=value,name=value")
@@ -406,11 +407,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
-        if self.redis_url and not _is_redis_url(self.redis_url):
+        if self.redis_url and not is_redis_url(self.redis_url):
             raise ValueError("REDIS_URL must have the form redis://host:port/number")
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.owner_email.strip()):
             raise ValueError(f"OWNER_EMAIL={self.owner_email} is not an e-mail address")
-        if not _is_http_url(self.notion_api_url):
+        if not is_http_url(self.notion_api_url):
             raise ValueError("NOTION_API_URL must begin with https:// or http://")
         return self
 
@@ -466,28 +467,6 @@ def load_settings(env_file: str | None = ".env") -> Settings:
             ) from None
         message = fault["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name}: {message}." if name else f"{message}.") from None
-
-
-def _is_redis_url(url: str) -> bool:
-    try:
-        return url.startswith(("redis://", "rediss://")) and urlsplit(url).port != 0
-    except ValueError:  # what stands for the port is none
-        return False
-
-
-def _is_http_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # what stands for the port is none
-        return False
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text, validate=True)) == 32
-    except ValueError:
-        return False
 
 
 def render_env_example() -> str:
