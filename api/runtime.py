@@ -208,10 +208,18 @@ class Runtime:
         Raises Unavailable as :meth:`transaction` does.
         """
         with _faults_told(), self.session_factory() as session:
-            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            session.connection(execution_options=reading_options(self.engine))
             yield session
             assert not session.new, "a session that reads was given a row"
             assert not session.dirty, "a session that reads changed a row"
+
+
+def reading_options(bind: Connection | Engine) -> dict[str, str]:
+    """Return the execution options of statements that only read, so that no transaction is around them.
+
+    SQLite needs none: it begins one before the first statement that writes (backends/database.py).
+    """
+    return {} if bind.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
 
 
 @contextmanager

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         256,
         ge=0,
         le=65536,
-        description="Memory a process may use to search words on SQLite; more is searched on disk.",
+        description="Memory a process may use to search words; more is searched in the database.",
     )
     weaviate_url: str = Field("", description="http://host:port, needed by VECTORS=weaviate.")
     weaviate_grpc_port: int = Field(

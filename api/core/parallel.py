@@ -31,22 +31,26 @@ def run_all(calls: Sequence[Callable[[Cancel], T]], cancel: Cancel, *, max_threa
     """Return what the calls return, in their order; at most ``max_threads`` run at once.
 
     Each gets a Cancel that is set with ``cancel``, and by the first call that
-    fails: its error is raised here, and calls not yet begun never are. A single
-    call runs on the caller's own thread.
+    fails: its error is raised here, and calls not yet begun never are. Where all
+    may run at once, the first does so on the caller's own thread.
     """
     if len(calls) < 2 or max_threads < 2:
         return [call(cancel) for call in calls]
-    with _child_of(cancel) as child, ThreadPoolExecutor(min(max_threads, len(calls))) as pool:
+    own, others = (calls[:1], calls[1:]) if len(calls) <= max_threads else ((), calls)
+    with _child_of(cancel) as child, ThreadPoolExecutor(min(max_threads, len(others))) as pool:
         # Log lines of a thread name the request it works for.
-        futures = [pool.submit(contextvars.copy_context().run, _run, call, child) for call in calls]
+        futures = [pool.submit(contextvars.copy_context().run, _run, call, child) for call in others]
         try:
+            found = [_run(call, child) for call in own]
             wait(futures)
         except BaseException:
             child.set()  # the pool waits for what runs
+            if child.failure is not None:
+                raise child.failure from None
             raise
         if child.failure is not None:
             raise child.failure
-        return [future.result() for future in futures]
+        return [*found, *(future.result() for future in futures)]
 
 
 def _run(call: Callable[[Cancel], T], cancel: Cancel) -> T:

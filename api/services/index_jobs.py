@@ -233,9 +233,10 @@ def _remove_older(runtime: Runtime, lease: Lease, work: Work) -> None:
         if not runtime.vectors.joins_unit:
             runtime.vectors.delete(work.collection, ids=ids)
         with fenced(runtime, lease, work) as session:
+            # Words before vectors, as everywhere: who changes a collection of either holds it.
+            runtime.keywords.delete(work.collection, ids=ids, unit=session)
             if runtime.vectors.joins_unit:
                 runtime.vectors.delete(work.collection, ids=ids, unit=session)
-            runtime.keywords.delete(work.collection, ids=ids, unit=session)
             session.execute(delete(ChildChunk).where(ChildChunk.id.in_(children)))
             session.execute(delete(Segment).where(Segment.id.in_(old)))
 

@@ -6,10 +6,11 @@ datasets, and counts as a hit of what it returned.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, Update, and_, any_, bindparam, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from api.core.model_runtime.runtime import ModelRuntime
@@ -24,6 +25,7 @@ from api.models.account import Tenant
 from api.models.base import Base, new_id, utc_now
 from api.models.dataset import Dataset
 from api.models.document import ChildChunk, Document, Segment
+from api.models.types import Id, joins_inserts
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import metadata_filters, providers, remembered
@@ -36,12 +38,26 @@ logger = logging.getLogger(__name__)
 
 INSERT_QUERY = Base.metadata.tables["dataset_queries"].insert()
 
+
+def _counting(name: str, chosen: Callable[[ColumnElement[str]], ColumnElement[bool]]) -> Update:
+    """Return the statement that counts a hit of some rows of a table."""
+    table = Base.metadata.tables[name]
+    is_hit = and_(chosen(table.c.id), table.c.tenant_id == bindparam("of_tenant"))
+    return update(table).where(is_hit).values(hit_count=table.c.hit_count + 1, updated_at=table.c.updated_at)
+
+
 # One row each by its key: SQLite would look through all documents of a tenant for several.
 COUNT_HITS = tuple(
-    update(table)
-    .where(table.c.id == bindparam("hit_id"), table.c.tenant_id == bindparam("of_tenant"))
-    .values(hit_count=table.c.hit_count + 1, updated_at=table.c.updated_at)
-    for table in (Base.metadata.tables["segments"], Base.metadata.tables["documents"])
+    _counting(name, lambda column: column == bindparam("hit_id")) for name in ("segments", "documents")
+)
+# On PostgreSQL all of it is one statement, which needs no transaction around it.
+HITS = postgresql.ARRAY(Id)
+NOTED = "noted_"  # sets the query's parameters apart from columns of the others
+NOTE_ALL = INSERT_QUERY.values(
+    {column.name: bindparam(NOTED + column.name, type_=column.type) for column in INSERT_QUERY.table.columns}
+).add_cte(
+    _counting("segments", lambda column: column == any_(bindparam("hit_segments", type_=HITS))).cte("s"),
+    _counting("documents", lambda column: column == any_(bindparam("hit_documents", type_=HITS))).cte("d"),
 )
 PROVIDERS_VERSION = select(Tenant.providers_version).where(Tenant.id == bindparam("tenant_id"))
 FOUND_ROWS = (
@@ -223,18 +239,22 @@ def _note(
         "created_by": principal.id,
     }
     now = utc_now()
+    rows = [
+        {**row, "id": new_id(), "created_at": now, "dataset_id": dataset_id} for dataset_id in dataset_ids
+    ]
+    tenant_id = principal.tenant_id
+    if len(rows) == 1 and joins_inserts(runtime.engine):
+        hits = {"hit_segments": list(segments), "hit_documents": list(documents), "of_tenant": tenant_id}
+        with runtime.autocommit() as connection:
+            connection.execute(NOTE_ALL, {**{NOTED + name: rows[0][name] for name in rows[0]}, **hits})
+        return
     with runtime.writing() as connection:
-        connection.execute(
-            INSERT_QUERY,
-            [
-                {**row, "id": new_id(), "created_at": now, "dataset_id": dataset_id}
-                for dataset_id in dataset_ids
-            ],
-        )
+        connection.execute(INSERT_QUERY, rows)
         for statement, ids in zip(COUNT_HITS, (segments, documents), strict=True):
             if ids:
-                hits = [{"hit_id": hit, "of_tenant": principal.tenant_id} for hit in sorted(ids)]
-                connection.execute(statement, hits)
+                connection.execute(
+                    statement, [{"hit_id": id_, "of_tenant": tenant_id} for id_ in sorted(ids)]
+                )
 
 
 def load_records(runtime: Runtime, tenant_id: str, found: Sequence[Found]) -> list[Record]:

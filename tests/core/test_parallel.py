@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from api.core import parallel
 from api.core.parallel import run_all
 from api.core.ports import Cancel
 
@@ -120,7 +119,7 @@ def test_run_all_calls_see_the_callers_context() -> None:
     assert run_all([lambda _cancel: WHO.get()] * 2, Cancel(), max_threads=2) == ["me", "me"]
 
 
-def test_run_all_interrupted_caller_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_all_interrupted_caller_leaves_nothing_running() -> None:
     began = threading.Event()
     ended: list[str] = []
 
@@ -130,11 +129,21 @@ def test_run_all_interrupted_caller_leaves_nothing_running(monkeypatch: pytest.M
         finally:
             ended.append("ended")
 
-    def interrupt(_futures: object) -> None:
+    def interrupt(_cancel: Cancel) -> str:
         assert began.wait(5)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt  # as a signal would, on the caller's own thread
 
-    monkeypatch.setattr(parallel, "wait", interrupt)  # as a signal would while the caller waits
     with pytest.raises(KeyboardInterrupt):
-        run_all([work, work], Cancel(), max_threads=2)
-    assert ended == ["ended", "ended"]
+        run_all([interrupt, work], Cancel(), max_threads=2)
+    assert ended == ["ended"]
+
+
+def test_run_all_failure_elsewhere_is_raised_though_the_callers_own_call_ends_with_another() -> None:
+    began = threading.Event()
+
+    def fail(_cancel: Cancel) -> str:
+        assert began.wait(5)
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        run_all([until_cancelled(began), fail], Cancel(), max_threads=2)

@@ -13,7 +13,7 @@ from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import TextClause, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from api.backends.keywords import tables
@@ -28,18 +28,14 @@ NUMBERS_AT_ONCE = 10_000
 READ_WAIT_S = 30.0
 BUILD_TIMEOUT_S = 60.0
 GROWTH = 2
+AS_THEY_COME = {"stream_results": True}
 
-NEWER = """
-SELECT keyword_entries.number, keyword_entries.id, keyword_entries.segment_id, keyword_entries.document_id,
-    keyword_entries.words, {table}.tokens
-FROM {table} JOIN keyword_entries ON keyword_entries.number = {table}.rowid
-WHERE {table}.rowid > :after ORDER BY {table}.rowid
-"""
 # By the key: what is newer is little, and an index of the collection has all of it.
 COUNT_NEWER = text("SELECT count(*) FROM keyword_entries WHERE +scope = :scope AND number > :after")
 NUMBERS = select(tables.ENTRIES.c.number).where(tables.ENTRIES.c.scope == bindparam("scope"))
 
 Reading = Callable[[], AbstractContextManager[Session]]
+Newer = Callable[[int, int], TextClause]
 
 
 class TooLarge(Exception):
@@ -49,11 +45,14 @@ class TooLarge(Exception):
 class Cache:
     """Snapshots by scope, together at most ``max_bytes``: the least recently used goes first.
 
-    ``reading`` gives a session in which all statements see one state of the database.
+    ``reading`` gives a session in which all statements see one state of the
+    database; ``newer`` the statement that reads the rows (memory.Row) of a scope
+    above a number, in their order.
     """
 
-    def __init__(self, reading: Reading, offload: Offload, max_bytes: int) -> None:
+    def __init__(self, reading: Reading, newer: Newer, offload: Offload, max_bytes: int) -> None:
         self._reading = reading
+        self._newer = newer
         self._offload = offload
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
@@ -136,18 +135,18 @@ class Cache:
     def _read_newer(self, session: Session, now: Mark, parts: list[Part]) -> Iterator[Builder]:
         """Yield what the parts lack, ready to be built."""
         taken = sum(part.size_bytes for part in parts)
-        newer = text(NEWER.format(table=tables.token_table(now.scope)))
-        found = session.execute(newer, {"after": _last(parts)})
+        newer = self._newer(now.scope, _last(parts))
         builder = Builder()
-        while rows := found.fetchmany(BLOCK_ROWS):
-            builder.add(tuple(row) for row in rows)
-            if taken + builder.size_bytes > self._max_bytes:
-                raise TooLarge
-            if builder.is_full:
-                taken += builder.size_bytes
-                yield builder
-                builder = Builder()
-            give_way()
+        with session.execute(newer, execution_options=AS_THEY_COME) as found:
+            while rows := found.fetchmany(BLOCK_ROWS):
+                builder.add(tuple(row) for row in rows)
+                if taken + builder.size_bytes > self._max_bytes:
+                    raise TooLarge
+                if builder.is_full:
+                    taken += builder.size_bytes
+                    yield builder
+                    builder = Builder()
+                give_way()
         if builder.size_bytes:
             yield builder
 
@@ -164,7 +163,7 @@ class Cache:
 
 def _numbers(session: Session, scope: int) -> NDArray[np.int64]:
     """Return the numbers of all entries of a collection, letting others run meanwhile."""
-    found = session.scalars(NUMBERS, {"scope": scope})
+    found = session.scalars(NUMBERS, {"scope": scope}, execution_options=AS_THEY_COME)
     blocks = [np.empty(0, np.int64)]
     while numbers := found.fetchmany(NUMBERS_AT_ONCE):
         blocks.append(np.array(numbers, np.int64))

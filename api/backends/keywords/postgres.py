@@ -1,21 +1,28 @@
-"""Full text in PostgreSQL: a GIN index over tokens, each named after its collection.
+"""Full text in PostgreSQL: entries with their tokens, each named after its collection.
 
-Because the collection is part of each token, the index alone tells a tenant's
-entries from others'. It only says which entries have a token; ranking is
-api/core/rag/keyword_search.py. Reading through the entries of a common word
-would cost more than all the rest, so those are counted in a sample: one entry
-of ``SAMPLED`` carries the token ``#`` besides its words.
+Searches rank in memory (memory.py) what they read from the table once. Of
+collections too large for that a GIN index tells which entries have a token, and
+api/core/rag/keyword_search.py ranks what it tells; because the collection is
+part of each token, that index alone tells a tenant's entries from others'.
+Reading through the entries of a common word would cost more than all the rest,
+so those are counted in a sample: one entry of ``SAMPLED`` carries the token
+``#`` besides its words.
+
+What must stay true: who changes a collection holds its row until the commit, so
+that an entry of a higher number is never committed before one of a lower.
 """
 
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain, starmap
 from typing import Self
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.backends.keywords import tables
+from api.backends.keywords.memory_search import MB, MemorySearch
 from api.backends.keywords.tables import Mark
 from api.core.ports import Offload
 from api.core.rag import keyword_search
@@ -30,13 +37,11 @@ MIN_IN_SAMPLE = 32
 
 MAKE = text("INSERT INTO keyword_collections (collection) VALUES (:collection) ON CONFLICT DO NOTHING")
 
-# Another writer may have indexed the same id since it was removed here; the
-# latest wins, and the size is off by one entry, which only weighs words.
+HOLD = text("SELECT scope FROM keyword_collections WHERE collection = :collection FOR UPDATE")
+
 INSERT = text("""
 INSERT INTO keyword_entries (scope, id, segment_id, document_id, words, tokens)
 VALUES (:scope, :id, :segment_id, :document_id, :words, array_to_tsvector(CAST(:tokens AS text[])))
-ON CONFLICT (scope, id) DO UPDATE SET segment_id = excluded.segment_id,
-    document_id = excluded.document_id, words = excluded.words, tokens = excluded.tokens
 """)
 
 REMOVE = text("""
@@ -45,17 +50,22 @@ WHERE scope = :scope AND (id = ANY(CAST(:ids AS text[])) OR document_id = :docum
 RETURNING words
 """)
 
-# Each writer adds a row, so that none waits for another's commit, and replaces
-# by their sum those rows that nobody else is replacing.
+NOTE_ADDED = text("""
+UPDATE keyword_collections SET last_number = currval(pg_get_serial_sequence('keyword_entries', 'number'))
+WHERE scope = :scope
+""")
+NOTE_REMOVED = text("UPDATE keyword_collections SET removals = removals + 1 WHERE scope = :scope")
+
 GROW = text("""
-WITH free AS (
-    SELECT number FROM keyword_sizes WHERE scope = :scope FOR UPDATE SKIP LOCKED
-), folded AS (
-    DELETE FROM keyword_sizes USING free WHERE keyword_sizes.number = free.number
-    RETURNING keyword_sizes.entries, keyword_sizes.words
-)
+WITH before AS (DELETE FROM keyword_sizes WHERE scope = :scope RETURNING entries, words)
 INSERT INTO keyword_sizes (scope, entries, words)
-SELECT :scope, coalesce(sum(entries), 0) + :entries, coalesce(sum(words), 0) + :words FROM folded
+SELECT :scope, coalesce(sum(entries), 0) + :entries, coalesce(sum(words), 0) + :words FROM before
+""")
+
+NEWER = text("""
+SELECT number, id, segment_id, document_id, words,
+    replace(' ' || array_to_string(tsvector_to_array(tokens), ' '), ' ' || scope || ':', ' ')
+FROM keyword_entries WHERE scope = :scope AND number > :after ORDER BY number
 """)
 
 # With a LIMIT the planner may prefer reading the whole table.
@@ -96,27 +106,26 @@ FROM keyword_entries WHERE number = ANY(CAST(:numbers AS bigint[]))
 
 
 class Backend:
-    """A KeywordIndex in the program's PostgreSQL database."""
+    """A KeywordIndex in the program's PostgreSQL; keeps at most ``cache_bytes`` of it in this process."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, sessions: sessionmaker[Session], offload: Offload, cache_bytes: int) -> None:
         self._sessions = sessions
+        self._memory = MemorySearch(offload, cache_bytes, reading=self._reading, newer=_newer, stored=str)
 
     @classmethod
-    def from_settings(cls, _settings: Settings, *, sessions: sessionmaker[Session], offload: Offload) -> Self:
+    def from_settings(cls, settings: Settings, *, sessions: sessionmaker[Session], offload: Offload) -> Self:
         """Use the program's own database."""
-        del offload
-        return cls(sessions)
+        return cls(sessions, offload, settings.keywords_cache_mb * MB)
 
     def upsert(self, collection: str, entries: Sequence[TextEntry], *, unit: object = None) -> None:
         """Index the entries, replacing those of the same id; see KeywordIndex."""
         if not entries:
             return
-        # In one order, so that writers of the same entries wait for each other and never in a circle.
-        latest = sorted({entry.id: entry for entry in entries}.values(), key=lambda entry: entry.id)
+        latest = list({entry.id: entry for entry in entries}.values())
         indexed = [keyword_search.tokens_of(entry.text) for entry in latest]
         with tables.writing(self._sessions, unit) as session:
             session.execute(MAKE, {"collection": collection})
-            scope = tables.find_scope(session, collection)
+            scope = _hold(session, collection)
             assert scope is not None
             removed = _remove(session, scope, ids=[entry.id for entry in latest], document_id=None)
             rows = [
@@ -124,6 +133,7 @@ class Backend:
                 for entry, (tokens, words) in zip(latest, indexed, strict=True)
             ]
             session.execute(INSERT, rows)
+            session.execute(NOTE_ADDED, {"scope": scope})
             words = sum(words for _, words in indexed)
             _grow(session, scope, Size(len(rows) - removed.entries, words - removed.words))
 
@@ -131,6 +141,14 @@ class Backend:
         self, collections: Sequence[str], query: str, *, top_k: int, documents: Collection[str] | None = None
     ) -> list[Hit]:
         """Return the entries that match best; see KeywordIndex."""
+        words = keyword_search.words_of(query)
+        if top_k < 1 or not words or (documents is not None and not documents):
+            return []
+        with tables.connected(self._sessions) as connection:
+            marks = tables.load_marks(connection, collections)
+        found = self._memory.search(marks, words, top_k=top_k, documents=documents)
+        if found is not None:
+            return found
         with tables.reading(self._sessions) as session:
             session.execute(PLAN)
             index = _Postings(session, tables.load_marks(session, collections))
@@ -146,7 +164,7 @@ class Backend:
     ) -> None:
         """Remove entries by their ids, or all of a document; see KeywordIndex."""
         with tables.writing(self._sessions, unit) as session:
-            scope = tables.find_scope(session, collection)
+            scope = _hold(session, collection)
             if scope is None:
                 return
             removed = _remove(session, scope, ids=ids or (), document_id=document_id)
@@ -156,7 +174,7 @@ class Backend:
     def drop(self, collection: str, *, unit: object = None) -> None:
         """Remove a collection with all it holds; see KeywordIndex."""
         with tables.writing(self._sessions, unit) as session:
-            scope = tables.find_scope(session, collection)
+            scope = _hold(session, collection)
             for table in (tables.ENTRIES, tables.SIZES, tables.COLLECTIONS):
                 session.execute(table.delete().where(table.c.scope == scope))
 
@@ -171,6 +189,23 @@ class Backend:
     def collections(self) -> Iterator[str]:
         """Yield the names of all collections; see KeywordIndex."""
         return tables.iterate_collections(self._sessions)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        """Yield a session in which all statements see one state of the database."""
+        with tables.reading(self._sessions) as session:
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
+
+
+def _newer(scope: int, after: int) -> TextClause:
+    return NEWER.bindparams(scope=scope, after=after)
+
+
+def _hold(session: Session, collection: str) -> int | None:
+    """Return the scope of a collection, whose row nobody else may change until the commit; None without."""
+    scope: int | None = session.scalar(HOLD, {"collection": collection})
+    return scope
 
 
 def _to_row(scope: int, entry: TextEntry, tokens: Sequence[str], words: int) -> dict[str, object]:
@@ -189,6 +224,8 @@ def _to_row(scope: int, entry: TextEntry, tokens: Sequence[str], words: int) -> 
 def _remove(session: Session, scope: int, *, ids: Collection[str], document_id: str | None) -> Size:
     chosen = {"scope": scope, "ids": list(ids), "document_id": document_id}
     words = session.scalars(REMOVE, chosen).all()
+    if words:
+        session.execute(NOTE_REMOVED, {"scope": scope})
     return Size(len(words), sum(words))
 
 

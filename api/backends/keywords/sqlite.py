@@ -11,31 +11,19 @@ Debian 12.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, Row, TextClause, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.backends.keywords import tables
+from api.backends.keywords.memory_search import MB, MemorySearch
 from api.backends.keywords.tables import Mark
 from api.core.ports import Offload
 from api.core.rag import keyword_search
 from api.core.rag.chunk import Hit, TextEntry
 from api.core.rag.keyword_search import Passage, Probe, Size
 from api.settings import Settings
-
-if TYPE_CHECKING:
-    from api.backends.keywords.memory import Snapshot
-    from api.backends.keywords.memory_cache import Cache
-
-MB = 1024 * 1024
-IMPORT_TIMEOUT_S = 60.0
-SEARCH_TIMEOUT_S = 30.0
-FEW_ENTRIES = 3_000
-FEW_WORDS = 50
-"""To rank so many entries by so few words takes less than to have another thread do it."""
 
 # Tokens are told apart by spaces alone: the tokenizer takes letters, digits and
 # all that is not ASCII; an apostrophe is stored as one that is not.
@@ -67,6 +55,13 @@ PROBE = """SELECT {number:d} AS place, group_concat(number) FROM (
 AMONG = """JOIN keyword_entries ON keyword_entries.number = {table}.rowid
     AND document_id IN (SELECT value FROM json_each(?))"""
 
+NEWER = """
+SELECT keyword_entries.number, keyword_entries.id, keyword_entries.segment_id, keyword_entries.document_id,
+    keyword_entries.words, {table}.tokens
+FROM {table} JOIN keyword_entries ON keyword_entries.number = {table}.rowid
+WHERE {table}.rowid > :after ORDER BY {table}.rowid
+"""
+
 NUMBERS = text("""
 SELECT scope, number FROM keyword_entries
 WHERE scope IN (SELECT value FROM json_each(:scopes))
@@ -92,10 +87,7 @@ class Backend:
 
     def __init__(self, sessions: sessionmaker[Session], offload: Offload, cache_bytes: int) -> None:
         self._sessions = sessions
-        self._offload = offload
-        self._cache_bytes = cache_bytes
-        self._lock = Lock()
-        self._cache: Cache | None = None
+        self._memory = MemorySearch(offload, cache_bytes, reading=self._reading, newer=_newer, stored=_stored)
 
     @classmethod
     def from_settings(cls, settings: Settings, *, sessions: sessionmaker[Session], offload: Offload) -> Self:
@@ -137,56 +129,12 @@ class Backend:
             return []
         with tables.connected(self._sessions) as connection:
             marks = tables.load_marks(connection, collections)
-        snapshots = self._snapshots(marks)
-        if snapshots is None:
-            with self._reading() as session:
-                index = _Postings(session.connection(), tables.load_marks(session, collections))
-                return keyword_search.search(index, query, top_k=top_k, documents=documents)
-        return self._rank(snapshots, words, top_k, documents)
-
-    def _snapshots(self, marks: Sequence[Mark]) -> "list[Snapshot] | None":
-        """Return the collections as they are at their marks; None where they are too large for memory."""
-        cache = self._loaded()
-        from api.backends.keywords.memory_cache import TooLarge  # brings numpy, see below
-
-        try:
-            with tables.faults_told():
-                snapshots = [cache.read(mark) for mark in marks]
-        except TooLarge:
-            return None
-        is_small = sum(snapshot.size_bytes for snapshot in snapshots) <= self._cache_bytes
-        return snapshots if is_small else None
-
-    def _loaded(self) -> "Cache":
-        """Return the one cache, made by the first search."""
-        with self._lock:
-            if self._cache is None:
-                with tables.faults_told():
-                    self._offload.call(import_module, "numpy", timeout_s=IMPORT_TIMEOUT_S)
-                from api.backends.keywords.memory_cache import Cache  # numpy, of no use before a search
-
-                self._cache = Cache(self._reading, self._offload, self._cache_bytes)
-            return self._cache
-
-    def _rank(
-        self,
-        snapshots: "Sequence[Snapshot]",
-        words: Sequence[str],
-        top_k: int,
-        documents: Collection[str] | None,
-    ) -> list[Hit]:
-        from api.backends.keywords.memory import rank  # brings numpy, see above
-
-        found = [snapshot for snapshot in snapshots if snapshot.parts]
-        if not found:
-            return []
-        is_short = len(words) <= FEW_WORDS and sum(snapshot.size.entries for snapshot in found) <= FEW_ENTRIES
-        if is_short:
-            return rank(found, words, _stored, top_k, documents)
-        with tables.faults_told():
-            return self._offload.call(
-                rank, found, words, _stored, top_k, documents, timeout_s=SEARCH_TIMEOUT_S
-            )
+        found = self._memory.search(marks, words, top_k=top_k, documents=documents)
+        if found is not None:
+            return found
+        with self._reading() as session:
+            index = _Postings(session.connection(), tables.load_marks(session, collections))
+            return keyword_search.search(index, query, top_k=top_k, documents=documents)
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
@@ -235,6 +183,10 @@ class Backend:
 def _on(statement: str, scope: int, **parts: object) -> TextClause:
     """Return a statement on the table of a collection."""
     return text(statement.format(table=tables.token_table(scope), **parts))
+
+
+def _newer(scope: int, after: int) -> TextClause:
+    return _on(NEWER, scope).bindparams(after=after)
 
 
 def _make(session: Session, collection: str) -> int:

@@ -1,6 +1,7 @@
 """The tables both keyword indexes keep in the program's own database; made by migration 0004.
 
-What must stay true: a collection's size is the sum of its rows in
+What must stay true: numbers of a collection's entries are committed in their
+order, and its size is the sum of its rows in
 ``keyword_sizes``, changed in the same transaction as its entries.
 """
 
@@ -30,6 +31,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.core.rag.keyword_search import Size
 from api.errors import Unavailable
+from api.runtime import reading_options
 
 PAGE_ROWS = 1_000
 
@@ -48,8 +50,8 @@ COLLECTIONS = Table(
 )
 """``scope`` is the short name an index knows a collection by.
 
-On SQLite the last two tell what was changed: the highest number an entry of it
-ever had, and how often some were removed. PostgreSQL needs neither.
+The last two tell what was changed: the highest number an entry of it ever had
+(0 where none was added since an older release), and how often some were removed.
 """
 
 ENTRIES = Table(
@@ -92,7 +94,7 @@ def connected(sessions: sessionmaker[Session]) -> Iterator[Connection]:
     """
     engine: Engine = sessions.kw["bind"]
     with faults_told(), engine.connect() as connection:
-        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection.execution_options(**reading_options(engine))
 
 
 @contextmanager

@@ -8,6 +8,8 @@ that fails fails them all.
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 
 from api.core.http import Cancelled
 from api.core.model_runtime.runtime import ModelRuntime
@@ -143,6 +145,8 @@ def _by_filter(sources: Iterable[Source]) -> list[Collections]:
 
 
 def _merge(answers: Iterable[list[list[Hit]]]) -> list[Hit]:
-    """Return the hits of several searches as one list, best first."""
-    hits = [hit for answer in answers for found in answer for hit in found]
-    return sorted(hits, key=lambda hit: -hit.score)
+    """Return the hits of several searches, each best first, as one list, best first."""
+    found = [hits for answer in answers for hits in answer]
+    if len(found) == 1:
+        return found[0]
+    return sorted(chain.from_iterable(found), key=attrgetter("score"), reverse=True)
