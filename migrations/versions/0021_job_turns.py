@@ -1,5 +1,6 @@
-"""An index by which the jobs of a queue are counted for each workspace, without reading them."""
+"""Indexes by which is found which workspaces have jobs that wait and jobs that run, without reading them."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
@@ -7,12 +8,17 @@ down_revision = "0020"
 branch_labels = None
 depends_on = None
 
-NAME, COLUMNS = "ix_jobs_turns", ["queue", "failed_at", "tenant_id", "leased_until", "run_at"]
+INDEXES = {
+    "ix_jobs_turns": (["queue", "tenant_id", "run_at"], "failed_at IS NULL"),
+    "ix_jobs_running": (["queue", "tenant_id", "leased_until"], "leased_until IS NOT NULL"),
+}
 
 
 def upgrade() -> None:
-    op.create_index(NAME, "jobs", COLUMNS)
+    for name, (columns, only) in INDEXES.items():
+        op.create_index(name, "jobs", columns, sqlite_where=sa.text(only), postgresql_where=sa.text(only))
 
 
 def downgrade() -> None:
-    op.drop_index(NAME, "jobs")
+    for name in INDEXES:
+        op.drop_index(name, "jobs")

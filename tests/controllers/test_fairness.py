@@ -1,5 +1,6 @@
 """One workspace floods the program with slow runs, documents and connections; another notices nothing."""
 
+import io
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from api.core.ports import Cancel, JSONObject, Queue
-from api.models.base import utc_now
 from api.models.job import JobRow
 from api.runtime import Runtime
 from api.tasks.registry import run_woken
@@ -22,6 +22,7 @@ from tests.factories import ChatApp, Owner, make_chat_app, make_owner
 from tests.fakes import Script
 from tests.knowledge import add_document, load_document, make_dataset, wait_until_indexed
 from tests.sse import read_events
+from tests.uploads import PNG
 from tests.waiting import wait_until
 
 CHAT = "/v1/chat-messages"
@@ -146,21 +147,19 @@ def test_workspaces_that_flood_share_the_places(place: Place) -> None:
 
 
 def test_document_that_had_its_turn_goes_on_after_one_of_another_workspace(place: Place) -> None:
-    limits = replace(place.runtime.limits, job_turn_s=0.0)
-    object.__setattr__(place.runtime, "limits", limits)
-    flood = [place.add(place.greedy, f"slow {number}") for number in range(PLACES)]
+    object.__setattr__(place.runtime, "limits", replace(place.runtime.limits, job_turn_s=0.0))
+    flood = {f"slow {number}": place.add(place.greedy, f"slow {number}") for number in range(PLACES)}
     wait_until(lambda: len(place.reader.begun) == PLACES)
-    quick = place.add(place.modest, "quick")
+    other = place.add(place.modest, "slow other")
 
-    for text in list(place.reader.begun):
-        place.reader.end(text)
-    for document_id in (quick, *flood):
+    first = place.reader.begun[0]
+    place.reader.end(first)  # it is split now, and could be indexed at once
+    wait_until(lambda: place.reader.begun[PLACES:] == ["slow other"])
+    assert place.status(flood[first]) == "indexing"  # both places are taken by others
+    place.reader.end("slow other")
+    for document_id in (other, flood[first]):
         wait_until_indexed(place.runtime, document_id)
 
-    ended = [
-        load_document(place.runtime, document_id).completed_at or utc_now() for document_id in (quick, *flood)
-    ]
-    assert ended[0] < max(ended[1:])
     assert len(place.reader.begun) == PLACES + 1  # what was read is not read again
 
 
@@ -188,7 +187,8 @@ def test_connections_are_left_for_another_workspace_and_shared_when_they_run_out
         make_chat_app(place.runtime, owner, model=Script(gate=gate).choice)
         for owner in (place.greedy, place.modest)
     )
-    streams, refused = [], []
+    streams: list[Any] = []
+    refused: list[Any] = []
     for _ in range(CONNECTIONS):
         answer = ask(place.client, greedy)
         (streams if answer.status_code == 200 else refused).append(answer)
@@ -222,3 +222,21 @@ def test_cut_streams_give_back_whatever_they_held(place: Place) -> None:
 
     assert metrics(place.client)["slipway_open_streams"] == before
     assert place.house.extensions["entrance"].open_requests == 0
+
+
+def test_whatever_is_answered_is_counted_out(place: Place) -> None:
+    app = make_chat_app(place.runtime, place.greedy)
+    sent = {"user": "ada", "file": (io.BytesIO(PNG), "one.png")}
+    upload = place.client.post("/v1/files/upload", data=sent, headers=app.headers).get_json()["id"]
+    entrance = place.house.extensions["entrance"]
+    for method, path in (
+        ("GET", f"/v1/files/{upload}/preview?user=ada"),
+        ("HEAD", f"/v1/files/{upload}/preview?user=ada"),
+        ("GET", "/v1/files/nothing/preview?user=ada"),
+        ("POST", "/v1/info"),
+        ("GET", "/v1/info"),
+    ):
+        answer = place.client.open(path, method=method, headers=app.headers)
+        assert answer.status_code < 500
+        answer.close()
+        assert entrance.open_requests == 0, path

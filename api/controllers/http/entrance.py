@@ -10,6 +10,7 @@ from collections import Counter
 
 from flask import Flask, Response, current_app, g
 
+from api.controllers.http.door import when_sent
 from api.errors import RateLimited
 
 FULL = 0.9
@@ -84,9 +85,9 @@ def enter(tenant_id: str) -> None:
 
 
 def _hand_over(response: Response) -> Response:
-    """Leave a stream to whoever sends it: it goes on after the request's own end."""
-    if "entry" in g and response.is_streamed:
-        response.call_on_close(g.pop("entry").end)
+    """Leave the entry to whoever sends the answer: a stream goes on after the request's own end."""
+    if "entry" in g:
+        when_sent(response, g.pop("entry").end)
     return response
 
 

@@ -12,7 +12,7 @@ import uuid
 from flask import Flask, Response, g, request
 
 from api import __version__, traces
-from api.controllers.http.door import runtime
+from api.controllers.http.door import runtime, when_sent
 from api.logs import request_id
 from api.principal import works_for
 
@@ -59,10 +59,7 @@ def _tell(response: Response) -> None:
     span.tell({"http.response.status_code": status, "slipway.app_id": app_id})
     if status >= 500:
         span.fail(str(status))
-    if response.is_streamed:
-        response.call_on_close(span.end)
-    else:
-        span.end()
+    when_sent(response, span.end)
 
 
 def _end(response: Response) -> Response:
