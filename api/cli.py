@@ -23,7 +23,15 @@ from api.app_factory import check_secret, create_app, exchanged, keep_secret, ro
 from api.core.plugins.index import write_index
 from api.errors import AppError, InvalidRequest
 from api.runtime import Runtime
-from api.services import backups, password_resets, secret_rotation, workspace_control
+from api.services import (
+    account_deletion,
+    backups,
+    email_changes,
+    held_work,
+    password_resets,
+    secret_rotation,
+    workspace_control,
+)
 from api.services.first_start import banner, make_demo, page_of, server_url
 from api.services.plans import PLANS
 from api.services.setup import set_up
@@ -138,6 +146,23 @@ def reset_password(email: str) -> None:
         click.echo(password_resets.reset_by_operator(_runtime(), email))
 
 
+@main.command("change-email")
+@click.argument("email")
+@click.argument("new")
+def change_email(email: str, new: str) -> None:
+    """Give an account another e-mail address, and end its sessions."""
+    with _told():
+        email_changes.change_by_operator(_runtime(), email, new)
+
+
+@main.command("delete-account")
+@click.argument("email")
+def delete_account(email: str) -> None:
+    """Delete an account for good; workspaces that only it had are suspended."""
+    with _told():
+        account_deletion.delete_by_operator(_runtime(), email)
+
+
 @main.group()
 def workspace() -> None:
     """Look at workspaces; set their plans, suspend and resume them."""
@@ -215,8 +240,14 @@ def back_up_all(file: Path) -> None:
 
 @main.command("restore")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def restore_all(file: Path) -> None:
-    """Fill an empty database, and the files, from an archive; nothing may work on it meanwhile."""
+@click.option(
+    "--resume", "goes_on", is_flag=True, help="Hold nothing back: it takes the place of the original."
+)
+def restore_all(file: Path, goes_on: bool) -> None:
+    """Fill an empty database, and the files, from an archive; nothing may work on it meanwhile.
+
+    Mails, schedules and runs that waited are held until 'resume', so that a copy does nothing twice.
+    """
     flask, settings = _app(), _settings()
     with _told(), file.open("rb") as source:
         manifest, secret = backups.read_head(source)
@@ -227,14 +258,23 @@ def restore_all(file: Path) -> None:
             if manifest.revision != migrations.newest_revision():
                 made_by = f"The archive was made by version {manifest.version}, with another schema"
                 raise click.ClickException(f"{made_by}; restore it with that one, then upgrade.")
-        found = backups.restore(flask.extensions["runtime"], source)
+        found = backups.restore(flask.extensions["runtime"], source, is_copy=not goes_on)
         keep_secret(settings, secret)
         click.echo(f"{sum(found.rows.values())} rows and {found.files} files are restored.")
+        if not goes_on:
+            click.echo(f"Held until `resume`: {found.held.to_line()}.")
         # Once more, with the secret of the archive: what is missing in stores may need a model to be asked.
         told = list(verify(_runtime(), is_mending=True))
     wrong = [finding.to_line() for finding in told if finding.is_wrong]
     click.echo("\n".join(wrong) if wrong else "Searches find what they found.")
     raise SystemExit(bool(wrong))
+
+
+@main.command("resume")
+def resume_held() -> None:
+    """Let a restored installation send the mails and run the schedules that 'restore' held."""
+    with _told():
+        click.echo(f"They go on: {held_work.release(_runtime()).to_line()}.")
 
 
 @main.command("create-owner")

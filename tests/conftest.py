@@ -37,6 +37,7 @@ from api.settings import Settings
 from api.tasks.registry import run_job
 from tests import s3_double
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
+from tests.letterbox import Letterbox
 from tests.statements import as_job
 
 pytest_plugins = ("tests.commands", "tests.tries", "tests.vector_stores")
@@ -230,6 +231,15 @@ def client(house: Flask) -> FlaskClient:
 def owner(runtime: Runtime) -> Owner:
     """The owner of a fresh workspace, signed in."""
     return make_owner(runtime)
+
+
+@pytest.fixture
+def letterbox(runtime: Runtime) -> Iterator[Letterbox]:
+    """Let the program send mail, into a box."""
+    box = Letterbox()
+    object.__setattr__(runtime, "mailer", box)  # of this very runtime: the queue's worker holds it
+    yield box
+    object.__setattr__(runtime, "mailer", None)
 
 
 @pytest.fixture

@@ -3,39 +3,33 @@
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask_migrate import check, downgrade, upgrade
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from api.app_factory import create_app
 from api.backends.migrations import install_migrations, keep_copy, newest_revision
 from tests.conftest import make_settings, stop_house
+from tests.live.conftest import empty_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     """The program on a database without tables."""
-    urls: dict[str, str] = {}
-    if request.param == "postgresql":
-        base = request.getfixturevalue("postgres_url")
-        urls["database_url"] = f"{base}?options=-csearch_path%3Dmigrations"
-    app = create_app(make_settings(tmp_path, **urls))
-    engine = app.extensions["runtime"].session_factory.kw["bind"]
-    if urls:
-        with engine.begin() as connection:
-            connection.execute(text("CREATE SCHEMA migrations"))
-    install_migrations(app)
-    with app.app_context():
-        yield app
-    if urls:
-        with engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA migrations CASCADE"))
-    stop_house(app)
+    with ExitStack() as databases:
+        urls = {}
+        if request.param == "postgresql":
+            urls["database_url"] = databases.enter_context(empty_database())
+        app = create_app(make_settings(tmp_path, **urls))
+        install_migrations(app)
+        with app.app_context():
+            yield app
+        stop_house(app)
 
 
 def test_migrations_go_up_down_and_up_again(empty: Flask) -> None:
@@ -100,3 +94,50 @@ def test_embedded_database_is_copied_before_it_is_migrated(empty: Flask, tmp_pat
     with closing(sqlite3.connect(kept[0])) as copy:
         assert copy.execute("SELECT version_num FROM alembic_version").fetchall() == [("0019",)]
     assert [path.name for path in copies.iterdir()] == [kept[0].name]
+
+
+def test_chats_that_are_agents_become_apps_of_that_mode(empty: Flask) -> None:
+    engine = empty.extensions["runtime"].session_factory.kw["bind"]
+    upgrade(revision="0020")
+    modes = {
+        "agent": {"enabled": True, "strategy": "react"},
+        "plain": {"enabled": False, "strategy": "function_call"},
+        "router": {"enabled": True, "strategy": "router"},
+        "none": None,
+    }
+    at = {"created_at": datetime(2026, 1, 1, tzinfo=UTC), "updated_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    tenant_id = str(uuid.uuid4())
+    meta = MetaData()
+    meta.reflect(engine, only=["tenants", "apps", "app_model_configs"])
+    with engine.begin() as connection:
+        put(connection, meta, "tenants", id=tenant_id, name="x", plan="sandbox", **at)
+        for name, mode in modes.items():
+            app_id, config_id = str(uuid.uuid4()), str(uuid.uuid4())
+            put(connection, meta, "apps", id=app_id, tenant_id=tenant_id, name=name, mode="chat", **at)
+            config = {"id": config_id, "app_id": app_id, "tenant_id": tenant_id}
+            put(connection, meta, "app_model_configs", config={"agent_mode": mode}, **config, **at)
+            connection.execute(
+                meta.tables["apps"].update().where(meta.tables["apps"].c.id == app_id),
+                {"app_model_config_id": config_id},
+            )
+    upgrade()
+
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT name, mode FROM apps")).all()
+    assert {row.name: row.mode for row in found} == {
+        "agent": "agent-chat",
+        "plain": "chat",
+        "router": "chat",
+        "none": "chat",
+    }
+
+
+def put(connection: Connection, meta: MetaData, table: str, **values: object) -> None:
+    """Write a row, with something in each column that must have a value."""
+    columns = meta.tables[table].c
+    needed = {
+        column.name: {"VARCHAR": "x", "TEXT": "x"}.get(str(column.type), 0)
+        for column in columns
+        if not column.nullable and column.server_default is None
+    }
+    connection.execute(meta.tables[table].insert(), {**needed, **values})

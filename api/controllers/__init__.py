@@ -15,7 +15,7 @@ from api.controllers.http.limits import install_limits
 from api.controllers.http.observe import install_observation
 from api.controllers.operate import health, metrics
 from api.controllers.triggers import webhooks
-from api.controllers.web import activation, pages
+from api.controllers.web import activation, forms, pages
 from api.services import remembered
 
 EXPOSED = [
@@ -55,6 +55,7 @@ def register_doors(app: Flask, *, console_origins: tuple[str, ...], api_origins:
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(activation.blueprint)
+    app.register_blueprint(forms.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(metrics.blueprint)
     check_guards(app)

@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.errors import Forbidden, InvalidRequest, Unauthorized
+from api.errors import BadRequest, Forbidden, InvalidRequest, Unauthorized
 from api.models.account import Account, Setup, Tenant
 from api.principal import Principal
 from api.runtime import Runtime
@@ -29,6 +30,12 @@ class RepeatedPasswordDiffers(InvalidRequest):
     """The new password and its repetition differ."""
 
     code = "repeat_password_not_match"
+
+
+class AlreadyInitialised(BadRequest):
+    """The account has its language and time zone from the start."""
+
+    code = "account_already_inited"
 
 
 class CurrentPasswordIncorrect(InvalidRequest):
@@ -90,6 +97,11 @@ def get_profile(runtime: Runtime, session: Session, principal: Principal) -> Pro
     return _to_profile(runtime, _own_account(session, principal))
 
 
+def own_email(session: Session, principal: Principal) -> str:
+    """Return the caller's own address; raises Unauthorized where the account was just deleted."""
+    return _own_account(session, principal).email
+
+
 def update_profile(
     runtime: Runtime,
     session: Session,
@@ -117,6 +129,25 @@ def update_profile(
         account.avatar = _checked_avatar(session, principal, avatar)
     session.flush()
     return _to_profile(runtime, account)
+
+
+def initialise(timezone: str) -> NoReturn:
+    """Raise AlreadyInitialised: who sets up, or takes up an invitation, has said all there is to say.
+
+    Raises InvalidRequest for an unknown time zone.
+    """
+    check_timezone(timezone)
+    raise AlreadyInitialised("The account is initialised already.")
+
+
+def find_avatar_url(runtime: Runtime, session: Session, principal: Principal, avatar: str) -> str | None:
+    """Return where an avatar is seen: the caller's own, an address, or an image of the workspace.
+
+    Raises InvalidRequest for anything else.
+    """
+    if avatar != _own_account(session, principal).avatar and not LINK.fullmatch(avatar):
+        files.check_image(session, principal, avatar, field="avatar")
+    return avatar_url(runtime, avatar)
 
 
 def change_password(

@@ -106,12 +106,15 @@ def trial_config(session: Session, principal: Principal, raw: JSONObject) -> Mod
 def import_config(session: Session, principal: Principal, app: App, raw: JSONObject) -> AppModelConfig:
     """Give an app a configuration made elsewhere, whose model may not be there yet.
 
+    A chat app whose configuration is an agent's is of mode agent-chat from then on.
     Raises InvalidRequest for a bad shape, or knowledge that does not exist.
     """
     sent = _sent(raw)
     checked = load_model_config(sent)
     app_knowledge.check_knowledge(session, principal, checked)
     app_knowledge.keep_knowledge(session, app, checked)
+    if app.mode == AppMode.CHAT and checked.is_agent:
+        app.mode = AppMode.AGENT_CHAT.value
     model: JSONObject = checked.model.model_dump()
     return store_config(session, principal, app, _plain_config(model) | sent | {"model": model})
 

@@ -177,8 +177,8 @@ def make_app(
                 first = idempotency.take(session, claim) if claim else None
                 if first is not None:
                     return _from_json(idempotency.first_answer(runtime, first)[1])
-                app_id, lacking = _keep(runtime, session, principal, file, document, tools=tools)
-                done = replace(begun, app_id=app_id, missing=lacking)
+                app, lacking = _keep(runtime, session, principal, file, document, tools=tools)
+                done = replace(begun, app_id=app.id, app_mode=app.mode, missing=lacking)
                 if claim is not None:
                     idempotency.keep_answer(runtime, session, claim, 200, orjson.dumps(asdict(done)))
         except Duplicate as exc:
@@ -204,8 +204,8 @@ def _keep(
     document: AppDocument,
     *,
     tools: frozenset[Need],
-) -> tuple[str, list[Need]]:
-    """Write the app; return its id and what it lacks."""
+) -> tuple[App, list[Need]]:
+    """Write the app; return it and what it lacks."""
     lacking, document = _localized(runtime, session, principal, document, tools)
     if file.app_id:
         app = _overwritten(runtime, session, principal, file, document)
@@ -223,7 +223,7 @@ def _keep(
         workflows.save_draft(runtime, session, principal, app.id, changes)
     if document.config is not None:
         app_configs.import_config(session, principal, app, document.config)
-    return app.id, lacking
+    return app, lacking
 
 
 def _localized(

@@ -18,7 +18,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any, BinaryIO
@@ -35,7 +35,8 @@ from api.models.annotation import Annotation, AnnotationSetting
 from api.models.base import Base, utc_now
 from api.models.types import UTCDateTime
 from api.runtime import Runtime
-from api.services import annotation_index, stored_embeddings, verification
+from api.services import annotation_index, held_work, stored_embeddings, verification
+from api.services.held_work import Held
 from api.services.verification_rows import load_indexed
 
 FORMAT = 1
@@ -62,10 +63,11 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """How many rows of each table, and how many files."""
+    """How many rows of each table, how many files, and what a restore holds back."""
 
     rows: Mapping[str, int]
     files: int
+    held: Held = field(default_factory=Held)
 
 
 def back_up(runtime: Runtime, target: BinaryIO, *, revision: str, secret: str) -> Contents:
@@ -119,9 +121,10 @@ def check_empty(runtime: Runtime) -> None:
             raise Conflict("The database is not empty. Restore into a new one.")
 
 
-def restore(runtime: Runtime, source: BinaryIO) -> Contents:
+def restore(runtime: Runtime, source: BinaryIO, *, is_copy: bool = True) -> Contents:
     """Fill an empty installation with the rows and files of an archive; all rows, or none.
 
+    A copy, beside which the original may work, holds back what it would do by itself (held_work.py).
     Its schema must be the archive's. Afterwards vectors and words are to be
     filled (``verify``). Raises Conflict where it is not empty, InvalidRequest for
     an archive that is broken off or damaged.
@@ -149,7 +152,9 @@ def restore(runtime: Runtime, source: BinaryIO) -> Contents:
         else:
             raise InvalidRequest("The archive is broken off: its last part is missing.")
         _forget_annotation_entries(runtime, connection)
-    return Contents(rows, files)
+        with Session(connection) as session:
+            held = held_work.hold(session) if is_copy else Held()
+    return Contents(rows, files, held)
 
 
 def _tables() -> list[Table]:

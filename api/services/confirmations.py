@@ -3,7 +3,7 @@
 ``send_code`` gives a token, ``check_code`` exchanges it with the code for
 another, ``spend`` takes that one, once. What must stay true: an address nobody
 has is answered as one that somebody has, and a code cannot be guessed: five
-wrong ones end it, and no more than five an hour are sent for one address.
+wrong ones end it, and no more than five an hour are sent for one purpose to one address.
 """
 
 import hashlib
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from api.core.ports import JSONObject
 from api.errors import BadRequest, RateLimited
 from api.models.account import Confirmation
 from api.models.base import new_id, utc_now
@@ -36,6 +37,10 @@ class Purpose(StrEnum):
 
     RESET_PASSWORD = "reset_password"  # noqa: S105  # a word, no password
     TRANSFER_OWNER = "transfer_owner"
+    SIGN_IN = "sign_in"
+    CHANGE_EMAIL = "change_email"
+    CONFIRM_EMAIL = "confirm_email"
+    DELETE_ACCOUNT = "delete_account"
 
 
 class NoMail(BadRequest):
@@ -57,9 +62,49 @@ class BadCode(BadRequest):
 
 
 class TooManyCodes(RateLimited):
-    """Too many codes were sent for one address, or asked for from one."""
+    """Too many codes were asked for from one address; leaves: too many were sent to one, by purpose."""
 
     code = "email_send_ip_limit"
+
+
+class TooManyResets(TooManyCodes):
+    """Too many codes for a new password were sent to one address."""
+
+    code = "password_reset_rate_limit_exceeded"
+
+
+class TooManyTransfers(TooManyCodes):
+    """Too many codes to hand a workspace over were sent to one address."""
+
+    code = "owner_transfer_rate_limit_exceeded"
+
+
+class TooManyLogins(TooManyCodes):
+    """Too many codes to sign in with were sent to one address."""
+
+    code = "email_code_login_rate_limit_exceeded"
+
+
+class TooManyChanges(TooManyCodes):
+    """Too many codes for another e-mail address were sent to one."""
+
+    code = "email_change_rate_limit_exceeded"
+
+
+class TooManyDeletions(TooManyCodes):
+    """Too many codes to delete an account were sent to one address."""
+
+    code = "email_code_account_deletion_rate_limit_exceeded"
+
+
+TOO_MANY = {
+    Purpose.RESET_PASSWORD: TooManyResets,
+    Purpose.TRANSFER_OWNER: TooManyTransfers,
+    Purpose.SIGN_IN: TooManyLogins,
+    Purpose.CHANGE_EMAIL: TooManyChanges,
+    Purpose.CONFIRM_EMAIL: TooManyChanges,
+    Purpose.DELETE_ACCOUNT: TooManyDeletions,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +127,15 @@ def send_code(
 ) -> str:
     """Have a code sent to an address, and return the token it goes with.
 
-    Raises NoMail, and TooManyCodes for more than an hour allows.
+    It goes to the account's own address, but for CONFIRM_EMAIL, which asks whether it reads another
+    one. Raises NoMail, and TooManyCodes for more than an hour allows.
     """
     if runtime.mailer is None:
         raise NoMail("This installation sends no mail; ask its operator.")
     email_hash, address_hash = _hash(email), _hash(address)
-    _check_rate(session, Confirmation.email_hash == email_hash, EMAIL_PER_HOUR)
-    _check_rate(session, Confirmation.address_hash == address_hash, ADDRESS_PER_HOUR)
+    for_it = and_(Confirmation.email_hash == email_hash, Confirmation.purpose == purpose.value)
+    _check_rate(session, for_it, EMAIL_PER_HOUR, TOO_MANY[purpose])
+    _check_rate(session, Confirmation.address_hash == address_hash, ADDRESS_PER_HOUR, TooManyCodes)
     row = Confirmation(
         id=new_id(),
         purpose=purpose.value,
@@ -100,9 +147,10 @@ def send_code(
     )
     session.add(row)
     session.flush()
-    enqueue_on_commit(
-        runtime, session, Job.SEND_MAIL, {"confirmation_id": row.id}, tenant_id=tenant_id or NO_TENANT
-    )
+    payload: JSONObject = {"confirmation_id": row.id}
+    if purpose is Purpose.CONFIRM_EMAIL:
+        payload["email"] = email
+    enqueue_on_commit(runtime, session, Job.SEND_MAIL, payload, tenant_id=tenant_id or NO_TENANT)
     return link_tokens.make_token(runtime.vault, purpose.value, row.id)
 
 
@@ -140,12 +188,29 @@ def check_confirmed(runtime: Runtime, session: Session, purpose: Purpose, token:
         raise BadToken("The code is no longer good; ask for another one.")
 
 
-def spend(runtime: Runtime, session: Session, purpose: Purpose, token: str) -> Spent:
-    """Use a confirmed code up; of many at once one does. Raises BadToken."""
+def is_of(runtime: Runtime, session: Session, word: str, token: str, account_id: str) -> bool:
+    """Tell whether a token, made for ``word``, is of a code of this account that is still good."""
+    row_id = link_tokens.read_token(runtime.vault, word, token)
+    known = select(Confirmation.id).where(
+        Confirmation.id == (row_id or NO_TENANT),
+        Confirmation.account_id == account_id,
+        Confirmation.expires_at > utc_now(),
+    )
+    return session.scalar(known) is not None
+
+
+def spend(
+    runtime: Runtime, session: Session, purpose: Purpose, token: str, *, email: str | None = None
+) -> Spent:
+    """Use a confirmed code up, where given only one sent to ``email``; of many at once one does.
+
+    Raises BadToken.
+    """
     row_id = link_tokens.read_token(runtime.vault, f"{purpose.value}-confirmed", token)
+    sent_there = () if email is None else (Confirmation.email_hash == _hash(email),)
     spent = session.execute(
         delete(Confirmation)
-        .where(*_confirmed(row_id))
+        .where(*_confirmed(row_id), *sent_there)
         .returning(Confirmation.account_id, Confirmation.tenant_id)
         .execution_options(synchronize_session=False)
     ).one_or_none()
@@ -171,10 +236,12 @@ def _confirmed(row_id: str | None) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _check_rate(session: Session, condition: ColumnElement[bool], limit: int) -> None:
+def _check_rate(
+    session: Session, condition: ColumnElement[bool], limit: int, fault: type[TooManyCodes]
+) -> None:
     sent = select(func.count()).where(condition, Confirmation.created_at > utc_now() - HOUR)
     if (session.scalar(sent) or 0) >= limit:
-        raise TooManyCodes("Too many codes were asked for; try again later.", retry_after_s=900)
+        raise fault("Too many codes were asked for; try again later.", retry_after_s=900)
 
 
 def _hash(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import IO, Any, BinaryIO, Literal, cast
 from urllib.parse import unquote, urlencode, urlsplit
 
 from pydantic import ValidationError
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.core.apps.config import FileUpload, FormItem
@@ -418,21 +418,29 @@ def _now_s() -> int:
 
 def check_icon(session: Session, principal: Principal, file_id: str, *, field: str = "icon") -> None:
     """Mark a console upload as used for a picture; raises InvalidRequest unless it is an image there."""
-    found = None
-    if is_id(file_id):
-        found = session.execute(
-            update(UploadFile)
-            .where(
-                UploadFile.tenant_id == principal.tenant_id,
-                UploadFile.app_id.is_(None),
-                UploadFile.id == file_id.lower(),
-                UploadFile.kind == Kind.IMAGE,
-            )
-            .values(attached_at=utc_now())
-            .returning(UploadFile.id)
-        ).one_or_none()
+    marked = update(UploadFile).where(*_image(principal, file_id)).values(attached_at=utc_now())
+    _check_image(session.scalar(marked.returning(UploadFile.id)), field)
+
+
+def check_image(session: Session, principal: Principal, file_id: str, *, field: str) -> None:
+    """Raise InvalidRequest unless a file is an image that was uploaded in the console of the workspace."""
+    _check_image(session.scalar(select(UploadFile.id).where(*_image(principal, file_id))), field)
+
+
+def _check_image(found: str | None, field: str) -> None:
     if found is None:
         raise InvalidRequest(f"Parameter {field!r} must be the id of an uploaded image", field=field)
+
+
+def _image(principal: Principal, file_id: str) -> tuple[ColumnElement[bool], ...]:
+    if not is_id(file_id):
+        return (false(),)
+    return (
+        UploadFile.tenant_id == principal.tenant_id,
+        UploadFile.app_id.is_(None),
+        UploadFile.id == file_id.lower(),
+        UploadFile.kind == Kind.IMAGE,
+    )
 
 
 def purge_unattached(runtime: Runtime) -> None:

@@ -27,6 +27,7 @@ from api.core.events import (
     RunHeader,
 )
 from api.core.model_runtime.runtime import ModelRuntime
+from api.core.model_runtime.types import Usage
 from api.core.ports import Cancel, JSONObject
 from api.core.workflow.deps import FlowFacts
 from api.core.workflow.engine import FlowEnd, FlowRun
@@ -113,30 +114,32 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
     return run_threads.launch(runtime, begun.header, begin, recorder, slots)
 
 
-def run_inside(call: FlowCall, cancel: Cancel) -> tuple[FlowEnd, JSONObject]:
-    """Run a workflow on the caller's own thread and return how it ended and its outputs, secrets masked.
+def run_inside(call: FlowCall, cancel: Cancel) -> tuple[RunFinished, Usage | None]:
+    """Run a workflow on the caller's own thread and return how it ended and what it used, secrets masked.
 
-    It has rows as any other run, but no log: nobody reads it. What ends it early
-    is ``cancel``. Raises the AppError of what is refused, or ended it outside of its graph.
+    It has rows as any other run, and its own moderation, but no log: nobody reads
+    it. What ends it early is ``cancel``, or its moderation, which ends nothing
+    else. Raises the AppError of what is refused, or ended it outside of its graph.
     """
     begun = _begin(call)
     variables = _variables(call, begun)
     tally = _tally(call)
     models = providers.model_runtime(call.runtime, call.app.tenant_id, call.app.providers_version, tally.tab)
     recorder = _recorder(call, begun, variables, tally)
+    inner = Cancel(cancel.remaining_s())
+    ended: list[RunFinished] = []
     ends: list[FlowEnd] = []
-    outputs: JSONObject = {}
     span = traces.begin(f"run {begun.header.mode}", run_threads.run_facts(begun.header))
 
-    def events() -> Iterator[Event]:
-        ends.append((yield from _graph(call, begun, variables, models, cancel)))
+    def begin_graph() -> Iterator[Event]:
+        ends.append((yield from _graph(call, begun, variables, models, inner)))
 
+    forget = cancel.on_cancel(lambda: inner.set(cancel.failure))
     try:
         with traces.ending(span), traces.within(span):
-            for event in recorder.watch(events()):
-                if isinstance(event, RunFinished):
-                    outputs = event.outputs
-                    run_threads.tell_end(span, event)
+            told = recorder.watch(screened(call, begun, variables, models, inner, begin_graph))
+            ended.extend(event for event in told if isinstance(event, RunFinished))
+            run_threads.tell_end(span, ended[-1] if ended else None)
     except AppError as exc:
         recorder.fail(ErrorOccurred(status=exc.http_status, code=exc.code, message=exc.message))
         raise
@@ -145,9 +148,10 @@ def run_inside(call: FlowCall, cancel: Cancel) -> tuple[FlowEnd, JSONObject]:
         recorder.fail(ErrorOccurred(status=error.http_status, code=error.code, message=error.message))
         raise
     finally:
+        forget()
         if not recorder.is_stored:
             threading.Thread(target=recorder.store_later, name="store-run", daemon=True).start()
-    return ends[0], outputs
+    return ended[0], ends[0].usage if ends else None
 
 
 def _tally(call: FlowCall) -> Tally:

@@ -4,7 +4,6 @@ What must stay true: a form is closed once, and with it, in the same transaction
 goes a job that lets its run go on (services/flow_resumption.py).
 """
 
-import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,16 +19,14 @@ from api.core.events import FormAsked, FormClosed, from_json, to_json
 from api.core.ports import JSONObject
 from api.core.workflow.deps import FlowFacts
 from api.core.workflow.forms import TIMEOUT, FormEnd, answered, name_of, timed_out
-from api.errors import AppError, NotFound
+from api.errors import AppError, InvalidRequest, NotFound
 from api.models.base import new_id, utc_now
 from api.models.workflow import HumanInputForm, WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import end_users, flow_files, jobs, tenants
+from api.services import end_users, flow_files, form_mails, jobs, tenants
 from api.services.files import FILE_KINDS
 from api.services.jobs import Job
-
-logger = logging.getLogger(__name__)
 
 TOKEN_BYTES = 32
 FORMS_PER_TICK = 100
@@ -56,7 +53,7 @@ class KeptForms:
     runtime: Runtime
 
     def ask(self, asked: FormAsked, facts: FlowFacts) -> FormAsked:
-        """Keep a form, and return it with its id and token. Raises Unavailable."""
+        """Keep a form, have it mailed, and return it with its id and token. Raises Unavailable."""
         form = replace(asked, form_id=new_id(), token=secrets.token_urlsafe(TOKEN_BYTES))
         row = HumanInputForm(
             id=form.form_id,
@@ -70,8 +67,7 @@ class KeptForms:
         )
         with self.runtime.transaction() as session:
             session.add(row)
-        if any(delivery.get("type") == "email" for delivery in form.deliveries):
-            logger.info("form not mailed: no mail is sent here", extra={"form_id": form.form_id})
+            form_mails.request_mails(self.runtime, session, facts, form)
         return form
 
 
@@ -104,6 +100,12 @@ def answer_form(
         end_users.remember_end_user(runtime, session, principal)
         if not _close(runtime, session, row, end, closed, answered_by=principal.id):
             raise FormSubmitted("The form has been answered already.")
+
+
+def check_takes_files(asked: FormAsked) -> None:
+    """Raise InvalidRequest unless a form has a field for files."""
+    if not _file_fields(asked):
+        raise InvalidRequest("The form takes no files.", field="file")
 
 
 def close_overdue(runtime: Runtime) -> int:

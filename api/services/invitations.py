@@ -6,7 +6,6 @@ invites passes it on. What must stay true: known and unknown addresses are
 answered alike.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +14,7 @@ from urllib.parse import urlencode
 from sqlalchemy import Row, delete, func, select
 from sqlalchemy.orm import Session
 
+from api.core.text.addresses import is_address
 from api.errors import Forbidden, InvalidRequest
 from api.models.account import Account, Invitation, Tenant, TenantMember
 from api.models.base import new_id, utc_now
@@ -29,10 +29,6 @@ from api.services.session_tokens import Tokens
 
 PURPOSE = "invitation"
 TTL = timedelta(hours=72)
-_ATOM = r"[^@\s.,:;<>()\[\]\"\\\x00-\x1f\x7f]+"
-EMAIL = re.compile(rf"(?!.*=\?){_ATOM}(?:\.{_ATOM})*@{_ATOM}(?:\.{_ATOM})*")
-"""One address that a mail's header takes as it is: nothing that means several, a group, or a code."""
-MAX_EMAIL_CHARS = 254
 
 
 class InvalidRole(InvalidRequest):
@@ -98,7 +94,7 @@ def invite(
     """
     given = check_role(principal, role)
     asked = list(dict.fromkeys(normal_email(email) for email in emails))
-    usable = [email for email in asked if len(email) <= MAX_EMAIL_CHARS and EMAIL.fullmatch(email)]
+    usable = [email for email in asked if is_address(email)]
     members = _members_among(session, principal.tenant_id, usable)
     wanted = [email for email in usable if email not in members]
     session.execute(

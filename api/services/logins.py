@@ -11,7 +11,7 @@ import hashlib
 import math
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import ColumnElement, case, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -70,7 +70,8 @@ def login(
     with runtime.transaction() as session:
         _check_lock(runtime, session, attempt)  # a right guess among many at once is not told either
         session.execute(delete(LoginFailure).where(LoginFailure.key_hash == attempt))
-        _note_login(session, account.id, stored=stored, kept=kept, address=address)
+        is_unchanged = Account.password_hash == stored
+        note_login(session, account.id, is_unchanged, address=address, password_hash=kept)
         if invite_token:
             invitations.accept(runtime, session, invite_token, account.id)
         if not tenants.has_open_tenant(session, account.id):
@@ -87,16 +88,21 @@ def _readings(password: str) -> list[str]:
     return [password, decoded]
 
 
-def _note_login(session: Session, account_id: str, *, stored: str, kept: str, address: str) -> None:
-    """Note the login and keep the password's present hash, unless the password was changed meanwhile."""
+def note_login(
+    session: Session, account_id: str, *conditions: ColumnElement[bool], address: str, **changes: str
+) -> None:
+    """Note the login of an account with what else changes; an account that waits for it becomes active.
+
+    Raises AuthenticationFailed where the account does not meet the conditions any more, AccountBanned.
+    """
     status = session.scalar(
         update(Account)
-        .where(Account.id == account_id, Account.password_hash == stored)
+        .where(Account.id == account_id, *conditions)
         .values(
-            password_hash=kept,
             last_login_at=utc_now(),
             last_login_ip=address,
             status=case((Account.status == "pending", "active"), else_=Account.status),
+            **changes,
         )
         .returning(Account.status)
         .execution_options(synchronize_session=False)

@@ -1,4 +1,4 @@
-"""Mail the program writes: invitations and codes, in the language of who reads them.
+"""Mail the program writes: invitations and codes, in the language of who reads them, and forms.
 
 Runs as a job, so that no request waits for a mail server. The job knows only
 which row the mail is about; what opens it is made here (link_tokens.py).
@@ -12,7 +12,7 @@ from api.core.ports import Mail
 from api.models.account import Account, Confirmation, Invitation, Tenant
 from api.models.base import utc_now
 from api.runtime import Runtime
-from api.services import invitations, link_tokens
+from api.services import form_mails, invitations, link_tokens
 from api.services.jobs import Lease
 
 CHINESE = ("zh-Hans", "zh-Hant")
@@ -56,6 +56,10 @@ CODE_ZH = (
 MEANINGS = {
     "reset_password": ("It lets you choose a new password.", "用于重设密码。"),
     "transfer_owner": ("It lets you hand your workspace over to another member.", "用于转让工作空间。"),
+    "sign_in": ("It signs you in.", "用于登录。"),
+    "change_email": ("It lets you change the e-mail address of your account.", "用于更换账户邮箱。"),
+    "confirm_email": ("It makes this the e-mail address of your account.", "用于将此邮箱设为账户邮箱。"),
+    "delete_account": ("It deletes your account for good.", "用于永久删除您的账户。"),
 }
 
 
@@ -66,7 +70,12 @@ def send_mail(runtime: Runtime, lease: Lease) -> None:
     """
     if runtime.mailer is None:  # it was taken out of the settings since
         return
-    mail = _to_invitation(runtime, lease) if "invitation_id" in lease.payload else _to_code(runtime, lease)
+    if "invitation_id" in lease.payload:
+        mail = _to_invitation(runtime, lease)
+    elif "form_id" in lease.payload:
+        mail = form_mails.to_mail(runtime, lease)
+    else:
+        mail = _to_code(runtime, lease)
     if mail is not None:
         runtime.mailer.send(mail)
 
@@ -119,7 +128,8 @@ def _to_code(runtime: Runtime, lease: Lease) -> Mail | None:
     is_chinese = row.interface_language in CHINESE
     code = link_tokens.make_code(runtime.vault, row.purpose, row.id)
     words = {"code": code, "meaning": MEANINGS[row.purpose][is_chinese]}
-    return _write(row.email, CODE_ZH if is_chinese else CODE, words)
+    to = str(lease.payload.get("email") or row.email)
+    return _write(to, CODE_ZH if is_chinese else CODE, words)
 
 
 def _write(to: str, template: tuple[str, str], words: dict[str, str]) -> Mail:

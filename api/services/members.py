@@ -16,7 +16,7 @@ from api.models.base import utc_now
 from api.models.dataset import DatasetMember
 from api.principal import Principal, Role
 from api.runtime import Runtime
-from api.services import confirmations, invitations, passwords
+from api.services import accounts, confirmations, invitations, passwords
 from api.services.access import is_id
 from api.services.accounts import CurrentPasswordIncorrect
 from api.services.confirmations import BadToken, Purpose
@@ -106,7 +106,7 @@ def send_transfer_code(runtime: Runtime, session: Session, principal: Principal,
         runtime,
         session,
         Purpose.TRANSFER_OWNER,
-        email=_own_email(session, principal),
+        email=accounts.own_email(session, principal),
         address=address,
         account_id=principal.id,
         tenant_id=principal.tenant_id,
@@ -119,7 +119,7 @@ def check_transfer_code(runtime: Runtime, principal: Principal, *, token: str, c
     Raises BadToken, BadCode.
     """
     with runtime.reading() as session:
-        email = _own_email(session, principal)
+        email = accounts.own_email(session, principal)
     confirmed = confirmations.check_code(runtime, Purpose.TRANSFER_OWNER, token=token, code=code, email=email)
     return confirmed, email
 
@@ -143,10 +143,6 @@ def transfer_ownership(
         _step_down(session, principal)
         owned = update(TenantMember).where(*_as_read(target)).values(role=Role.OWNER.wire)
         _check_changed(session, owned, target)
-
-
-def _own_email(session: Session, principal: Principal) -> str:
-    return session.execute(select(Account.email).where(Account.id == principal.id)).scalar_one()
 
 
 def _check_password(runtime: Runtime, principal: Principal, password: str | None) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from api.core.events import RunFinished
 from api.core.http import Cancelled
+from api.core.model_runtime.types import Usage
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.tools.tool import FlowAnswer, ToolFailed
-from api.core.workflow.engine import FlowEnd
 from api.core.workflow.variables import is_file
 from api.principal import Principal
 from api.runtime import Runtime
@@ -14,7 +15,7 @@ from api.services import app_specs, flows
 from api.services.asks import Ask
 from api.services.flow_call import FlowCall
 
-RunInside = Callable[[FlowCall, Cancel], tuple[FlowEnd, JSONObject]]
+RunInside = Callable[[FlowCall, Cancel], tuple[RunFinished, Usage | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +54,14 @@ class NestedFlows:
             depth=self.depth + 1,
             home_app_id=self.app_id,
         )
-        end, outputs = self.run_inside(call, cancel)
-        if end.status == "stopped":
+        end, usage = self.run_inside(call, cancel)
+        if end.status == "stopped" and (cancel.is_set() or cancel.is_overdue()):
             raise Cancelled
-        if end.status not in ("succeeded", "partial-succeeded"):
+        if end.status == "stopped":  # by its own moderation
+            raise ToolFailed(f"The workflow {app.name!r} refused: {end.error}", error_type="ModerationError")
+        if end.status == "failed":
             raise ToolFailed(f"The workflow {app.name!r} failed: {end.error}")
-        return FlowAnswer(outputs=outputs, files=tuple(_files(outputs)), usage=end.usage)
+        return FlowAnswer(outputs=end.outputs, files=tuple(_files(end.outputs)), usage=usage)
 
 
 def _files(outputs: JSONObject) -> Iterator[JSONObject]:

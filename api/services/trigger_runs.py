@@ -1,6 +1,5 @@
 """Runs that triggers begin: by the clock, by a request to a webhook, or tried out in the console."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -25,8 +24,6 @@ from api.services.flow_call import DEBUGGER, FlowCall
 from api.services.flow_files import FlowFiles
 from api.services.jobs import Job, Lease, Postpone
 from api.services.workflows import DraftNotFound, access_flow_app
-
-logger = logging.getLogger(__name__)
 
 TRIGGER = "trigger"
 BUSY_S = 5.0
@@ -206,11 +203,7 @@ def _find(
 
 def _fire(runtime: Runtime, row: WorkflowTrigger) -> bool:
     """Claim one firing; tell whether it was this call that did."""
-    try:
-        next_at = triggers.next_firing(row, utc_now())
-    except InvalidRequest:  # it was checked when it was published; the zones of this machine may be others
-        logger.warning("schedule cannot go on", extra={"trigger_id": row.id})
-        next_at = None
+    next_at = triggers.going_on(row)
     with runtime.transaction() as session:
         claimed = session.execute(
             update(WorkflowTrigger)

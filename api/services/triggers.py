@@ -4,6 +4,7 @@ A trigger keeps its row, and so the address of a webhook, from version to versio
 of its node. It fires only as it was published last.
 """
 
+import logging
 import secrets
 import string
 from collections.abc import Sequence
@@ -15,12 +16,14 @@ from sqlalchemy.orm import Session
 from api.core.ports import JSONObject
 from api.core.workflow.graph import NodeSpec, read_graph
 from api.core.workflow.timetable import ScheduleConfig, fires_after
-from api.errors import NotFound
+from api.errors import InvalidRequest, NotFound
 from api.models.app import App
 from api.models.base import new_id, utc_now
 from api.models.types import insert_for
 from api.models.workflow import WorkflowTrigger
 from api.services.access import is_id
+
+logger = logging.getLogger(__name__)
 
 WEBHOOK, SCHEDULE = "trigger-webhook", "trigger-schedule"
 WEBHOOK_ID_CHARS = 24
@@ -82,6 +85,18 @@ def next_firing(row: WorkflowTrigger, after: datetime) -> datetime | None:
     if row.type != SCHEDULE or row.data is None or not row.is_enabled:
         return None
     return next(fires_after(ScheduleConfig.model_validate(row.data), after), None)
+
+
+def going_on(row: WorkflowTrigger) -> datetime | None:
+    """Return when a published trigger fires next from now; None for never, and where it cannot go on.
+
+    It was checked when it was published; the time zones of this machine may be others.
+    """
+    try:
+        return next_firing(row, utc_now())
+    except InvalidRequest:
+        logger.warning("schedule cannot go on", extra={"trigger_id": row.id})
+        return None
 
 
 def load_triggers(session: Session, app: App) -> Sequence[WorkflowTrigger]:

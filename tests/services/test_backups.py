@@ -6,7 +6,7 @@ import subprocess
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,18 +31,24 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from api.core.events import FormAsked, to_json
 from api.errors import Conflict, InvalidRequest
 from api.models.account import Account, DataKey, Setup, Tenant, TenantMember
 from api.models.annotation import Annotation
-from api.models.base import Base, new_id
+from api.models.base import Base, new_id, utc_now
 from api.models.document import StoredEmbedding
+from api.models.job import JobRow
 from api.models.types import Id, UTCDateTime
+from api.models.workflow import HumanInputForm, WorkflowTrigger
 from api.runtime import Runtime
-from api.services import backups, verification
+from api.services import backups, forms, held_work, jobs, trigger_runs, triggers, verification
+from api.services.held_work import Held
+from api.services.jobs import Job
 from api.services.verification_rows import Checked
 from tests.commands import Commands
 from tests.conftest import SECRET, make_house, make_settings, stop_house
-from tests.factories import make_chat_app, make_owner
+from tests.controllers.test_triggers import DAILY
+from tests.factories import Owner, make_app, make_chat_app, make_owner
 from tests.live.conftest import PATIENT, empty_database
 from tests.services.test_indexing import Made, found, make_document, work
 
@@ -164,7 +170,7 @@ def test_installation_restored_elsewhere_has_the_same_rows_and_files_and_finds_t
     old.storage.put("upload_files/a/b.bin", io.BytesIO(b"\0\xff" * 1000))
     fill(old)
 
-    contents = backups.restore(new, archive_of(old))
+    contents = backups.restore(new, archive_of(old), is_copy=False)
     told = list(verification.verify(new, is_mending=True))
 
     for name, kept in rows_of(old).items():
@@ -178,6 +184,75 @@ def test_installation_restored_elsewhere_has_the_same_rows_and_files_and_finds_t
         assert found(new, owner, document, QUESTION) == found(old, owner, document, QUESTION)
     with pytest.raises(Conflict):
         backups.restore(new, archive_of(old))
+
+
+def owe(runtime: Runtime, owner: Owner) -> None:
+    """Leave a mail, a run to begin and one to go on, a schedule that is due, a form that is overdue."""
+    past, app_id = utc_now() - timedelta(hours=1), make_app(runtime, owner, mode="workflow")
+    asked = FormAsked(
+        node_id="h",
+        title="Ask",
+        content="",
+        fields=(),
+        actions=(),
+        defaults={},
+        expires_at=int(past.timestamp()),
+    )
+    here = {"tenant_id": owner.tenant_id, "app_id": app_id}
+    with runtime.transaction() as session:
+        for job in (Job.SEND_MAIL, Job.RUN_TRIGGER, Job.RESUME_RUN, Job.NAME_CONVERSATION):
+            payload = {"run_id": new_id(), "trigger_id": new_id(), "confirmation_id": new_id()}
+            session.add(
+                JobRow(
+                    tenant_id=owner.tenant_id, name=job.value, queue="default", payload=payload, run_at=past
+                )
+            )
+        for node_id, kind in (("c", triggers.SCHEDULE), ("w", triggers.WEBHOOK)):
+            due_at = past if kind == triggers.SCHEDULE else None
+            row = {
+                "node_id": node_id,
+                "type": kind,
+                "title": kind,
+                "data": {"type": kind, **DAILY},
+                "next_at": due_at,
+            }
+            session.add(WorkflowTrigger(**here, **row))
+        form = {"workflow_run_id": new_id(), "node_id": "h", "token": new_id(), "expires_at": past}
+        session.add(HumanInputForm(**here, **form, asked=to_json(asked)))
+
+
+def due_jobs(runtime: Runtime) -> list[str]:
+    """Return the jobs somebody may take now, by name; they are taken then."""
+    with runtime.transaction() as session:
+        ids = session.scalars(select(JobRow.id)).all()
+        leases = [jobs.lease_job(session, job_id, 10.0) for job_id in ids]
+    return sorted(lease.name.value for lease in leases if lease is not None)
+
+
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "postgres"), ("postgres", "sqlite")])
+def test_copy_sends_runs_and_ends_nothing_by_itself_until_it_is_told_to(
+    open_empty: Open, source: str, target: str
+) -> None:
+    old, new = open_empty(source), open_empty(target)
+    owe(old, make_owner(old))
+
+    held = backups.restore(new, archive_of(old)).held
+
+    assert held == Held(mails=1, schedules=1, runs=2, forms=1)
+    assert (trigger_runs.fire_due(new), forms.close_overdue(new)) == (0, 0)
+    assert due_jobs(new) == ["name_conversation"]
+    before = utc_now()
+    assert held_work.release(new) == held
+    with new.reading() as session:
+        (next_at,) = session.scalars(
+            select(WorkflowTrigger.next_at).where(WorkflowTrigger.next_at.is_not(None))
+        ).all()
+    assert next_at is not None
+    assert next_at > before  # what was missed is not made up for
+    assert due_jobs(new) == ["resume_run", "run_trigger", "send_mail"]
+    assert forms.close_overdue(new) == 1
+    assert held_work.release(new) == Held()
+    assert (trigger_runs.fire_due(old), forms.close_overdue(old)) == (1, 1)
 
 
 def test_backup_of_an_installation_that_works_holds_one_instant(open_empty: Open) -> None:
@@ -268,11 +343,19 @@ def test_commands_back_up_and_restore_with_the_secret_that_sealed_what_is_in_it(
     assert run("old", "migrate").returncode == 0
     done = run("old", "backup", str(archive))
     restored = run("new", "restore", str(archive))
+    resumed = run("new", "resume")
+    in_place = run("again", "restore", str(archive), "--resume")
     refused = run("other", "restore", str(archive), SECRET_KEY="another-secret-of-0123456789-abcdef")
 
     assert done.returncode == 0, done.stderr
     assert archive.stat().st_mode & 0o777 == 0o600
     assert restored.returncode == 0, restored.stderr
+    assert "Held until `resume`: 0 mails, 0 schedules, 0 runs, 0 forms." in restored.stdout
+    assert (resumed.returncode, resumed.stdout) == (
+        0,
+        "They go on: 0 mails, 0 schedules, 0 runs, 0 forms.\n",
+    )
+    assert (in_place.returncode, "Held" in in_place.stdout) == (0, False)
     assert (tmp_path / "new/secret_key").read_text() == (tmp_path / "old/secret_key").read_text()
     assert (tmp_path / "new/secret_key").stat().st_mode & 0o777 == 0o600
     assert (

@@ -199,7 +199,8 @@ class Mirror:
         last = log.sent + len(batch.events)
         if not log.is_opened:
             pipeline.xadd(key, stream.to_header_fields(log.header, self._owner), id=stream.HEADER_ID)
-            pipeline.expire(key, int(log.header.total_s) + stream.KEPT_S)
+            if not batch.is_last:
+                pipeline.expire(key, int(log.header.total_s) + stream.KEPT_S)
         try:
             entries = list(stream.to_batches(log.sent + 1, batch.events))
         except TypeError:

@@ -8,7 +8,6 @@ that was sent twice may overlap its neighbour, so readers go by the numbers.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import orjson
@@ -62,7 +61,7 @@ class Keys:
 
 def to_header_fields(header: RunHeader, owner: str) -> NewFields:
     """Return the fields of a log's first entry."""
-    return {HEADER: orjson.dumps(asdict(header)), OWNER: owner.encode()}
+    return {HEADER: orjson.dumps(header), OWNER: owner.encode()}
 
 
 def to_batches(first: int, events: Sequence[Event]) -> Iterator[tuple[str, NewFields]]:

@@ -5,6 +5,7 @@ from flask import Blueprint
 from api import __version__
 from api.controllers.console import (
     account,
+    account_deletion,
     agent_providers,
     annotations,
     api_keys,
@@ -24,6 +25,7 @@ from api.controllers.console import (
     debug_chats,
     documents,
     draft_variables,
+    email_changes,
     explore,
     extensions,
     external_knowledge,
@@ -72,6 +74,8 @@ NAMESPACES = (
     auth.ns,
     system.ns,
     account.ns,
+    email_changes.ns,
+    account_deletion.ns,
     workspaces.ns,
     features.ns,
     members.ns,

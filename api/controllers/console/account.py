@@ -9,6 +9,9 @@ from api.controllers.http.parsing import parse
 from api.controllers.schemas.account import (
     ACCOUNT,
     AVATAR,
+    AVATAR_QUERY,
+    AVATAR_URL,
+    INITIAL,
     INTEGRATES,
     INTERFACE_LANGUAGE,
     INTERFACE_THEME,
@@ -16,6 +19,7 @@ from api.controllers.schemas.account import (
     PASSWORD,
     TIMEZONE,
     AvatarIn,
+    InitialIn,
     InterfaceLanguageIn,
     InterfaceThemeIn,
     NameIn,
@@ -28,7 +32,7 @@ from api.runtime import Session
 from api.services import accounts
 
 ns = Namespace("account", path="/", description="One's own account")
-for model in (ACCOUNT, INTEGRATES):
+for model in (ACCOUNT, AVATAR_URL, INTEGRATES):
     ns.add_model(model.name, model)
 member = console(Role.DATASET_OPERATOR)
 
@@ -61,6 +65,15 @@ class Name(Resource):
 @ns.route("/account/avatar")
 class Avatar(Resource):
     """The picture others see."""
+
+    @ns.expect(AVATAR_QUERY)
+    @ns.response(200, "Where it is seen.", AVATAR_URL)
+    @member
+    @transactional
+    def get(self, session: Session, principal: Principal) -> Response:
+        """Give the address of a picture: one's own, or an image of the workspace, by its id."""
+        avatar = parse(AVATAR_QUERY, AvatarIn).avatar
+        return render({"avatar_url": accounts.find_avatar_url(runtime(), session, principal, avatar)})
 
     @ns.expect(AVATAR)
     @ns.response(200, "The account as it is now.", ACCOUNT)
@@ -122,6 +135,19 @@ class Timezone(Resource):
     def post(self, session: Session, principal: Principal) -> Response:
         """Change the time zone."""
         return _update(session, principal, timezone=parse(TIMEZONE, TimezoneIn).timezone)
+
+
+@ns.route("/account/init")
+class Initialisation(Resource):
+    """What an account says of itself at first."""
+
+    @ns.expect(INITIAL)
+    @ns.response(400, "It was said with the setup or the invitation: account_already_inited.")
+    @member
+    def post(self, principal: Principal) -> Response:
+        """Refuse: there are no accounts that are not initialised."""
+        del principal
+        accounts.initialise(parse(INITIAL, InitialIn).timezone)
 
 
 @ns.route("/account/password")

@@ -23,10 +23,13 @@ from api.controllers.schemas.auth import (
     render_tokens,
 )
 from api.controllers.schemas.fields import RESULT, render_success
-from api.services import logins, sessions
+from api.controllers.schemas.member import SENT_CODE, render_sent_code
+from api.controllers.schemas.password_reset import CODE_LOGIN, FORGOTTEN, CodeLoginIn, ForgottenIn
+from api.services import code_logins, logins, sessions
+from api.services.session_tokens import Tokens
 
 ns = Namespace("auth", path="/", description="Signing in and out")
-for model in (RESULT, TOKENS, SIGNED_IN):
+for model in (RESULT, SENT_CODE, TOKENS, SIGNED_IN):
     ns.add_model(model.name, model)
 
 
@@ -49,9 +52,44 @@ class Login(Resource):
             address=request.remote_addr or "",
             invite_token=asked.invite_token,
         )
-        if tokens is None:
-            return render(render_no_workspace())
-        return answer_with(tokens, render_tokens(tokens, runtime().limits.access_ttl_s))
+        return _signed_in(tokens)
+
+
+@ns.route("/email-code-login")
+class CodeLogin(Resource):
+    """The code to sign in with, instead of a password."""
+
+    @ns.expect(FORGOTTEN)
+    @ns.response(200, "Sent, if somebody has the address, which is not told.", SENT_CODE)
+    @ns.response(400, "No mail is sent here: email_not_setup.")
+    @ns.response(429, "Too many codes: email_code_login_rate_limit_exceeded, email_send_ip_limit.")
+    @public
+    def post(self) -> Response:
+        """Have a code sent to an address."""
+        asked = parse(FORGOTTEN, ForgottenIn)
+        token = code_logins.begin(runtime(), email=asked.email, address=request.remote_addr or "")
+        return render(render_sent_code(token))
+
+
+@ns.route("/email-code-login/validity")
+class CodeLoginCheck(Resource):
+    """Signing in with that code."""
+
+    @ns.expect(CODE_LOGIN)
+    @ns.response(200, "The tokens, in the body and as cookies.", SIGNED_IN)
+    @ns.response(400, "A wrong code: email_code_error; a used or old one: invalid_or_expired_token.")
+    @public
+    def post(self) -> Response:
+        """Sign in; the code may be sent in base64."""
+        asked = parse(CODE_LOGIN, CodeLoginIn)
+        tokens = code_logins.finish(
+            runtime(),
+            email=asked.email,
+            code=asked.code,
+            token=asked.token,
+            address=request.remote_addr or "",
+        )
+        return _signed_in(tokens)
 
 
 @ns.route("/refresh-token")
@@ -90,6 +128,12 @@ class Logout(Resource):
         for name in (ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE):
             set_cookie(response, name, "", 0)
         return response
+
+
+def _signed_in(tokens: Tokens | None) -> Response:
+    if tokens is None:
+        return render(render_no_workspace())
+    return answer_with(tokens, render_tokens(tokens, runtime().limits.access_ttl_s))
 
 
 def _cookie(name: str) -> str | None:

@@ -266,10 +266,10 @@ def takes_files(method: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(method)
-    def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         if request.mimetype == MULTIPART:
             request.max_content_length = max(runtime().limits.max_file_bytes.values()) + FORM_BYTES
-        return method(self, *args, **kwargs)
+        return method(*args, **kwargs)
 
     return wrapper
 

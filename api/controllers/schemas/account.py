@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask_restx import Model, fields
 
-from api.controllers.http.parsing import Choice, Text, json_field, parser
+from api.controllers.http.parsing import Choice, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject
 from api.services.accounts import Profile
@@ -44,6 +44,12 @@ NAME = parser(
 INTERFACE_LANGUAGE = parser(json_field("interface_language", LANGUAGE, required=True))
 INTERFACE_THEME = parser(json_field("interface_theme", Choice(("light", "dark")), required=True))
 AVATAR = parser(json_field("avatar", Text(max_length=2048, is_trimmed=True), required=True))
+AVATAR_QUERY = parser(query_field("avatar", Text(min_length=1, max_length=2048), required=True))
+INITIAL = parser(
+    json_field("interface_language", LANGUAGE, required=True),
+    json_field("timezone", Text(min_length=1, max_length=64), required=True),
+    json_field("invitation_code", Text(max_length=256), nullable=True),
+)
 TIMEZONE = parser(json_field("timezone", Text(min_length=1, max_length=64), required=True))
 PASSWORD = parser(
     json_field("password", Text(max_length=256), nullable=True),
@@ -70,6 +76,7 @@ ACCOUNT = Model(
 )
 
 
+AVATAR_URL = Model("AvatarURL", {"avatar_url": fields.String})
 INTEGRATES = Model("Integrates", {"data": fields.List(fields.Raw)})
 
 
@@ -78,6 +85,15 @@ class AvatarIn:
     """The picture others see; empty for none."""
 
     avatar: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitialIn:
+    """What an account that is not initialised would still have to say."""
+
+    interface_language: str
+    timezone: str
+    invitation_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

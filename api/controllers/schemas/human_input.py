@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask_restx import Model, fields
 
-from api.controllers.http.parsing import Object, Text, json_field, parser, user_name
+from api.controllers.http.parsing import Object, Text, json_field, parser, query_field, user_name
 from api.core.events import FormAsked
 from api.core.ports import JSONObject
 from api.core.workflow.templates import to_text
@@ -19,9 +19,29 @@ class FormAnswerIn:
     user: str
 
 
-FORM_ANSWER = parser(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkAnswerIn:
+    """An answer by the link of a mail."""
+
+    inputs: JSONObject
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientIn:
+    """The address a link was sent to."""
+
+    to: str
+
+
+RECIPIENT = parser(query_field("to", Text(min_length=3, max_length=254), required=True))
+ANSWER_FIELDS = (
     json_field("inputs", Object(takes_empty_list=True), required=True, help="Values of the form's fields."),
     json_field("action", Text(min_length=1, max_length=20), required=True, help="The id of an action."),
+)
+LINK_ANSWER = parser(*ANSWER_FIELDS)
+FORM_ANSWER = parser(
+    *ANSWER_FIELDS,
     json_field("user", user_name, required=True, help="Who answers, as the caller names it."),
 )
 ACTION = Model(

@@ -1,4 +1,4 @@
-"""A forgotten password: a code by mail, then a new one."""
+"""A code by mail: for a new password, or to sign in with."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,12 @@ RESET_CODE = parser(
     json_field("email", EMAIL, required=True),
     json_field("code", Text(min_length=1, max_length=16), required=True),
     json_field("token", TOKEN, required=True),
+)
+CODE_LOGIN = parser(
+    json_field("email", EMAIL, required=True),
+    json_field("code", Text(min_length=1, max_length=16), required=True),
+    json_field("token", TOKEN, required=True),
+    json_field("language", LANGUAGE, nullable=True),
 )
 NEW_PASSWORD = parser(
     json_field("token", TOKEN, required=True),
@@ -37,6 +43,13 @@ class ResetCodeIn:
     email: str
     code: str
     token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeLoginIn(ResetCodeIn):
+    """The same to sign in with; ``language`` is known and changes nothing."""
+
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,10 @@ from api.errors import NotFound
 from api.services import passports
 
 STATIC = Path(__file__).parent / "static"
-ASSETS = {"activate.js", "app.css", "app.js", "client.js", "form.js", "markdown.js", "texts.js", "view.js"}
+ASSETS = {
+    *("activate.js", "answer.js", "app.css", "app.js"),
+    *("client.js", "form.js", "markdown.js", "texts.js", "view.js"),
+}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:{files}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
@@ -36,8 +39,8 @@ def page(code: str) -> Response:
     """Give the page of an app, or one that says that there is none."""
     is_open = passports.is_open(runtime(), code)
     name, status = ("index.html", 200) if is_open else ("closed.html", 404)
-    text = (STATIC / name).read_text(encoding="utf-8").replace(NO_FILES, FILES.format(_files()), 1)
-    return guarded_page(Response(text, status, mimetype="text/html"))
+    text = (STATIC / name).read_text(encoding="utf-8")
+    return guarded_page(Response(with_files(text), status, mimetype="text/html"))
 
 
 @blueprint.get("/assets/<string:name>")
@@ -47,6 +50,11 @@ def asset(name: str) -> Response:
     if name not in ASSETS:
         raise NotFound("There is no such part of the page.")
     return guarded_page(send_from_directory(STATIC, name))
+
+
+def with_files(text: str) -> str:
+    """Return a page that knows where files lie."""
+    return text.replace(NO_FILES, FILES.format(_files()), 1)
 
 
 def guarded_page(response: Response) -> Response:

@@ -252,6 +252,7 @@ class AgentTool(Part):
 class AgentMode(Part):
     """How an agent works, and with what. ``max_iteration`` is how often it may call tools."""
 
+    enabled: bool = False
     strategy: str = "function_call"
     max_iteration: int = Field(10, ge=1, le=99)
     tools: Several[AgentTool] = ()
@@ -297,6 +298,11 @@ class ModelConfig(Open):
     dataset_configs: DatasetConfigs = DatasetConfigs()
     dataset_query_variable: str = ""
     agent_mode: AgentMode = AgentMode()
+
+    @property
+    def is_agent(self) -> bool:
+        """Tell whether a chat is an agent; the routers of old only chose among datasets."""
+        return self.agent_mode.enabled and not self.agent_mode.strategy.lower().endswith("router")
 
     @property
     def dataset_ids(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Fixtures of the console's sign-in tests."""
 
-from collections.abc import Iterator
+import uuid
 from functools import cache
+from ipaddress import IPv6Address
 
 import pytest
 from flask import Flask
@@ -10,7 +11,6 @@ from flask.testing import FlaskClient
 from api.runtime import Runtime
 from api.services import passwords
 from tests.factories import PASSWORD, Owner, make_owner
-from tests.letterbox import Letterbox
 
 
 @cache
@@ -27,14 +27,7 @@ def person(runtime: Runtime) -> Owner:
 
 @pytest.fixture
 def bare(house: Flask) -> FlaskClient:
-    """A client without a cookie jar, as programs are."""
-    return house.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def letterbox(runtime: Runtime) -> Iterator[Letterbox]:
-    """Let the program send mail, into a box."""
-    box = Letterbox()
-    object.__setattr__(runtime, "mailer", box)  # of this very runtime: the queue's worker holds it
-    yield box
-    object.__setattr__(runtime, "mailer", None)
+    """A client without a cookie jar, as programs are, at an address of its own: codes are few for each."""
+    made = house.test_client(use_cookies=False)
+    made.environ_base["REMOTE_ADDR"] = str(IPv6Address(uuid.uuid4().int))
+    return made

@@ -1,5 +1,6 @@
 """One's own account, over HTTP."""
 
+import io
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from api.runtime import Runtime
 from api.services import sessions
 from tests.conftest import ONCE
 from tests.factories import PASSWORD, Owner, make_member
+from tests.uploads import PNG
 
 PROFILE = "/console/api/account/profile"
 CHANGE_PASSWORD = "/console/api/account/password"
@@ -185,3 +187,34 @@ def test_password_first_one_needs_no_current_one(client: FlaskClient, owner: Own
 
     assert (answer.status_code, answer.get_json()["is_password_set"]) == (200, True)
     assert sign_in(client, owner, NEW["new_password"]) == 200
+
+
+# -- what is asked once --------------------------------------------------------------------------
+
+
+@ONCE
+@pytest.mark.parametrize(("zone", "code"), [("UTC", "account_already_inited"), ("Mars", "invalid_param")])
+def test_account_is_initialised_from_the_start(
+    client: FlaskClient, owner: Owner, zone: str, code: str
+) -> None:
+    sent = {"interface_language": "en-US", "timezone": zone}
+
+    answer = client.post("/console/api/account/init", json=sent, headers=owner.headers)
+
+    assert (answer.status_code, answer.get_json()["code"]) == (400, code)
+
+
+@ONCE
+def test_picture_is_given_of_ones_own_workspace(client: FlaskClient, owner: Owner, person: Owner) -> None:
+    upload = {"file": (io.BytesIO(PNG), "me.png")}
+    sent = client.post("/console/api/files/upload", data=upload, headers=owner.headers)
+    image = sent.get_json()["id"]
+
+    def look(by: Owner, avatar: str) -> Any:
+        query = {"avatar": avatar}
+        return client.get("/console/api/account/avatar", query_string=query, headers=by.headers)
+
+    assert client.get(look(owner, image).get_json()["avatar_url"], buffered=True).data == PNG
+    assert look(owner, "https://a.example/b.png").get_json() == {"avatar_url": "https://a.example/b.png"}
+    for by, avatar in ((person, image), (owner, "javascript:alert(1)")):
+        assert look(by, avatar).get_json()["details"] == {"field": "avatar", "type": "invalid_value"}

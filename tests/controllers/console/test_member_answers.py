@@ -8,12 +8,15 @@ from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.controllers.console.test_members import new_email
 from tests.controllers.test_console_answers import Desk
-from tests.factories import PASSWORD, Owner, make_member
+from tests.factories import PASSWORD, Owner, make_member, make_owner
 from tests.letterbox import Letterbox
 
 pytestmark = ONCE
 
-TAGS = {"members", "invitations", "password resets", "workspaces", "features", "account"}
+TAGS = {
+    *("members", "invitations", "password resets", "workspaces", "features"),
+    *("account", "email changes", "account deletion"),
+}
 MEMBERS = "/workspaces/current/members"
 
 
@@ -36,6 +39,7 @@ def use_account(desk: Desk) -> None:
         desk.call("POST", f"/account/{name}", sent={name.replace("-", "_"): value})
     new = {"password": PASSWORD, "new_password": PASSWORD, "repeat_new_password": PASSWORD}
     desk.call("POST", "/account/password", sent=new)
+    desk.call("GET", "/account/avatar", query={"avatar": "https://pictures.example/ada.png"})
 
 
 def use_workspaces(desk: Desk) -> None:
@@ -95,6 +99,27 @@ def forget_password(desk: Desk, letterbox: Letterbox) -> None:
     desk.call("POST", "/forgot-password/resets", sent=new)
 
 
+def change_email(desk: Desk, letterbox: Letterbox) -> None:
+    """Move the account to another address."""
+    old, new, token = desk.owner.email, f"new-{desk.owner.email}", None
+    desk.call("POST", "/account/change-email/check-email-unique", sent={"email": new})
+    for phase, email in (("old_email", old), ("new_email", new)):
+        sent = {"email": email, "phase": phase, "token": token}
+        token = desk.call("POST", "/account/change-email", sent=sent)["data"]
+        sent = {"email": email, "token": token, "code": letterbox.read(email).subject[-6:]}
+        token = desk.call("POST", "/account/change-email/validity", sent=sent)["token"]
+    desk.call("POST", "/account/change-email/reset", sent={"new_email": new, "token": token})
+
+
+def delete_account(desk: Desk, letterbox: Letterbox) -> None:
+    """Delete the account, and say why."""
+    letterbox.mails.clear()
+    token = desk.call("GET", "/account/delete/verify")["data"]
+    code = letterbox.read(desk.owner.email).subject[-6:]
+    desk.call("POST", "/account/delete", sent={"token": token, "code": code})
+    desk.call("POST", "/account/delete/feedback", sent={"email": desk.owner.email, "feedback": "Too good."})
+
+
 def test_every_answer_about_members_is_as_documented(
     desk: Desk, runtime: Runtime, letterbox: Letterbox
 ) -> None:
@@ -102,8 +127,11 @@ def test_every_answer_about_members_is_as_documented(
     use_workspaces(desk)
     use_members(desk, runtime, letterbox)
     forget_password(desk, letterbox)
+    for step in (change_email, delete_account):
+        desk.owner = make_owner(runtime)
+        step(desk, letterbox)
 
-    assert desk.called == desk.routes(TAGS)
+    assert desk.called == desk.routes(TAGS) - {"POST /account/init"}  # which is always refused
 
 
 def test_workspace_not_joined_or_suspended_is_not_entered(

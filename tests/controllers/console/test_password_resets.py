@@ -80,7 +80,7 @@ def test_codes_for_one_address_are_few(bare: FlaskClient, person: Owner, letterb
 
     answer = bare.post(f"{CONSOLE}/forgot-password", json={"email": person.email})
 
-    assert code_of(answer) == (429, "email_send_ip_limit")
+    assert code_of(answer) == (429, "password_reset_rate_limit_exceeded")
     assert int(answer.headers["Retry-After"]) > 0
 
 

@@ -15,6 +15,7 @@ from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.controllers.console.flow_calls import DraftApp
 from tests.controllers.service_api.test_agents import ask, calls, history, make_agent, stream
+from tests.controllers.service_api.test_moderation import INPUTS, OUTPUTS, keywords
 from tests.factories import BUILTIN, Owner, make_app, make_chat_app, make_key, make_owner
 from tests.flows import drawn, edges, template
 from tests.online import reachable
@@ -56,9 +57,9 @@ def caller(tool_id: str, **parameters: Any) -> dict[str, Any]:
     return {"nodes": nodes, "edges": edges("s > t > e")}
 
 
-def published(client: FlaskClient, runtime: Runtime, owner: Owner, graph: object) -> DraftApp:
+def published(client: FlaskClient, runtime: Runtime, owner: Owner, graph: object, **draft: Any) -> DraftApp:
     """Return an app whose workflow is published."""
-    app = DraftApp(client, runtime, owner, graph)
+    app = DraftApp(client, runtime, owner, graph, **draft)
     assert app.call("POST", "workflows/publish").status_code == 200
     return app
 
@@ -86,9 +87,11 @@ def shown(app: DraftApp, **query: Any) -> Any:
     return app.client.get(f"{TOOLS}/get", query_string=asked, headers=app.owner.headers)
 
 
-def offered(client: FlaskClient, runtime: Runtime, owner: Owner, graph: object) -> tuple[DraftApp, str]:
+def offered(
+    client: FlaskClient, runtime: Runtime, owner: Owner, graph: object, **draft: Any
+) -> tuple[DraftApp, str]:
     """Return an app that is a tool, and the tool's id."""
-    app = published(client, runtime, owner, graph)
+    app = published(client, runtime, owner, graph, **draft)
     answer = offer(app)
     assert answer.get_json() == {"result": "success"}, answer.text
     return app, shown(app).get_json()["workflow_tool_id"]
@@ -288,6 +291,38 @@ def test_failure_inside_is_told_outside(client: FlaskClient, runtime: Runtime, o
     assert (long["status"], "failed:" in long["error"]) == ("failed", True)
     assert [run.status for run in runs_of(runtime, app.id)] == ["failed"]
     assert "'name' is required" in missing.run(inputs={"who": "x"})[-1]["data"]["error"]
+
+
+@ONCE
+def test_workflow_is_moderated_by_its_own_features_and_ends_nothing_else(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    avoidance = keywords("bomb", "Hello Ida", inputs_config=INPUTS, outputs_config=OUTPUTS)
+    app, tool_id = offered(
+        client, runtime, owner, greeter(), features={"sensitive_word_avoidance": avoidance}
+    )
+    graph = caller(tool_id)
+    provided = {"error_strategy": "default-value", "default_value": [{"key": "text", "value": "nothing"}]}
+    graph["nodes"][1]["data"].update(provided)
+    outer, stopping = (
+        DraftApp(client, runtime, owner, graph),
+        DraftApp(client, runtime, owner, caller(tool_id)),
+    )
+
+    def ran(flow: DraftApp, who: str) -> tuple[str, Any, str]:
+        end = flow.run(inputs={"who": who})[-1]["data"]
+        return end["status"], end["outputs"].get("text"), end["error"] or ""
+
+    refused, unsaid = str(INPUTS["preset_response"]), str(OUTPUTS["preset_response"])
+    for who, said in (("A bomb", refused), ("Ida", unsaid)):
+        status, _, error = ran(stopping, who)
+        assert (status, said in error) == ("failed", True)
+    assert [ran(outer, who)[:2] for who in ("A bomb", "Ida")] == [("partial-succeeded", "nothing")] * 2
+    status, text, _ = ran(stopping, "Ada")
+    assert (status, "Hello Ada" in text) == ("succeeded", True)
+    inner = sorted((run.status, run.error or "") for run in runs_of(runtime, app.id))
+    assert inner == sorted([("succeeded", ""), *[("stopped", refused)] * 2, *[("stopped", unsaid)] * 2])
+    assert "Hello Ida" not in str([run.outputs for run in runs_of(runtime, app.id)])
 
 
 @ONCE

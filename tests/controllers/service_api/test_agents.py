@@ -27,7 +27,8 @@ from api.core.tools.tool import (
 from api.errors import CompletionFailed
 from api.models.conversation import AgentThought
 from api.runtime import Runtime
-from tests.factories import ChatApp, Owner, make_chat_app, make_dataset_key
+from tests.conftest import ONCE
+from tests.factories import ChatApp, Owner, make_chat_app, make_dataset_key, make_key
 from tests.fakes import Piece, Script, wait_for_stop
 from tests.sse import read_events
 from tests.statements import count_statements
@@ -201,6 +202,38 @@ def test_rounds_are_told_stored_and_counted(client: FlaskClient, runtime: Runtim
     asked = script.requests[1].messages
     assert [m.role for m in asked] == [Role.USER, Role.ASSISTANT, Role.TOOL]
     assert (asked[1].tool_calls[0].id, asked[2].tool_call_id, asked[2].text) == ("c0", "c0", "5")
+
+
+@ONCE
+def test_chat_whose_configuration_is_an_agents_is_an_agent_from_then_on(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    script = Script(turns=[SUM, ["It is ", "5."]] * 2, features=CALLING)
+    agent = {"enabled": True, "strategy": "function_call", "tools": [ADD]}
+    config = {"model": script.choice, "agent_mode": agent}
+    router = {**config, "agent_mode": {**agent, "strategy": "router"}}
+    saved = make_chat_app(runtime, owner)
+    path = f"/console/api/apps/{saved.id}"
+
+    def mode_of(app_id: str) -> set[str]:
+        one = client.get(f"/console/api/apps/{app_id}", headers=owner.headers).get_json()
+        listed = client.get("/console/api/apps", headers=owner.headers).get_json()["data"]
+        return {one["mode"], *(app["mode"] for app in listed if app["id"] == app_id)}
+
+    for sent, mode in ((router, "chat"), (config, "agent-chat"), (router, "agent-chat")):
+        answer = client.post(f"{path}/model-config", json=sent, headers=owner.headers)
+        assert (answer.status_code, mode_of(saved.id)) == (200, {mode})
+    file = {"version": "0.1.0", "kind": "app", "app": {"name": "Old", "mode": "chat"}, "model_config": config}
+    brought = {"mode": "yaml-content", "yaml_content": orjson.dumps(file).decode()}
+    made = client.post("/console/api/apps/imports", json=brought, headers=owner.headers).get_json()
+    assert (made["app_mode"], mode_of(made["app_id"])) == ("agent-chat", {"agent-chat"})
+    agents = client.get("/console/api/apps", query_string={"mode": "agent-chat"}, headers=owner.headers)
+    assert agents.get_json()["total"] == 2
+    for app_id in (saved.id, made["app_id"]):
+        app = ChatApp(id=app_id, key=make_key(runtime, owner, app_id), owner=owner)
+        events = stream(client, app)
+        (over,) = [event for event in events if event["event"] == "agent_thought" and event["observation"]]
+        assert (over["observation"], said(events)) == ("5", "Let me see.\n\nIt is 5.")
 
 
 def test_calls_side_by_side_may_fail_and_the_run_goes_on(

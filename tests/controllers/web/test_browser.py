@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,13 @@ from tests.browser import Page, browsing, find_browser, served
 from tests.conftest import ONCE
 from tests.controllers.console.flow_calls import DraftApp
 from tests.controllers.guest_calls import code_of
+from tests.controllers.service_api.test_form_mails import FILE_FIELD, external, mailing
+from tests.controllers.service_api.test_human_input import NOTE, Waiting
+from tests.controllers.service_api.test_workflows import FlowApp
 from tests.factories import Owner, make_chat_app
 from tests.fakes import Script
 from tests.knowledge import add_document, make_dataset
+from tests.letterbox import Letterbox
 
 BROWSER = find_browser()
 pytestmark = [ONCE, pytest.mark.skipif(BROWSER is None, reason="no Chromium is on PATH")]
@@ -248,3 +253,35 @@ def test_failure_of_a_model_is_told(runtime: Runtime, owner: Owner, visit: Visit
 
     assert "broken" not in page.text(".answer")
     page.until("!document.getElementById('send').hidden")
+
+
+def test_mailed_form_is_answered_by_its_link(
+    client: FlaskClient, runtime: Runtime, owner: Owner, page: Page, address: str, letterbox: Letterbox
+) -> None:
+    guest, before = f"guest-{owner.email}", runtime.limits
+    choice = {"type": "select", "output_variable_name": "sugar", "options": ["none", "much"]}
+    graph = mailing(external(guest), fields=[NOTE, choice, FILE_FIELD])
+    app = FlowApp(client, runtime, owner, "workflow", graph)
+    object.__setattr__(runtime, "limits", replace(before, public_url=address))
+    waiting = Waiting(app, inputs={"what": "**tea**"})
+    link = letterbox.read(guest).text.split()[-1]
+    object.__setattr__(runtime, "limits", before)
+
+    page.open(link)
+    assert page.text("#content") == "Is tea fine? …"
+    assert page.text("#content strong") == "tea"
+    page.run("document.querySelector('#inputs textarea').value = 'with milk', true")
+    page.click("#actions .main")
+    page.until("document.getElementById('notice').textContent")
+    page.run("document.querySelector('#inputs select').value = 'none', true")
+    page.run(
+        """(() => { const sent = new DataTransfer(), pick = document.querySelector('#inputs [type=file]');
+        sent.items.add(new File(['seven ships'], 'a.txt', {type: 'text/plain'})); pick.files = sent.files;
+        return true; })()"""
+    )
+    page.click("#actions .main")
+    page.until("document.getElementById('content').textContent.startsWith('Thank you')")
+    page.open(link)
+
+    assert "answered already" in page.text("#notice")
+    assert waiting.read_on()[-1]["data"]["outputs"]["approved"] == "prepared **tea**: yes, with milk"

@@ -7,11 +7,11 @@ export function kindOf(file) {
   return ["image", "audio", "video"].includes(kind) ? kind : "document";
 }
 
-/** Upload files; return them as the API takes them. */
-export async function sendFiles(files) {
+/** Upload files, by ``keep``; return them as the API takes them. */
+export async function sendFiles(files, keep = upload) {
   const sent = [];
   for (const file of files) {
-    const kept = await upload(file);
+    const kept = await keep(file);
     sent.push({ type: kindOf(file), transfer_method: "local_file", upload_file_id: kept.id, name: file.name });
   }
   return sent;
@@ -60,14 +60,14 @@ export function drawForm(items, into) {
 }
 
 /** Return the inputs as the form has them; throws a sentence where something is missing. */
-export async function readForm(form) {
+export async function readForm(form, keep = upload) {
   const inputs = {};
   for (const { kind, item, input } of form.fields || []) {
     let value = input.value;
     if (kind === "checkbox") value = input.checked;
     else if (kind === "number") value = value === "" ? null : Number(value);
     else if (kind === "file" || kind === "file-list") {
-      const files = (await sendFiles(input.files)).map(toInput);
+      const files = (await sendFiles(input.files, keep)).map(toInput);
       value = kind === "file" ? files[0] || null : files;
     } else if (kind === "json_object") value = value.trim() ? JSON.parse(value) : null;
     const isEmpty = value === null || value === "" || (Array.isArray(value) && !value.length);

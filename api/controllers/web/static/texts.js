@@ -11,6 +11,7 @@ const TEXTS = {
     invited: "you are invited. If you have an account already, it joins and stays as it is.",
     name: "Your name", password: "Password (at least 8 characters, a letter and a digit among them)",
     join: "Join", joined: "You are in. Sign in with your e-mail and password.",
+    asked: "An answer is needed", answered: "Thank you. Your answer is on its way.",
   },
   zh: {
     send: "发送", stop: "停止", attach: "添加文件", newChat: "新对话", more: "更多",
@@ -23,6 +24,7 @@ const TEXTS = {
     invited: "您已受邀加入。如果您已有账号，将直接加入，账号信息不变。",
     name: "您的姓名", password: "密码（至少 8 个字符，须包含字母和数字）",
     join: "加入", joined: "您已加入，请使用邮箱和密码登录。",
+    asked: "需要您的答复", answered: "谢谢，您的答复已提交。",
   },
 };
 let chosen = TEXTS.en;

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from api.core.events import FormAsked
 from api.core.ports import JSONObject, JSONValue
+from api.core.workflow.deliveries import Delivery
 from api.core.workflow.graph import SOURCE
 from api.core.workflow.node import NodeConfig, NodeContext, Types, node
 from api.core.workflow.templates import references, render, render_markdown, to_text
@@ -70,26 +71,6 @@ class Action(BaseModel):
     button_style: Literal["primary", "default", "accent", "ghost"] = "default"
 
 
-class Delivery(BaseModel):
-    """A way the form gets to who is to answer it."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: str = ""
-    type: str
-    enabled: bool = True
-    config: dict[str, JsonValue] = Field(default_factory=dict)
-
-    def filled(self, ctx: NodeContext) -> JSONObject:
-        """Return the delivery with its texts filled in; ``{{#url#}}`` is for who sends it."""
-        texts = {
-            key: ctx.variables.mask(render(value, ctx.variables))
-            for key, value in self.config.items()
-            if key in ("subject", "body") and isinstance(value, str)
-        }
-        return {"id": self.id, "type": self.type, "config": {**self.config, **texts}}
-
-
 @node("human-input", waits=True)
 class HumanInput:
     """Leaves by the id of the action taken, or by ``__timeout``; see ``forms.py`` for what it gives."""
@@ -149,7 +130,17 @@ class HumanInput:
             actions=tuple(action.model_dump(mode="json") for action in actions),
             defaults=defaults,
             expires_at=int(time.time()) + config.timeout * UNIT_S[config.timeout_unit],
-            deliveries=tuple(item.filled(ctx) for item in config.delivery_methods if item.enabled),
+            deliveries=tuple(_filled(item, ctx) for item in config.delivery_methods if item.enabled),
         )
         ctx.inputs = {"form_content": asked.content, "defaults": asked.defaults}
         raise NodePaused(ctx.deps.forms.ask(asked, ctx.facts))
+
+
+def _filled(delivery: Delivery, ctx: NodeContext) -> JSONObject:
+    """Return a delivery with its texts filled in; ``{{#url#}}`` is for who sends it."""
+    texts = {
+        key: ctx.variables.mask(render(value, ctx.variables))
+        for key, value in delivery.config.items()
+        if key in ("subject", "body") and isinstance(value, str)
+    }
+    return {"id": delivery.id, "type": delivery.type, "config": {**delivery.config, **texts}}
