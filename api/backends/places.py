@@ -72,15 +72,17 @@ class Places:
                 return
             waiter = _Waiter()
             share.line.append(waiter)
+        is_stopped = True  # unless the wait comes to its end
         forget = cancel.on_cancel(waiter.woken.set)
         try:
             waiter.woken.wait(min(wait_s, cancel.remaining_s()))
+            is_stopped = cancel.is_set()
         finally:
             forget()
             has_place = self._leave_line(tenant_id, waiter)
-        if cancel.is_set():
-            if has_place:
+            if has_place and is_stopped:
                 self._give(tenant_id)
+        if is_stopped:
             raise Stopped
         if not has_place:
             raise TimeoutError

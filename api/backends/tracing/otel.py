@@ -138,5 +138,5 @@ def _post(settings: Settings, http: HTTPClient, spans: Sequence[Any], cancel: Ca
         headers={"content-type": "application/x-protobuf", **settings.otlp_headers},
         content=encode_spans(spans).SerializeToString(),
     )
-    if reply.status != 200:
+    if not 200 <= reply.status < 300:
         raise NotTaken(f"status {reply.status}")
