@@ -2,7 +2,7 @@
 
 What must stay true: however many of one workspace wait, the next place goes to
 the workspace that holds the fewest, and among those to each in turn; a place is
-empty only while nobody waits.
+empty only while nobody waits who may have it.
 """
 
 import threading
@@ -37,10 +37,14 @@ class _Share:
 
 
 class Places:
-    """So many places; who finds none free waits in the line of the workspace it works for."""
+    """So many places; who finds none free waits in the line of its workspace.
 
-    def __init__(self, count: int) -> None:
+    One workspace has at most ``most_of_one`` of them.
+    """
+
+    def __init__(self, count: int, most_of_one: int | None = None) -> None:
         self._free = count
+        self._most_of_one = most_of_one or count
         self._turns = 0
         self._shares: dict[str, _Share] = {}
         self._lock = threading.Lock()
@@ -52,9 +56,12 @@ class Places:
             return sum(len(share.line) for share in self._shares.values())
 
     @contextmanager
-    def hold(self, cancel: Cancel, wait_s: float) -> Iterator[None]:
-        """Hold a place. Raises Stopped, or TimeoutError after ``wait_s`` or the work's own time."""
-        tenant_id = works_for.get()
+    def hold(self, cancel: Cancel, wait_s: float, owner: str | None = None) -> Iterator[None]:
+        """Hold a place, for the workspace ``owner`` or the one that is worked for.
+
+        Raises Stopped, or TimeoutError after ``wait_s`` or the work's own time.
+        """
+        tenant_id = works_for.get() if owner is None else owner
         self._take(tenant_id, cancel, wait_s)
         try:
             yield
@@ -66,7 +73,7 @@ class Places:
             raise Stopped
         with self._lock:
             share = self._shares.setdefault(tenant_id, _Share())
-            if self._free:
+            if self._free and self._may_have(share):
                 self._free -= 1
                 self._serve(share)
                 return
@@ -99,7 +106,7 @@ class Places:
         """Give a place back: to who waits for it, where anybody does."""
         with self._lock:
             self._shares[tenant_id].held -= 1
-            waiting = [share for share in self._shares.values() if share.line]
+            waiting = [share for share in self._shares.values() if share.line and self._may_have(share)]
             if waiting:
                 next_one = min(waiting, key=lambda share: (share.held, share.last_turn))
                 waiter = next_one.line.popleft()
@@ -109,6 +116,9 @@ class Places:
             else:
                 self._free += 1
             self._forget_idle(tenant_id)
+
+    def _may_have(self, share: _Share) -> bool:
+        return share.held < self._most_of_one
 
     def _serve(self, share: _Share) -> None:
         self._turns += 1

@@ -95,3 +95,14 @@ def test_who_gives_up_waiting_keeps_no_place() -> None:
     assert stopped == [Stopped]
     with places.hold(Cancel(), 0.01):
         pass
+
+
+def test_one_workspace_has_no_more_than_its_most_though_places_are_free() -> None:
+    crowd = Crowd(Places(3, most_of_one=2))
+    for name in ("a1", "a2", "a3", "b1"):
+        crowd.come(name)
+    crowd.end("a1")
+    for name in ("a2", "a3", "b1"):
+        crowd.ends[name].set()
+
+    assert crowd.order == ["a1", "a2", "b1", "a3"]
