@@ -81,6 +81,7 @@ def test_account_deleted_leaves_its_work_and_nothing_of_itself(
     assert invite(bare, owner, editor.email).get_json()["invitation_results"][0]["status"] == "success"
 
 
+@pytest.mark.usefixtures("owner")  # or the person were the last account
 def test_owner_of_others_workspace_hands_it_over_first(
     bare: FlaskClient, runtime: Runtime, person: Owner, letterbox: Letterbox
 ) -> None:
@@ -101,6 +102,7 @@ def test_owner_of_others_workspace_hands_it_over_first(
     assert listed(bare, heir)[heir.email]["role"] == "owner"
 
 
+@pytest.mark.usefixtures("owner")  # or the person were the last account
 def test_workspace_of_nobody_else_is_closed(
     bare: FlaskClient, runtime: Runtime, person: Owner, letterbox: Letterbox
 ) -> None:
@@ -114,6 +116,7 @@ def test_workspace_of_nobody_else_is_closed(
 
 
 @ONCE
+@pytest.mark.usefixtures("owner")  # or the person were the last account
 def test_account_without_mail_is_the_operators_to_delete(
     bare: FlaskClient, runtime: Runtime, person: Owner
 ) -> None:
