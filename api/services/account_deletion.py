@@ -10,12 +10,12 @@ from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from api.errors import Conflict, NotFound
-from api.models.account import Account, Invitation, Setup, Tenant, TenantMember
+from api.models.account import Account, Invitation, Tenant, TenantMember
 from api.models.file import UploadFile
 from api.models.workflow import DraftVariable
 from api.principal import Principal, Role
 from api.runtime import Runtime
-from api.services import accounts, confirmations, tenants
+from api.services import accounts, confirmations, setup, tenants
 from api.services.access import is_id
 from api.services.accounts import normal_email
 from api.services.confirmations import Purpose
@@ -98,8 +98,7 @@ def _delete(session: Session, account_id: str) -> None:
 
     The locks let one account go at a time, and nobody join, or hand a workspace to it, meanwhile.
     """
-    held = update(Setup).values(setup_at=Setup.setup_at)  # until the transaction ends; nothing in it changes
-    session.execute(held.execution_options(synchronize_session=False))
+    setup.hold(session)
     places = select(TenantMember.id).where(TenantMember.account_id == account_id)
     session.execute(places.order_by(TenantMember.id).with_for_update())
     owned = select(Tenant.id).where(Tenant.id.in_(_owned(account_id))).order_by(Tenant.id)
