@@ -121,14 +121,13 @@ def test_invitation_of_a_workspace_that_is_being_closed_waits_and_is_over(
     token = token_of(invite(bare, owner, new_email(owner)))
     here = Tenant.id == owner.tenant_id
 
-    with ThreadPoolExecutor(1) as pool:
-        with runtime.transaction() as session:
-            session.execute(
-                select(Tenant.id).where(here).with_for_update()
-            )  # as a deletion of its owner does
-            session.execute(update(Tenant).where(here).values(status="suspended"))
-            joined = pool.submit(activate, bare, token)
-            wait_until(lambda: is_waited_for(runtime))
+    with ThreadPoolExecutor(1) as pool, runtime.transaction() as session:
+        session.execute(
+            select(Tenant.id).where(here).with_for_update()
+        )  # as a deletion of its owner does
+        session.execute(update(Tenant).where(here).values(status="suspended"))
+        joined = pool.submit(activate, bare, token)
+        wait_until(lambda: is_waited_for(runtime))
 
     assert code_of(joined.result()) == (403, "already_activate")
     with runtime.reading() as session:
