@@ -122,9 +122,7 @@ def test_invitation_of_a_workspace_that_is_being_closed_waits_and_is_over(
     here = Tenant.id == owner.tenant_id
 
     with ThreadPoolExecutor(1) as pool, runtime.transaction() as session:
-        session.execute(
-            select(Tenant.id).where(here).with_for_update()
-        )  # as a deletion of its owner does
+        session.execute(select(Tenant.id).where(here).with_for_update())  # as a deletion of its owner does
         session.execute(update(Tenant).where(here).values(status="suspended"))
         joined = pool.submit(activate, bare, token)
         wait_until(lambda: is_waited_for(runtime))
