@@ -7,8 +7,12 @@ import logging
 import threading
 import time
 import uuid
+from functools import partial
+from typing import Any
 
+import gevent
 import orjson
+from gevent.server import StreamServer
 from gunicorn.http import errors as faults
 from gunicorn.util import write_nonblock
 from gunicorn.workers.ggevent import GeventWorker
@@ -21,6 +25,8 @@ from api.services.shutdown import RESERVED_S, Shutdown
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
+LAST_REQUEST_S = 1.0
+"""How long a connection may bring one more request once the server is told to stop."""
 REFUSALS: dict[type[Exception], AppError] = {
     faults.LimitRequestLine: Refused(414, "The request line is too long."),
     faults.LimitRequestHeaders: Refused(431, "The request's headers are too large."),
@@ -29,8 +35,32 @@ REFUSALS: dict[type[Exception], AppError] = {
 }
 
 
+class Listener(StreamServer):  # type: ignore[misc]  # gevent is untyped
+    """A listener that takes in who came before it closes: the kernel would reset their connections."""
+
+    def __init__(self, listener: Any, *, worker: "Server", spawn: object) -> None:
+        self._address = listener.getsockname()
+        super().__init__(listener, handle=partial(worker.handle, self), spawn=spawn)
+        if worker.cfg.workers > 1:
+            self.max_accept = 1  # leave the next one to another worker
+
+    def getsockname(self) -> object:
+        """Return the address, of a listener that has closed too: connections are handled after that."""
+        return self._address
+
+    def close(self) -> None:
+        """Take in who waits, and close."""
+        while not (self.closed or self.full()) and (came := self.do_read()):
+            self.do_handle(*came)
+        super().close()
+
+
 class Server(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
     """A gevent worker that ends its work before it ends, and whose own answers are as any other."""
+
+    def server_class(self, listener: object, *, spawn: object, **_: object) -> Listener:
+        """Return what takes in connections; gunicorn's way of asking for another than gevent's."""
+        return Listener(listener, worker=self, spawn=spawn)
 
     def run(self) -> None:
         """Serve until told to stop; then end the runs, while requests are still answered, and close."""
@@ -54,11 +84,12 @@ class Server(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
         self.shutdown.begin(self.cfg.graceful_timeout - RESERVED_S)
         self.shutdown.end_work(lambda: self.is_serving)
 
-    def handle_request(self, *request: object) -> None:
-        """Answer a request; once told to stop, end its connection instead of waiting for the next."""
-        super().handle_request(*request)
-        if not self.alive:
-            raise StopIteration
+    def timeout_ctx(self) -> gevent.Timeout:
+        """Bound the wait for a connection's next request.
+
+        What was answered before the stop was told that it may bring another, which is then the last one.
+        """
+        return gevent.Timeout(self.cfg.keepalive if self.alive else LAST_REQUEST_S, False)
 
     def handle_error(self, req: object, client: object, addr: object, exc: BaseException) -> None:
         """Answer a request the program never saw, or could not be told of. Wire: docs/wire/errors.md."""

@@ -2,10 +2,13 @@
 
 import api.gevent_boot  # noqa: F401  # isort: skip  # the patch comes before everything it patches
 
+import logging
 import os
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 from celery import signals
 
@@ -48,13 +51,25 @@ class _Ending:
             self._shutdown.close()
             os._exit(0)  # Celery would still wait for what was given back to others
 
-    def close(self, **_signal: object) -> None:
-        """Close what carried the jobs, all of which have ended, once the runs they began have too."""
+    def close(self, sender: Any, **_signal: object) -> None:
+        """Close what carried the jobs, all of which have ended, once the runs they began have too; end.
+
+        The interpreter is not asked to tidy up: it turns for ever over native threads that are still there.
+        """
         self._shutdown.end_work(lambda: False)
         self._shutdown.close()
+        logging.shutdown()
+        os._exit(sender.exitcode or 0)
+
+
+def _mark_calls(sender: Any, **_signal: object) -> None:
+    """Have each call leave a mark beside the schedule's state, which may be written at the end only."""
+    mark = Path(f"{sender.schedule_filename}-called")
+    signals.before_task_publish.connect(lambda **_: mark.touch(), weak=False)
 
 
 _ending = _Ending(_runtime)
+signals.beat_init.connect(_mark_calls, weak=False)
 signals.setup_logging.connect(lambda **_: None, weak=False)  # the program logs as it does elsewhere
 signals.worker_ready.connect(_ending.watch, weak=False)
 signals.worker_shutting_down.connect(_ending.begin, weak=False)

@@ -7,12 +7,24 @@ from psycopg.abc import Buffer
 from psycopg.types.string import StrDumperUnknown, TextLoader
 from sqlalchemy import Engine, event, exc
 
+from api.settings import SettingsError
+
 
 def listen_to_postgres(engine: Engine) -> None:
     """Prepare each connection of an engine, and have it looked at before it is used again."""
+    event.listen(engine, "connect", _check_encoding, insert=True)  # before SQLAlchemy asks for text
     event.listen(engine, "connect", _read_ids_as_text)
     event.listen(engine, "connect", _write_no_nul)
     event.listen(engine, "checkout", _check_connection)
+
+
+def _check_encoding(connection: "psycopg.Connection[Any]", _entry: object) -> None:
+    """Raise SettingsError for a database that keeps bytes of no known meaning, or not every character."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise SettingsError(
+            f"DATABASE_URL names a database whose encoding is {encoding}; make one with ENCODING 'UTF8'."
+        )
 
 
 def _read_ids_as_text(connection: "psycopg.Connection[Any]", _entry: object) -> None:

@@ -1,5 +1,6 @@
 """The engine on SQLite and PostgreSQL: who waits for whom, for how long, and what is counted."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -362,3 +364,21 @@ def test_postgres_out_of_reach_fails_at_once_with_an_operational_error(tmp_path:
     with pytest.raises(exc.OperationalError), unreachable() as session:
         session.execute(text("SELECT 1"))
     assert_quick(time.monotonic() - started, 2)
+
+
+def test_postgres_that_keeps_no_utf8_is_refused_with_a_sentence(tmp_path: Path, postgres_url: str) -> None:
+    name = f"slipway_test_ascii_{os.getpid()}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'".encode()
+        )
+        try:
+            url = urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
+            app = Flask("test")
+            database = create_database(app, make_settings(tmp_path, database_url=url), MetaData())
+            sessions = session_factory(app, database)
+            with pytest.raises(SettingsError, match="encoding is SQL_ASCII"), sessions() as session:
+                session.execute(text("SELECT 1"))
+            sessions.kw["bind"].dispose()
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

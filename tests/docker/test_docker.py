@@ -116,6 +116,7 @@ def test_every_service_is_bounded_watched_and_started_again(name: str, secrets: 
     for service in made["services"].values():
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
         assert service["restart"] == "unless-stopped"
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}
         assert "healthcheck" in service or service["image"] == "slipway:local"  # that of the image
         if "slipway" in service["image"] or "nginx" in service["image"]:
             assert service["read_only"]
@@ -124,6 +125,65 @@ def test_every_service_is_bounded_watched_and_started_again(name: str, secrets: 
             volume.split(":")[0] for volume in service.get("volumes", ()) if not volume.startswith(".")
         ]
         assert set(volumes) <= set(made["volumes"])
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_engine_waits_for_as_long_as_a_stop_may_take(name: str, secrets: dict[str, str]) -> None:
+    default = Settings.model_fields["graceful_timeout_s"].default
+
+    for given, waits in (({}, f"{default}s"), ({"GRACEFUL_TIMEOUT_S": "90"}, "90s")):
+        services = read(name, secrets | given)["services"].values()
+        ours = [service for service in services if service["image"] == "slipway:local"]
+        assert {service["stop_grace_period"] for service in ours} == {waits}
+
+
+def test_database_is_healthy_only_when_others_reach_it(secrets: dict[str, str]) -> None:
+    check = read("compose.scale.yaml", secrets)["services"]["postgres"]["healthcheck"]["test"]
+
+    # While the image makes the database, a first server answers at the socket alone.
+    assert "--host 127.0.0.1" in check[1]
+
+
+def test_image_runs_as_a_user_who_is_told_by_number() -> None:
+    steps = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+
+    uid, gid = re.findall(r"^USER (\d+):(\d+)$", steps, re.MULTILINE)[-1]
+    assert f"groupadd --gid {gid} " in steps
+    assert f"useradd --uid {uid} " in steps
+
+
+def test_schedule_goes_on_while_it_calls(tmp_path: Path) -> None:
+    calls = runpy.run_path(str(DOCKER / "healthy.py"))["calls"]
+    place = calls.__globals__["CALLED"]
+    called = tmp_path / place.name
+    calls.__globals__["CALLED"] = called
+
+    assert not calls()
+    called.touch()
+    assert calls()
+    os.utime(called, (0, 0))
+    assert not calls()
+    state = str(place).removesuffix("-called")
+    assert f"--schedule {state} " in (DOCKER / "entrypoint.sh").read_text(encoding="utf-8")
+
+
+def test_proxy_asks_every_server_again_and_sends_nothing_into_a_connection_that_ends() -> None:
+    text = (DOCKER / "nginx.conf").read_text(encoding="utf-8")
+    served = (ROOT / "gunicorn.conf.py").read_text(encoding="utf-8")
+
+    assert re.search(r"server api:5001 resolve max_fails=0;", text)
+    idle_s = int(re.findall(r"keepalive_timeout (\d+)s;", text)[0])
+    assert idle_s < int(re.findall(r"^keepalive = (\d+)$", served, re.MULTILINE)[0])
+
+
+def test_proxy_refuses_in_the_shape_of_all_errors() -> None:
+    text = (DOCKER / "nginx.conf").read_text(encoding="utf-8")
+    refusals = [(int(status), json.loads(body)) for status, body in re.findall(r"return (\d+) '(.*)';", text)]
+
+    assert {status for status, _ in refusals} == {413, 503}
+    for status, body in refusals:
+        assert set(body) == {"code", "message", "status"}
+        assert body["status"] == status
 
 
 def test_proxy_holds_back_no_event_and_takes_what_the_program_takes() -> None:

@@ -1,6 +1,8 @@
 """What becomes of runs when the program is told to stop: none is lost, none goes on in silence."""
 
 import contextlib
+import os
+import select
 import signal
 import sqlite3
 import time
@@ -82,3 +84,41 @@ def test_interruption_fails_runs_at_once(serve: Serve, models: ModelServer) -> N
 
     assert endings(served.data_dir) == [("error", "Half")]
     assert_quick(stopped_s, 5.0)
+
+
+def test_who_came_before_a_stop_is_answered(serve: Serve) -> None:
+    served = serve()
+    worker = served.call("GET", "/health")[1]["pid"]
+
+    with contextlib.ExitStack() as open_until_the_end:
+        os.kill(worker, signal.SIGSTOP)  # as busy as can be: nobody is let in until it is told to stop
+        waiting = [open_until_the_end.enter_context(contextlib.closing(served.connect())) for _ in range(5)]
+        for each in waiting:
+            each.request("GET", "/health")
+        served.process.send_signal(signal.SIGTERM)
+        assert select.select([each.sock for each in waiting], [], [], 1.5)[0] == []
+        os.kill(worker, signal.SIGCONT)
+
+        assert [each.getresponse().status for each in waiting] == [200] * 5
+    assert served.process.wait(30) == 0
+
+
+def test_connection_that_was_open_before_a_stop_may_bring_one_more_request(
+    serve: Serve, models: ModelServer
+) -> None:
+    served = serve()
+    set_up(served, f"{models.url}/v1")
+    key = make_key(served, models.script(*WORDS, END, gap_s=0.05))
+    asked = {"query": "Hi", "user": "ada", "response_mode": "streaming"}
+
+    with contextlib.closing(served.connect()) as connection:
+        served.send(connection, "POST", "/api/chat-messages", asked, key)
+        answer = connection.getresponse()
+        raw, _ = read_first(answer)
+        served.process.send_signal(signal.SIGTERM)
+        assert text_of(parse_events((raw + answer.read()).decode())) == SAID
+        connection.request("GET", "/health")
+        last = connection.getresponse()
+
+        assert (last.status, last.will_close) == (200, True)
+    assert served.process.wait(30) == 0

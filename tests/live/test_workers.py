@@ -132,7 +132,7 @@ def only_job(installation: Installation) -> str:
 
 @pytest.mark.parametrize("installation", ["redis_url"], indirect=True)
 def test_job_without_wake_up_is_found_by_beat_and_outlives_its_killed_worker(
-    installation: Installation,
+    installation: Installation, tmp_path: Path
 ) -> None:
     owner = make_owner(installation.runtime)
     job_id = new_id()
@@ -151,6 +151,7 @@ def test_job_without_wake_up_is_found_by_beat_and_outlives_its_killed_worker(
         installation.start_worker()
     installation.start_beat()
     installation.wait_for(lambda: len(installation.attempts()) == 1)
+    assert (tmp_path / "state-called").exists()
 
     killed = installation.attempts()[0][0]
     os.kill(killed, signal.SIGKILL)
