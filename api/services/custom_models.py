@@ -11,7 +11,7 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services.credential_forms import mask_form, read_form
 from api.services.provider_snapshot import AddedModel, bump_version, load_snapshot, seal_model
-from api.services.providers import get_schema, make_provider
+from api.services.providers import check_fields, get_schema
 
 
 def add_model(
@@ -72,7 +72,7 @@ def check_model_credential(
     form = _form(schema) if is_complete else schema.model_credential_fields
     fields = read_form(form, sent, (added.fields if added else None) or {})
     inherited = current.fields if current and not is_complete else {}
-    make_provider(runtime, schema, {**inherited, **fields}).check_credentials()
+    check_fields(runtime, principal, schema, {**inherited, **fields})
     return fields
 
 

@@ -21,7 +21,7 @@ from api.services.constraints import is_duplicate
 from api.services.credential_forms import mask_form, read_form
 from api.services.idempotency import Claim
 from api.services.provider_snapshot import Credential, bump_version, load_snapshot, seal_credential
-from api.services.providers import get_schema, make_provider
+from api.services.providers import check_fields, get_schema
 
 
 def get_credential(
@@ -50,7 +50,7 @@ def check_credential(
     with runtime.transaction() as session:
         stored = _find(runtime, session, principal, schema, credential_id)
     fields = read_form(schema.credential_fields, sent, stored.fields if stored else {})
-    make_provider(runtime, schema, fields).check_credentials()
+    check_fields(runtime, principal, schema, fields)
     return fields
 
 

@@ -7,11 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from api.core.model_runtime.types import Score
+from api.core.model_runtime.types import Ranking, Score
+from api.core.model_runtime.whole_answers import reading
 from api.core.ports import JSONObject
-from api.errors import CompletionFailed
 
 # Beyond this the logistic function is 0 or 1 to the last bit, and exp() may overflow.
 MAX_LOGIT = 40.0
@@ -27,24 +25,22 @@ def tei_rerank_body(query: str, texts: Sequence[str]) -> JSONObject:
     return {"query": query, "texts": list(texts), "truncate": True}
 
 
-def read_rerank(content: bytes, count: int) -> list[Score]:
-    """Return the scores of an answer, best first, for a call of ``count`` texts.
+def read_rerank(content: bytes, count: int) -> Ranking:
+    """Return the ranking of an answer for a call of ``count`` texts.
 
     Servers that hand out bare logits are told by a score outside 0..1; all of
     the answer's are then taken through the logistic function, which keeps their
-    order. Raises CompletionFailed for an answer that is malformed or ranks a
-    text that was not sent.
+    order. Raises CompletionFailed or Unusable for an answer that is malformed or
+    ranks a text that was not sent.
     """
-    try:
-        body = orjson.loads(content)
+    with reading("ranking") as answer:
+        body = answer.read(content)
         rows = body if isinstance(body, list) else body.get("results") or body["data"]
         found = {_index_of(row, count): _score_of(row) for row in rows}
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise CompletionFailed("The provider's ranking is malformed.") from exc
     if any(not 0.0 <= score <= 1.0 for score in found.values()):
         found = {index: _logistic(score) for index, score in found.items()}
     ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [Score(index, score) for index, score in ranked]
+    return Ranking([Score(index, score) for index, score in ranked], answer.tokens)
 
 
 def _index_of(row: dict[str, Any], count: int) -> int:
