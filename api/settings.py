@@ -162,7 +162,11 @@ class Settings(BaseSettings):
         256, ge=128, le=65536, description="Most memory one process of a plugin may take."
     )
     plugin_processes: int = Field(
-        16, ge=1, le=256, description="Calls of plugins one process has at once; others wait for their turn."
+        16,
+        ge=1,
+        le=256,
+        description="Calls of plugins one process has at once, three quarters of them of one workspace at "
+        "most; others wait for their turn.",
     )
 
     # Limits

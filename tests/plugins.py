@@ -9,12 +9,18 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import yaml
 
 from api.backends.plugins.process import Backend
-from api.core.plugins.package import Package, read_package
+from api.core.egress import EgressPolicy
+from api.core.http import HTTPClient, Timeouts
+from api.core.model_runtime.provider import Provider
+from api.core.plugins.models import to_provider
+from api.core.plugins.package import Package, pack, read_package
 from api.core.plugins.runner import PluginCode
 from api.core.ports import Cancel, JSONObject
 from tests.vendors import InlineOffload
 
 OWN = Path(__file__).parents[1] / "plugins"
+VENDOR = Path(__file__).parent / "packages/vendor"
+"""A plugin that brings models."""
 ICON = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 ECHO = """
 from slipway_plugin import serve
@@ -93,4 +99,19 @@ def ask(runner: Backend, code: PluginCode, *, timeout_s: float = 30.0, **argumen
         "tool_parameters": arguments,
         "credentials": {},
     }
-    return list(runner.call(code, request, max_bytes=1_000_000, cancel=Cancel(timeout_s)))
+    call = runner.call(code, request, max_bytes=1_000_000, cancel=Cancel(timeout_s), answer=refuse)
+    return list(call)
+
+
+def refuse(asked: JSONObject) -> JSONObject:
+    """Answer no plugin that asks for something."""
+    return {"backwards_request_id": asked["backwards_request_id"], "event": "error", "message": "no"}
+
+
+def make_vendor(runner: Backend, tenant_id: str = "t") -> type[Provider]:
+    """Return the provider of models that VENDOR brings, made for a workspace."""
+    package = read_package(pack(VENDOR))
+    (declared,) = package.manifest.models
+    patience = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+    http = HTTPClient(EgressPolicy(), patience)  # opens nothing, for the manifest names no hosts
+    return to_provider(package.manifest, declared, to_code(package, tenant_id), runner, http)

@@ -160,6 +160,8 @@ class Harness:
     credentials: Callable[[str], Mapping[str, str]] = lambda _url: {}
 
 
+PLUGIN = Harness("chat-1", OpenAIWire(), lambda url: {"base_url": url, "api_key": SECRET})
+"""Of the provider that the plugin in tests/packages/vendor brings."""
 HARNESSES = {
     "builtin": Harness("extractive-qa"),
     "openai": Harness(

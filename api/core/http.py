@@ -42,6 +42,7 @@ __all__ = [
     "HTTPResponse",
     "TimedOut",
     "Timeouts",
+    "origin_of",
 ]
 
 MAX_REDIRECTS = 5
@@ -289,6 +290,15 @@ def _build(
         userinfo = f"{request.url.username}:{request.url.password}".encode()
         request.headers["authorization"] = f"Basic {base64.b64encode(userinfo).decode()}"
     return request
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Return scheme, host (lower case) and port of an address as a call of it would be made.
+
+    Raises InvalidRequest for what cannot be called.
+    """
+    parsed = _build("GET", url, {}, None).url
+    return parsed.scheme, parsed.host.rstrip("."), parsed.port or (443 if parsed.scheme == "https" else 80)
 
 
 @functools.lru_cache(maxsize=256)

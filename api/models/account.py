@@ -1,12 +1,13 @@
 """People, workspaces, who belongs where, and the sessions they hold."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from api.models.base import Base, Identified, TenantOwned, utc_now
-from api.models.types import Id, UTCDateTime
+from api.models.types import Id, Json, UTCDateTime
 
 
 class Setup(Base):
@@ -42,7 +43,8 @@ class Tenant(Identified, Base):
 
     ``providers_version`` grows in the transaction of every change to the
     workspace's model providers, so that a process can tell whether the
-    decrypted credentials it holds are still the stored ones.
+    decrypted credentials it holds are still the stored ones. ``plugin_settings``
+    say who may install plugins, and how they are upgraded; None: as at first.
     """
 
     __tablename__ = "tenants"
@@ -52,6 +54,7 @@ class Tenant(Identified, Base):
     status: Mapped[str] = mapped_column(default="normal")
     trial_end_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     providers_version: Mapped[int] = mapped_column(default=0)
+    plugin_settings: Mapped[dict[str, Any] | None] = mapped_column(Json)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now, onupdate=utc_now)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.core.apps.config import ModelConfig, load_model_config
 from api.core.apps.spec import CONFIGURED_MODES, AppMode
+from api.core.model_runtime.provider import long_id
 from api.core.model_runtime.types import ModelRef, ModelType
 from api.core.ports import JSONObject
 from api.models.app import App, AppModelConfig
@@ -24,7 +25,7 @@ def default_config(mode: AppMode, model: ModelRef) -> JSONObject:
     """Return the configuration a new app starts with."""
     config = _plain_config(
         {
-            "provider": providers.get_schema(model.provider).long_id,
+            "provider": long_id(model.provider),
             "name": model.model,
             "mode": "chat",
             "completion_params": {},

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from api.core.apps.config import DatasetConfigs
 from api.core.apps.spec import AppSpec
 from api.core.model_runtime.choice import ModelChoice
+from api.core.model_runtime.provider import is_generative
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import NO_TOKENS, ModelRef, TokenCount
 from api.core.parallel import run_all
@@ -31,7 +32,7 @@ from api.errors import ExternalKnowledgeFailed, ProviderFailure
 from api.models.base import utc_now
 from api.models.dataset import Dataset, ExternalKnowledgeAPI
 from api.runtime import Runtime
-from api.services import external_search, metadata_filters, providers, retrieval
+from api.services import external_search, metadata_filters, retrieval
 from api.services.external_search import ExternalDataset, ExternalFound
 from api.services.retrieval import Searched
 
@@ -134,7 +135,7 @@ def _choose_dataset(
 ) -> tuple[Searchable | None, TokenCount]:
     """Return the dataset the app's model chooses, None where it cannot, and what asking it cost."""
     ref = question.app.configured().model.ref
-    if not providers.get_schema(ref.provider).is_generative:
+    if not is_generative(ref.provider):
         return None, NO_TOKENS
     offers = [Offer(one.name, one.description) for one in datasets]
     about = {"app_id": question.app.id}

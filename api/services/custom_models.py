@@ -3,6 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.core.model_runtime.provider import Provider
 from api.core.model_runtime.types import CredentialField, ModelRef, ModelType, ProviderSchema
 from api.core.ports import JSONObject, JSONValue
 from api.errors import InvalidRequest, NotFound
@@ -10,8 +11,8 @@ from api.models.provider import CustomModel
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services.credential_forms import mask_form, read_form
-from api.services.provider_snapshot import AddedModel, bump_version, load_snapshot, seal_model
-from api.services.providers import check_fields, get_schema
+from api.services.provider_snapshot import AddedModel, Snapshot, bump_version, load_snapshot, seal_model
+from api.services.providers import access_provider, check_fields
 
 
 def add_model(
@@ -22,9 +23,9 @@ def add_model(
     Raises InvalidRequest for a type the provider takes no names for, and where
     it has no credentials.
     """
-    schema = _customizable(provider, kind)
-    ref = ModelRef(schema.id, model)
     known = load_snapshot(runtime, session, principal.tenant_id)
+    schema = _customizable(known, provider, kind).schema
+    ref = ModelRef(schema.id, model)
     if schema.needs_credentials and known.serving(schema, model, kind) is None:
         raise InvalidRequest(f"The provider {schema.label} is not configured.", field="provider")
     bump_version(session, principal.tenant_id)
@@ -34,10 +35,10 @@ def add_model(
 
 
 def remove_model(
-    session: Session, principal: Principal, provider: str, *, model: str, kind: ModelType
+    runtime: Runtime, session: Session, principal: Principal, provider: str, *, model: str, kind: ModelType
 ) -> None:
     """Remove an added model with its credentials; raises NotFound."""
-    ref = ModelRef(get_schema(provider).id, model)
+    ref = _ref(runtime, session, principal, provider, model)
     bump_version(session, principal.tenant_id)
     session.delete(_access(session, principal, ref, kind))
     session.flush()
@@ -47,8 +48,8 @@ def get_model_credential(
     runtime: Runtime, session: Session, principal: Principal, provider: str, *, model: str, kind: ModelType
 ) -> tuple[AddedModel | None, dict[str, JSONValue]]:
     """Return an added model (None: it was not added) and the masked fields of its own credentials."""
-    schema = get_schema(provider)
     known = load_snapshot(runtime, session, principal.tenant_id)
+    schema = known.access(provider).schema
     added = known.added(ModelRef(schema.id, model), kind)
     if added is None or added.fields is None:
         return None, {}
@@ -63,16 +64,17 @@ def check_model_credential(
     Where the provider has credentials in use, the form may leave those fields
     out and only complete them. Raises InvalidRequest with the provider's words.
     """
-    schema = _customizable(provider, kind)
     with runtime.transaction() as session:
         known = load_snapshot(runtime, session, principal.tenant_id)
+    found = _customizable(known, provider, kind)
+    schema = found.schema
     added = known.added(ModelRef(schema.id, model), kind)
     current = known.current(schema.id)
     is_complete = current is None or any(sent.get(field.variable) for field in schema.credential_fields)
     form = _form(schema) if is_complete else schema.model_credential_fields
     fields = read_form(form, sent, (added.fields if added else None) or {})
     inherited = current.fields if current and not is_complete else {}
-    check_fields(runtime, principal, schema, {**inherited, **fields})
+    check_fields(runtime, principal, found, {**inherited, **fields})
     return fields
 
 
@@ -102,8 +104,8 @@ def save_model_credential(
     Raises InvalidRequest, and NotFound where ``credential_id`` names others.
     """
     fields = check_model_credential(runtime, principal, provider, sent, model=model, kind=kind)
-    ref = ModelRef(get_schema(provider).id, model)
     with runtime.transaction() as session:
+        ref = _ref(runtime, session, principal, provider, model)
         bump_version(session, principal.tenant_id)
         row = (
             _find_row(session, principal, ref, kind) or _new_row(principal, ref, kind)
@@ -116,21 +118,34 @@ def save_model_credential(
 
 
 def delete_model_credential(
-    session: Session, principal: Principal, provider: str, credential_id: str, *, model: str, kind: ModelType
+    runtime: Runtime,
+    session: Session,
+    principal: Principal,
+    provider: str,
+    credential_id: str,
+    *,
+    model: str,
+    kind: ModelType,
 ) -> None:
     """Forget a model's own credentials, and with them the model; raises NotFound."""
-    ref = ModelRef(get_schema(provider).id, model)
+    ref = _ref(runtime, session, principal, provider, model)
     bump_version(session, principal.tenant_id)
     session.delete(_access(session, principal, ref, kind, credential_id))
     session.flush()
 
 
-def _customizable(provider: str, kind: ModelType) -> ProviderSchema:
-    """Return the schema of a provider that takes any name for a type; raises InvalidRequest, NotFound."""
-    schema = get_schema(provider)
-    if kind not in schema.custom_model_types:
-        raise InvalidRequest(f"{schema.label} takes no added models of type {kind}.", field="model_type")
-    return schema
+def _customizable(known: Snapshot, provider: str, kind: ModelType) -> type[Provider]:
+    """Return a provider that takes any name for a type; raises InvalidRequest, NotFound."""
+    found = known.access(provider)
+    if kind not in found.schema.custom_model_types:
+        raise InvalidRequest(
+            f"{found.schema.label} takes no added models of type {kind}.", field="model_type"
+        )
+    return found
+
+
+def _ref(runtime: Runtime, session: Session, principal: Principal, provider: str, model: str) -> ModelRef:
+    return ModelRef(access_provider(runtime, session, principal.tenant_id, provider).schema.id, model)
 
 
 def _form(schema: ProviderSchema) -> tuple[CredentialField, ...]:

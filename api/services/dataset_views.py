@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from api.core.model_runtime.provider import PROVIDERS
+from api.core.model_runtime.provider import long_id
 from api.core.model_runtime.types import ModelType
 from api.core.rag.external_settings import load_external_model
 from api.core.rag.retrieval_model import load_retrieval_model
@@ -210,7 +210,7 @@ def _load_labels(
 def _is_embedding_available(known: Snapshot, dataset: Dataset) -> bool:
     if dataset.indexing_technique != "high_quality":
         return True
-    cls = PROVIDERS.get(dataset.embedding_provider or "")
+    cls = known.find(dataset.embedding_provider or "")
     if cls is None or dataset.embedding_model is None:
         return False
     status = providers.status_of(known, cls.schema, dataset.embedding_model, ModelType.TEXT_EMBEDDING)
@@ -226,8 +226,7 @@ def _external_model(dataset: Dataset) -> dict[str, Any] | None:
 
 def _long_id(provider: str | None) -> str | None:
     """Return the id clients know a provider by; one that is no longer there keeps its name."""
-    cls = PROVIDERS.get(provider or "")
-    return provider if cls is None else cls.schema.long_id
+    return long_id(provider) if provider else provider
 
 
 def _icon_url(runtime: Runtime, dataset: Dataset) -> str | None:

@@ -23,6 +23,7 @@ from api.core.indexing_runner import (
     Unembedded,
     run_indexing,
 )
+from api.core.model_runtime.provider import is_generative
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import EmbedKind, ModelRef
 from api.core.ports import Cancel
@@ -274,7 +275,7 @@ def _ask_pairs(
 ) -> Sequence[qa.Pair]:
     with runtime.reading() as session:
         ref = providers.default_chat_model(runtime, session, work.tenant_id)
-    if not providers.get_schema(ref.provider).is_generative:
+    if not is_generative(ref.provider):
         raise InvalidRequest(
             "Questions and answers are written by a chat model; connect a model provider first."
         )

@@ -1,10 +1,12 @@
 """Another answer of a completion app to what was asked before. Wire: docs/wire/web-app.md#more-like-this."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from api.core.apps.config import ModelConfig
 from api.core.apps.spec import AppMode, AppSpec
 from api.core.events import EventLog
+from api.core.model_runtime.types import ParameterRule
 from api.core.ports import JSONObject, JSONValue
 from api.errors import BadRequest, Forbidden
 from api.models.conversation import Message
@@ -14,6 +16,7 @@ from api.services import generation, providers
 from api.services.access import access_message
 from api.services.asks import Ask
 from api.services.files import AttachedFile
+from api.services.provider_snapshot import load_snapshot
 
 TEMPERATURE = 0.9
 """What lets a model that has one say something else."""
@@ -55,6 +58,9 @@ def answer_again(
         raise MoreLikeThisDisabled("The 'More like this' feature is disabled. Please refresh your page.")
     with runtime.reading() as session:
         message = access_message(session, principal, app.id, message_id)
+        ref = app.configured().model.ref
+        provider = load_snapshot(runtime, session, app.tenant_id).find(ref.provider)
+    rules = providers.rules_of(provider.schema, ref.model) if provider else ()
     ask = Ask(
         query=message.query,
         inputs=message.inputs,
@@ -64,13 +70,12 @@ def answer_again(
         invoke_from=invoke_from,
     )
     return generation.generate(
-        runtime, replace(app, config=_varied(app.configured()), config_id=None), principal, ask
+        runtime, replace(app, config=_varied(app.configured(), rules), config_id=None), principal, ask
     )
 
 
-def _varied(config: ModelConfig) -> ModelConfig:
+def _varied(config: ModelConfig, rules: Sequence[ParameterRule]) -> ModelConfig:
     """Return the configuration with a temperature that varies answers, where its model has one."""
-    rules = providers.get_schema(config.model.ref.provider).parameter_rules
     if not any(rule.name == "temperature" for rule in rules):
         return config
     params = {**config.model.completion_params, "temperature": TEMPERATURE}

@@ -1,24 +1,17 @@
 """The tools that installed plugins bring, as the workspace's other tools are used."""
 
-from functools import partial
-
-import orjson
-from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from api.core.plugins.manifest import Manifest
-from api.core.plugins.runner import PluginCode
 from api.core.plugins.tools import to_provider
 from api.core.tools.provider import ToolProvider
 from api.models.plugin import PluginInstallation
 from api.runtime import Runtime
-
-ICON_PATH = "/console/api/workspaces/current/plugin/icon"
+from api.services.plugin_code import ICON_PATH, icon_name, installed_ids, load_code
 
 
 def load_providers(runtime: Runtime, session: Session, tenant_id: str) -> list[ToolProvider]:
     """Return the providers of tools of all installed plugins of a workspace."""
-    ids = session.scalars(_installed(tenant_id)).all()
+    ids = session.scalars(installed_ids(tenant_id)).all()
     return [provider for row_id in ids for provider in _providers(runtime, session, row_id)]
 
 
@@ -29,50 +22,22 @@ def find_provider(
     plugin_id, _, name = provider_id.rpartition("/")
     if plugin_id.count("/") != 1 or not name or "\0" in provider_id:
         return None
-    row = session.execute(
-        _installed(tenant_id).where(PluginInstallation.plugin_id == plugin_id)
-    ).one_or_none()
-    found = _providers(runtime, session, *row) if row else []
+    named = installed_ids(tenant_id).where(PluginInstallation.plugin_id == plugin_id)
+    row_id = session.scalars(named).one_or_none()
+    found = _providers(runtime, session, row_id) if row_id else []
     return next((each for each in found if each.schema.id == provider_id), None)
 
 
-def _installed(tenant_id: str) -> Select[str]:
-    return (
-        select(PluginInstallation.id)
-        .where(PluginInstallation.tenant_id == tenant_id, PluginInstallation.is_installed)
-        .order_by(PluginInstallation.plugin_id)
-    )
-
-
 def _providers(runtime: Runtime, session: Session, row_id: str) -> list[ToolProvider]:
-    """Return what a package declares; it is read once, for a package never changes."""
-    key = ("plugin", row_id)
+    key = ("plugin tools", row_id)
     known: list[ToolProvider] | None = runtime.memory.get(key)
     if known is None:
-        row = session.get_one(PluginInstallation, row_id)
-        manifest = Manifest.from_row(orjson.loads(row.manifest))
-        code = PluginCode(
-            tenant_id=row.tenant_id,
-            digest=row.digest,
-            entrypoint=manifest.meta.runner.entrypoint,
-            memory_bytes=manifest.resource.memory,
-            fetch=partial(_fetch, runtime, row.storage_key),
-        )
-        icon = f"{ICON_PATH}?tenant_id={row.tenant_id}&filename={icon_name(manifest, row.digest)}"
+        installed = load_code(runtime, session, row_id)
+        manifest, code = installed.manifest, installed.code
+        name = icon_name(manifest, code.digest)
+        icon = f"{ICON_PATH}?tenant_id={code.tenant_id}&filename={name}" if name else ""
         known = [
-            to_provider(manifest, each, code, runtime.plugins, icon_path=icon if manifest.icon else "")
-            for each in manifest.providers
+            to_provider(manifest, each, code, runtime.plugins, icon_path=icon) for each in manifest.providers
         ]
         runtime.memory.put(key, known)
     return known
-
-
-def icon_name(manifest: Manifest, digest: str) -> str:
-    """Return what the picture of a package is called, empty where it has none."""
-    extension = manifest.icon.rpartition(".")[2].lower()
-    return f"{digest}.{extension}" if manifest.icon else ""
-
-
-def _fetch(runtime: Runtime, storage_key: str) -> bytes:
-    with runtime.storage.open(storage_key) as content:
-        return content.read()

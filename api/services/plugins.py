@@ -9,7 +9,7 @@ installs only what the index lists, or what was uploaded to it.
 import io
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -18,19 +18,22 @@ from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
 
+from api.core.plugins.declarations import BadPackage
 from api.core.plugins.index import Listing
-from api.core.plugins.manifest import BadPackage, Manifest, version_key
-from api.core.plugins.package import ICON_TYPES, MAX_PACKAGE_BYTES, Package, PluginName, read_package, to_name
+from api.core.plugins.manifest import Manifest, version_key
+from api.core.plugins.package import MAX_PACKAGE_BYTES, Package, PluginName, read_package, to_name
 from api.core.ports import Cancel
 from api.core.rag.waiting import within
 from api.errors import BadRequest, InvalidRequest, NotFound, TooLarge, Unavailable
 from api.models.base import new_id, utc_now
 from api.models.plugin import PluginInstallation
+from api.models.provider import CustomModel, DefaultModel, ProviderCredential
 from api.models.tool import ToolCredential
 from api.principal import Principal
 from api.runtime import Runtime, on_commit
 from api.services.access import is_id
 from api.services.constraints import is_duplicate
+from api.services.provider_snapshot import bump_version
 from api.services.uploads import IncomingFile
 
 logger = logging.getLogger(__name__)
@@ -80,14 +83,6 @@ class Offer:
     installed_version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Icon:
-    """A plugin's picture."""
-
-    mime_type: str
-    content: bytes = field(repr=False)
-
-
 def load_offers(
     runtime: Runtime, principal: Principal, *, category: str | None = None, search: str = ""
 ) -> list[Offer]:
@@ -108,7 +103,9 @@ def load_offers(
         if best is None or version_key(best.name.version) <= version_key(offer.name.version):
             newest[offer.name.plugin_id] = offer
     found = [
-        each for each in newest.values() if category in (None, "tool") and _is_found(each.manifest, search)
+        each
+        for each in newest.values()
+        if (category is None or category in each.manifest.categories) and _is_found(each.manifest, search)
     ]
     return sorted(found, key=lambda each: (each.manifest.label.en_US.lower(), each.name.plugin_id))
 
@@ -142,23 +139,6 @@ def get_offer(runtime: Runtime, principal: Principal, identifier: str) -> Offer:
             if listing.identifier == identifier:
                 return _to_offer(listing, {})
     raise NotFound("There is no such plugin here.")
-
-
-def get_icon(runtime: Runtime, tenant_id: str, file_name: str) -> Icon:
-    """Return a picture by its name, which holds the hash of its package. Raises NotFound."""
-    digest, _, extension = file_name.partition(".")
-    if not is_id(tenant_id) or extension not in ICON_TYPES or not digest.isalnum():
-        raise NotFound("There is no such picture.")
-    with runtime.reading() as session:
-        icon = session.scalar(
-            select(PluginInstallation.icon).where(
-                PluginInstallation.tenant_id == tenant_id.lower(), PluginInstallation.digest == digest
-            )
-        )
-    content = icon or runtime.plugin_index.icon(digest)
-    if not content:
-        raise NotFound("There is no such picture.")
-    return Icon(ICON_TYPES[extension], content)
 
 
 def upload(runtime: Runtime, principal: Principal, sent: IncomingFile) -> Installed:
@@ -209,21 +189,19 @@ def upgrade(runtime: Runtime, principal: Principal, original: str, identifier: s
 
 
 def uninstall(runtime: Runtime, session: Session, principal: Principal, install_id: str) -> None:
-    """Remove a plugin with its package, and the credentials of its tools. Raises NotFound."""
+    """Remove a plugin with its package, and what is configured of its tools and models. Raises NotFound."""
     row = None
     if is_id(install_id):
+        bump_version(session, principal.tenant_id)
         _take_turn(session, principal, PluginInstallation.id == install_id.lower())
         query = _of(principal.tenant_id).where(PluginInstallation.id == install_id.lower())
         row = session.scalars(query).one_or_none()
     if row is None or not row.is_installed:
         raise NotFound("The plugin is not installed here.")
     _forget(runtime, session, row)
-    session.execute(
-        delete(ToolCredential).where(
-            ToolCredential.tenant_id == principal.tenant_id,
-            ToolCredential.provider.startswith(f"{row.plugin_id}/", autoescape=True),
-        )
-    )
+    for table in (ToolCredential, ProviderCredential, CustomModel, DefaultModel):
+        own = table.provider.startswith(f"{row.plugin_id}/", autoescape=True)
+        session.execute(delete(table).where(table.tenant_id == principal.tenant_id, own))
 
 
 def end_idle(runtime: Runtime) -> None:
@@ -252,6 +230,7 @@ def _install(runtime: Runtime, principal: Principal, identifier: str) -> Install
     if runtime.limits.plugin_public_key and not known.is_verified:  # uploaded before a key was asked for
         raise BadRequest(UNSIGNED)
     with runtime.transaction() as session:
+        bump_version(session, principal.tenant_id)
         _take_turn(session, principal, PluginInstallation.plugin_id == known.plugin_id)
         uploaded = session.scalars(_identified(principal.tenant_id, identifier)).one_or_none()
         if uploaded is None:
@@ -302,6 +281,7 @@ def _add(
     key = row.storage_key
     try:
         with runtime.transaction() as session:
+            bump_version(session, principal.tenant_id)
             _take_turn(session, principal, PluginInstallation.plugin_id == row.plugin_id)
             known = session.scalars(_identified(principal.tenant_id, row.identifier)).one_or_none()
             if known is None:

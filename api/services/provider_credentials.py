@@ -21,7 +21,7 @@ from api.services.constraints import is_duplicate
 from api.services.credential_forms import mask_form, read_form
 from api.services.idempotency import Claim
 from api.services.provider_snapshot import Credential, bump_version, load_snapshot, seal_credential
-from api.services.providers import check_fields, get_schema
+from api.services.providers import access_provider, check_fields
 
 
 def get_credential(
@@ -31,27 +31,9 @@ def get_credential(
 
     None when none are in use; raises NotFound for an unknown provider or id.
     """
-    schema = get_schema(provider)
+    schema = access_provider(runtime, session, principal.tenant_id, provider).schema
     found = _find(runtime, session, principal, schema, credential_id)
     return None if found is None else mask_form(schema.credential_fields, found.fields)
-
-
-def check_credential(
-    runtime: Runtime, principal: Principal, provider: str, sent: JSONObject, credential_id: str | None = None
-) -> dict[str, str]:
-    """Return a filled-in form as it would be stored, once the provider has accepted it in a real call.
-
-    Secrets sent back masked are those of ``credential_id``, else of the
-    credentials in use. Raises InvalidRequest with the provider's own words.
-    """
-    schema = get_schema(provider)
-    if not schema.credential_fields:
-        raise InvalidRequest(f"{schema.label} needs no credentials.", field="credentials")
-    with runtime.transaction() as session:
-        stored = _find(runtime, session, principal, schema, credential_id)
-    fields = read_form(schema.credential_fields, sent, stored.fields if stored else {})
-    check_fields(runtime, principal, schema, fields)
-    return fields
 
 
 def find_fault(
@@ -59,7 +41,7 @@ def find_fault(
 ) -> str | None:
     """Return what is wrong with a filled-in form, or None when the provider accepts it."""
     try:
-        check_credential(runtime, principal, provider, sent, credential_id)
+        _check(runtime, principal, provider, sent, credential_id)
     except InvalidRequest as exc:
         return exc.message
     return None
@@ -79,17 +61,18 @@ def create_credential(
     With ``claim``, once however often it is asked. Raises InvalidRequest,
     Duplicate for a name that is taken.
     """
-    fields = check_credential(runtime, principal, provider, sent)
+    fields = _check(runtime, principal, provider, sent, None)
     with runtime.transaction() as session:
+        schema = access_provider(runtime, session, principal.tenant_id, provider).schema
         if claim is None or idempotency.take(session, claim) is None:
-            _insert(runtime, session, principal, get_schema(provider), fields, name)
+            _insert(runtime, session, principal, schema, fields, name)
 
 
 def save_current_credential(runtime: Runtime, principal: Principal, provider: str, sent: JSONObject) -> None:
     """Replace the credentials in use, or store the first ones. Raises InvalidRequest."""
-    schema = get_schema(provider)
-    fields = check_credential(runtime, principal, provider, sent)
+    fields = _check(runtime, principal, provider, sent, None)
     with runtime.transaction() as session:
+        schema = access_provider(runtime, session, principal.tenant_id, provider).schema
         bump_version(session, principal.tenant_id)
         row = session.scalars(
             _rows(principal, schema).where(ProviderCredential.is_current.is_(True))
@@ -114,9 +97,9 @@ def update_credential(
 
     Raises NotFound, InvalidRequest, Duplicate for a name that is taken.
     """
-    schema = get_schema(provider)
-    fields = check_credential(runtime, principal, provider, sent, credential_id)
+    fields = _check(runtime, principal, provider, sent, credential_id)
     with runtime.transaction() as session:
+        schema = access_provider(runtime, session, principal.tenant_id, provider).schema
         bump_version(session, principal.tenant_id)
         row = _access(session, principal, schema, credential_id)
         row.sealed = seal_credential(runtime, session, principal.tenant_id, schema.id, fields)
@@ -125,17 +108,19 @@ def update_credential(
         _flush_name(session)
 
 
-def delete_credential(session: Session, principal: Principal, provider: str, credential_id: str) -> None:
+def delete_credential(
+    runtime: Runtime, session: Session, principal: Principal, provider: str, credential_id: str
+) -> None:
     """Forget credentials; if they were in use, none are until others are switched to. Raises NotFound."""
-    schema = get_schema(provider)
+    schema = access_provider(runtime, session, principal.tenant_id, provider).schema
     bump_version(session, principal.tenant_id)
     session.delete(_access(session, principal, schema, credential_id))
     session.flush()
 
 
-def delete_credentials(session: Session, principal: Principal, provider: str) -> None:
+def delete_credentials(runtime: Runtime, session: Session, principal: Principal, provider: str) -> None:
     """Forget all credentials of a provider; raises NotFound for an unknown one."""
-    schema = get_schema(provider)
+    schema = access_provider(runtime, session, principal.tenant_id, provider).schema
     bump_version(session, principal.tenant_id)
     session.execute(
         delete(ProviderCredential).where(
@@ -144,9 +129,11 @@ def delete_credentials(session: Session, principal: Principal, provider: str) ->
     )
 
 
-def switch_credential(session: Session, principal: Principal, provider: str, credential_id: str) -> None:
+def switch_credential(
+    runtime: Runtime, session: Session, principal: Principal, provider: str, credential_id: str
+) -> None:
     """Use other stored credentials of a provider from now on; raises NotFound."""
-    schema = get_schema(provider)
+    schema = access_provider(runtime, session, principal.tenant_id, provider).schema
     bump_version(session, principal.tenant_id)
     chosen = _access(session, principal, schema, credential_id)
     session.execute(
@@ -155,6 +142,26 @@ def switch_credential(session: Session, principal: Principal, provider: str, cre
         .values(is_current=ProviderCredential.id == chosen.id)
         .execution_options(synchronize_session=False)
     )
+
+
+def _check(
+    runtime: Runtime, principal: Principal, provider: str, sent: JSONObject, credential_id: str | None
+) -> dict[str, str]:
+    """Return a filled-in form as it would be stored, once the provider has accepted it in a real call.
+
+    Secrets sent back masked are those of ``credential_id``, else of the
+    credentials in use. Raises InvalidRequest with the provider's own words. The
+    provider may be gone by then: a plugin may be removed meanwhile.
+    """
+    with runtime.transaction() as session:
+        kind = access_provider(runtime, session, principal.tenant_id, provider)
+        stored = _find(runtime, session, principal, kind.schema, credential_id)
+    schema = kind.schema
+    if not schema.credential_fields:
+        raise InvalidRequest(f"{schema.label} needs no credentials.", field="credentials")
+    fields = read_form(schema.credential_fields, sent, stored.fields if stored else {})
+    check_fields(runtime, principal, kind, fields)
+    return fields
 
 
 def _find(

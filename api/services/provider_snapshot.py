@@ -15,12 +15,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from api.core import vault
+from api.core.model_runtime.provider import PROVIDERS, Provider, short_id
 from api.core.model_runtime.types import ModelRef, ModelType, ProviderSchema
 from api.core.vault import DataKey
+from api.errors import NotFound
 from api.models.account import Tenant
 from api.models.provider import CustomModel, DefaultModel, ProviderCredential
 from api.runtime import Runtime
-from api.services import tenants
+from api.services import plugin_models, tenants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +58,33 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything a workspace has configured at one version. Lives in memory only."""
+    """Everything a workspace has configured at one version. Lives in memory only.
+
+    ``brought`` are the providers of its plugins, which nobody else has, by their
+    long ids.
+    """
 
     version: int
+    brought: Mapping[str, type[Provider]]
     credentials: tuple[Credential, ...]
     models: tuple[AddedModel, ...]
     defaults: Mapping[ModelType, ModelRef]
+
+    @property
+    def providers(self) -> Mapping[str, type[Provider]]:
+        """All that the workspace may use, by the ids they are stored with."""
+        return {**PROVIDERS, **self.brought}
+
+    def find(self, provider: str) -> type[Provider] | None:
+        """Return a provider by the id it is stored with."""
+        return PROVIDERS.get(provider) or self.brought.get(provider)
+
+    def access(self, provider: str) -> type[Provider]:
+        """Return a provider by its short or long id, as a client names it; raises NotFound."""
+        found = self.find(short_id(provider))
+        if found is None:
+            raise NotFound(f"There is no model provider {provider[:100]!r}.")
+        return found
 
     def current(self, provider: str) -> Credential | None:
         """Return the credentials in use of a provider, by its short id."""
@@ -87,7 +110,10 @@ class Snapshot:
         """
         added = self.added(ModelRef(schema.id, model), kind)
         own = (added.fields if added else None) or {}
-        if added is not None and any(form.variable in own for form in schema.credential_fields):
+        is_whole = not schema.credential_fields or any(
+            form.variable in own for form in schema.credential_fields
+        )
+        if added is not None and own and is_whole:
             return Serving(added, own)
         current = self.current(schema.id)
         return None if current is None else Serving(current, {**current.fields, **own})
@@ -181,6 +207,7 @@ def _read(runtime: Runtime, session: Session, tenant_id: str, version: int) -> S
         _, keys = tenants.load_data_keys(runtime, session, tenant_id)
     return Snapshot(
         version=version,
+        brought=plugin_models.load_providers(runtime, session, tenant_id),
         credentials=tuple(_open_credential(row, keys) for row in credentials),
         models=tuple(_open_model(row, keys) for row in models),
         defaults={ModelType(row.model_type): ModelRef(row.provider, row.model) for row in defaults},

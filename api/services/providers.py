@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
-from api.core.model_runtime.provider import PROVIDERS, Provider, ProviderContext, short_id
+from api.core.model_runtime.provider import Provider, ProviderContext
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import (
     IdStyle,
@@ -85,25 +85,21 @@ class ProviderView:
         return tuple(model for model in self.models if model.status is Status.ACTIVE)
 
 
-def get_schema(provider: str) -> ProviderSchema:
-    """Return a provider's schema by its short or long id; raises NotFound."""
-    known = PROVIDERS.get(short_id(provider))
-    if known is None or provider not in (known.schema.id, known.schema.long_id):
-        raise NotFound(f"There is no model provider {provider[:100]!r}.")
-    return known.schema
+def access_provider(runtime: Runtime, session: Session, tenant_id: str, provider: str) -> type[Provider]:
+    """Return a provider a workspace may use, by its short or long id; raises NotFound."""
+    return load_snapshot(runtime, session, tenant_id).access(provider)
 
 
-def make_provider(runtime: Runtime, schema: ProviderSchema, fields: Mapping[str, str]) -> Provider:
+def make_provider(runtime: Runtime, kind: type[Provider], fields: Mapping[str, str]) -> Provider:
     """Return a provider that speaks with the given credentials."""
-    context = ProviderContext(credentials=fields, http=runtime.provider_http, offload=runtime.offload)
-    return PROVIDERS[schema.id](context)
+    return kind(ProviderContext(credentials=fields, http=runtime.provider_http, offload=runtime.offload))
 
 
 def check_fields(
-    runtime: Runtime, principal: Principal, schema: ProviderSchema, fields: Mapping[str, str]
+    runtime: Runtime, principal: Principal, kind: type[Provider], fields: Mapping[str, str]
 ) -> None:
     """Have a provider prove credentials in a real call; raises InvalidRequest with its own words."""
-    spent = make_provider(runtime, schema, fields).check_credentials()
+    spent = make_provider(runtime, kind, fields).check_credentials()
     if spent is not None:
         Tally(runtime=runtime, tenant_id=principal.tenant_id, actor_id=principal.id).add([spent])
 
@@ -126,17 +122,27 @@ def model_runtime(tally: Tally, providers_version: int) -> ModelRuntime:
 
 
 def _resolve(runtime: Runtime, tenant_id: str, known: Snapshot, ref: ModelRef) -> ResolvedModel:
-    schema = PROVIDERS[ref.provider].schema
+    found = known.find(ref.provider)
+    if found is None:
+        raise ProviderNotConfigured(_absent(ref.provider))
+    schema = found.schema
     serving = known.serving(schema, ref.model)
     if serving is not None:
         return ResolvedModel(
             credentials=serving.fields,
             is_quota_ok=serving.source.quota_exceeded_at is None,
             report=partial(_save_quota, runtime, tenant_id, serving.source),
+            make=found,
         )
     if schema.needs_credentials:
         raise ProviderNotConfigured(f"The provider {schema.label} is not configured in this workspace.")
-    return ResolvedModel(credentials={}, is_quota_ok=True, report=lambda _is_ok: None)
+    return ResolvedModel(credentials={}, is_quota_ok=True, report=lambda _is_ok: None, make=found)
+
+
+def _absent(provider: str) -> str:
+    """Return what is told of a provider that is not there, which a plugin may have brought."""
+    hint = "; the plugin that brings it is not installed here" if "/" in provider else ""
+    return f"There is no model provider {provider[:100]!r}{hint}."
 
 
 def _save_quota(runtime: Runtime, tenant_id: str, source: Credential | AddedModel, is_ok: bool) -> None:
@@ -156,23 +162,30 @@ def load_providers(
 ) -> list[ProviderView]:
     """Return every known provider, configured or not, that has models of a type (None: of any)."""
     known = load_snapshot(runtime, session, principal.tenant_id)
-    schemas = [cls.schema for cls in PROVIDERS.values() if kind is None or kind in cls.schema.model_types]
-    return [_to_view(runtime, known, principal.tenant_id, schema, kind) for schema in schemas]
+    found = [each for each in known.providers.values() if kind is None or kind in each.schema.model_types]
+    return [_to_view(runtime, known, principal.tenant_id, each, kind) for each in found]
 
 
 def get_provider(runtime: Runtime, session: Session, principal: Principal, provider: str) -> ProviderView:
     """Return one provider with all its models; raises NotFound."""
-    schema = get_schema(provider)
     known = load_snapshot(runtime, session, principal.tenant_id)
-    return _to_view(runtime, known, principal.tenant_id, schema, None)
+    return _to_view(runtime, known, principal.tenant_id, known.access(provider), None)
 
 
-def get_rules(provider: str, model: str) -> Sequence[ParameterRule]:
+def get_rules(
+    runtime: Runtime, session: Session, principal: Principal, provider: str, model: str
+) -> Sequence[ParameterRule]:
     """Return the completion parameters a model accepts; raises NotFound for an unknown provider or model."""
-    schema = get_schema(provider)
+    schema = access_provider(runtime, session, principal.tenant_id, provider).schema
     if not _offers(schema, model, ModelType.LLM):
         raise NotFound(f"{schema.label} has no chat model {model[:100]!r}.")
-    return schema.parameter_rules
+    return rules_of(schema, model)
+
+
+def rules_of(schema: ProviderSchema, model: str) -> Sequence[ParameterRule]:
+    """Return the completion parameters of a model: its own, else those of its provider."""
+    own = (known.rules for known in schema.models if known.model == model and known.rules)
+    return next(own, schema.parameter_rules)
 
 
 def get_default(
@@ -181,7 +194,7 @@ def get_default(
     """Return the model the workspace uses for a type where none is named, with its provider."""
     known = load_snapshot(runtime, session, principal.tenant_id)
     ref = _default(known, kind)
-    return None if ref is None else (ref, get_schema(ref.provider))
+    return None if ref is None else (ref, known.access(ref.provider).schema)
 
 
 def default_chat_model(runtime: Runtime, session: Session, tenant_id: str) -> ModelRef:
@@ -239,10 +252,10 @@ def check_usable(
 
     ``names`` are those of the two parameters that say which model is meant.
     """
-    cls = PROVIDERS.get(ref.provider)
-    if cls is None:
-        raise InvalidRequest(f"There is no model provider {ref.provider[:100]!r}.", field=names[0])
     known = load_snapshot(runtime, session, tenant_id)
+    cls = known.find(ref.provider)
+    if cls is None:
+        raise InvalidRequest(_absent(ref.provider), field=names[0])
     if status_of(known, cls.schema, ref.model, kind) is Status.NO_CONFIGURE:
         raise InvalidRequest(f"The provider {cls.schema.label} is not configured.", field=names[0])
     if not _offers(cls.schema, ref.model, kind) and known.added(ref, kind) is None:
@@ -272,11 +285,11 @@ def _offers(schema: ProviderSchema, model: str, kind: ModelType) -> bool:
 def _default(known: Snapshot, kind: ModelType) -> ModelRef | None:
     """Return the model chosen for a type, else the first listed one of a configured provider."""
     chosen = known.defaults.get(kind)
-    if chosen is not None and chosen.provider in PROVIDERS:
+    if chosen is not None and known.find(chosen.provider) is not None:
         return chosen
     configured = [credential.provider for credential in known.credentials if credential.is_current]
     for provider in (*configured, BUILTIN):
-        cls = PROVIDERS.get(provider)
+        cls = known.find(provider)
         for model in cls.schema.models if cls else ():
             if model.type is kind:
                 return ModelRef(provider, model.model)
@@ -284,9 +297,10 @@ def _default(known: Snapshot, kind: ModelType) -> ModelRef | None:
 
 
 def _to_view(
-    runtime: Runtime, known: Snapshot, tenant_id: str, schema: ProviderSchema, kind: ModelType | None
+    runtime: Runtime, known: Snapshot, tenant_id: str, provider: type[Provider], kind: ModelType | None
 ) -> ProviderView:
-    views = (*_listed_models(known, schema), *_added_models(runtime, known, schema))
+    schema = provider.schema
+    views = (*_listed_models(known, schema), *_added_models(runtime, known, provider))
     return ProviderView(
         tenant_id=tenant_id,
         schema=schema,
@@ -323,22 +337,23 @@ def _listed_models(known: Snapshot, schema: ProviderSchema) -> Iterator[ModelVie
         )
 
 
-def _added_models(runtime: Runtime, known: Snapshot, schema: ProviderSchema) -> Iterator[ModelView]:
+def _added_models(runtime: Runtime, known: Snapshot, provider: type[Provider]) -> Iterator[ModelView]:
+    schema = provider.schema
     for added in known.models:
         if added.ref.provider == schema.id:
             yield ModelView(
-                schema=_describe(runtime, known, schema, added),
+                schema=_describe(runtime, known, provider, added),
                 status=status_of(known, schema, added.ref.model, added.type),
                 is_added=True,
                 credential=_own_credential(added),
             )
 
 
-def _describe(runtime: Runtime, known: Snapshot, schema: ProviderSchema, added: AddedModel) -> ModelSchema:
+def _describe(runtime: Runtime, known: Snapshot, provider: type[Provider], added: AddedModel) -> ModelSchema:
     """Return what is known of an added model; without credentials that is its name."""
     model = added.ref.model
-    serving = known.serving(schema, model, added.type)
-    described = make_provider(runtime, schema, serving.fields).model_schema(model) if serving else None
+    serving = known.serving(provider.schema, model, added.type)
+    described = make_provider(runtime, provider, serving.fields).model_schema(model) if serving else None
     if described is None:
         return ModelSchema(model=model, type=added.type, label=model, context_tokens=0)
     return replace(described, type=added.type)

@@ -8,7 +8,7 @@ from sqlalchemy import select, tuple_
 from api.core.apps.config import ModelConfig
 from api.core.apps.features import Features
 from api.core.apps.spec import AppSpec
-from api.core.model_runtime.provider import PROVIDERS
+from api.core.model_runtime.provider import is_generative
 from api.core.model_runtime.types import ChatRequest, Role
 from api.core.model_runtime.types import Message as PromptMessage
 from api.core.ports import Cancel
@@ -80,8 +80,7 @@ def _suggest(
         talk = _end_of_talk(session, principal, app.id, message_id)
         default = providers.default_chat_model(runtime, session, app.tenant_id)
     ref = app.config.model.ref if app.config else default
-    provider = PROVIDERS.get(ref.provider)
-    if not talk or (provider is not None and not provider.schema.is_generative):
+    if not talk or not is_generative(ref.provider):
         return []
     request = ChatRequest(
         model=ref.model,

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from api.core.indexing_runner import Embedded, Unembedded, embed_texts
+from api.core.model_runtime.provider import is_generative
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import ModelRef
 from api.core.parallel import run_all
@@ -114,7 +115,7 @@ def _summarize(runtime: Runtime, lease: Lease, work: Work, setting: SummarySetti
 def _default_model(runtime: Runtime, tenant_id: str) -> ModelRef:
     with runtime.reading() as session:
         ref = providers.default_chat_model(runtime, session, tenant_id)
-    if not providers.get_schema(ref.provider).is_generative:
+    if not is_generative(ref.provider):
         raise InvalidRequest("Summaries are written by a chat model; connect a model provider first.")
     return ref
 

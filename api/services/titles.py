@@ -5,7 +5,7 @@ import logging
 from sqlalchemy import func, select
 
 from api.core.apps.spec import AppSpec
-from api.core.model_runtime.provider import PROVIDERS
+from api.core.model_runtime.provider import is_generative
 from api.core.model_runtime.types import ChatRequest, Message, Role
 from api.core.ports import Cancel
 from api.errors import AppError, InvalidRequest
@@ -31,8 +31,7 @@ INSTRUCTIONS = (
 
 def may_be_titled(app: AppSpec) -> bool:
     """Tell whether the app's model can write a title: one that only quotes cannot."""
-    provider = PROVIDERS.get(app.configured().model.ref.provider)
-    return provider is not None and provider.schema.is_generative
+    return is_generative(app.configured().model.ref.provider)
 
 
 def make_title(runtime: Runtime, app: AppSpec, query: str, actor_id: str) -> str:

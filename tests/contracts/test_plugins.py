@@ -15,9 +15,10 @@ from api.backends.plugins.process import Backend
 from api.backends.sandbox import seccomp
 from api.core.http import Cancelled
 from api.core.plugins.package import read_package
-from api.core.plugins.runner import PluginFailed
+from api.core.plugins.runner import CALLED_BACK, PluginFailed
 from api.core.ports import Cancel, JSONObject
-from tests.plugins import ask, make_package, make_runner, to_archive, to_code, to_files
+from api.errors import Unavailable
+from tests.plugins import ask, make_package, make_runner, refuse, to_archive, to_code, to_files
 
 MOODY = """
 import os, sys, time
@@ -178,17 +179,17 @@ def test_call_that_hangs_ends_with_its_time_or_its_stop(runner: Backend, moody: 
     asked: JSONObject = {**request, "tool_parameters": {"word": "hang"}}
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        list(runner.call(moody, asked, max_bytes=1000, cancel=cancel))
+        list(runner.call(moody, asked, max_bytes=1000, cancel=cancel, answer=refuse))
     assert time.monotonic() - began < 30.0
     with pytest.raises(Cancelled):
-        list(runner.call(moody, asked, max_bytes=1000, cancel=cancel))
+        list(runner.call(moody, asked, max_bytes=1000, cancel=cancel, answer=refuse))
 
 
 def test_calls_at_once_have_processes_of_their_own(runner: Backend, moody: Any) -> None:
     cancel = Cancel(60.0)
     request: JSONObject = {"action": "invoke_tool", "provider": "echo", "tool": "say", "credentials": {}}
     hanging = runner.call(
-        moody, {**request, "tool_parameters": {"word": "crash"}}, max_bytes=1000, cancel=cancel
+        moody, {**request, "tool_parameters": {"word": "crash"}}, max_bytes=1000, cancel=cancel, answer=refuse
     )
     next(hanging)
     assert text_of(ask(runner, moody, word="pid"))
@@ -196,10 +197,81 @@ def test_calls_at_once_have_processes_of_their_own(runner: Backend, moody: Any) 
         next(hanging)
 
 
+def test_one_workspace_leaves_room_for_others(runner: Backend, moody: Any) -> None:
+    other = replace(moody, tenant_id="other")
+    request: JSONObject = {
+        "action": "invoke_tool",
+        "provider": "echo",
+        "tool": "say",
+        "credentials": {},
+        "tool_parameters": {"word": "flood"},
+    }
+    floods = [
+        runner.call(moody, request, max_bytes=10**9, cancel=Cancel(60.0), answer=refuse) for _ in range(3)
+    ]
+    for flood in floods:
+        next(flood)
+    with pytest.raises(Unavailable, match="Too many plugins"):
+        ask(runner, moody, word="pid", timeout_s=0.2)
+    assert text_of(ask(runner, other, word="pid"))
+    for flood in floods:
+        flood.close()  # type: ignore[attr-defined]  # a generator
+    assert text_of(ask(runner, moody, word="pid"))
+
+
+def test_what_a_plugin_asks_is_answered_within_its_call(runner: Backend) -> None:
+    main = """
+from slipway_plugin import HTTPFailed, http, serve
+
+def say(call):
+    with http("GET", "http://a.test/x", headers={"x": "y"}) as answer:
+        yield f"{answer.status} {answer.read().decode()}"
+    try:
+        http("GET", "http://b.test/")
+    except HTTPFailed as exc:
+        yield str(exc)
+
+serve({"say": say})
+"""
+    asked: list[JSONObject] = []
+
+    def answer(question: JSONObject) -> JSONObject:
+        asked.append(question)
+        told: JSONObject = {"backwards_request_id": question["backwards_request_id"]}
+        pieces: list[JSONObject] = [
+            {"event": "response", "data": {"status": 200, "headers": {}}},
+            {"event": "response", "data": {"body": "b25l"}},
+            {"event": "response", "data": {"body": "IHR3bw=="}},
+            {"event": "end"},
+            {"event": "end"},
+            {"event": "error", "message": "No such host."},
+        ]
+        return {**told, **pieces[len(asked) - 1]}
+
+    request: JSONObject = {"action": "invoke_tool", "provider": "echo", "tool": "say", "credentials": {}}
+    told = runner.call(
+        to_code(make_package(main)),
+        {**request, "tool_parameters": {}},
+        max_bytes=10_000,
+        cancel=Cancel(60.0),
+        answer=answer,
+    )
+    steps = list(told)
+    assert [step["message"] for step in steps if step] == [{"text": "200 one two"}, {"text": "No such host."}]
+    assert (steps.count(CALLED_BACK), asked[0]["request"]) == (
+        6,
+        {"method": "GET", "url": "http://a.test/x", "headers": {"x": "y"}, "body": ""},
+    )
+
+
 def test_call_that_is_left_early_leaves_nothing_behind(runner: Backend, moody: Any) -> None:
     request: JSONObject = {"action": "invoke_tool", "provider": "echo", "tool": "say", "credentials": {}}
     flood = runner.call(
-        moody, {**request, "tool_parameters": {"word": "flood"}}, max_bytes=10**9, cancel=Cancel(60.0)
+        moody,
+        {**request, "tool_parameters": {"word": "flood"}},
+        max_bytes=10**9,
+        cancel=Cancel(60.0),
+        answer=refuse,
     )
     next(flood)
     flood.close()  # type: ignore[attr-defined]  # a generator

@@ -1,4 +1,4 @@
-"""What every model provider promises, run over the registry.
+"""What every model provider promises, run over the registry and over one that a plugin brings.
 
 A provider that calls a vendor is pointed at a scripted server that speaks the
 vendor's wire; a new one gets a line in tests/vendors.py.
@@ -9,13 +9,16 @@ import functools
 import json
 import logging
 import math
+import shutil
 import socket
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -56,14 +59,21 @@ from api.core.model_runtime.types import (
 )
 from api.core.ports import Cancel
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable, QuotaExceeded
+from tests.plugins import make_runner, make_vendor
 from tests.servers import Reply, ScriptedServer, Step
-from tests.vendors import HARNESSES, SECRET, Harness, InlineOffload, Wire
+from tests.vendors import HARNESSES as VENDORS
+from tests.vendors import PLUGIN, SECRET, Harness, InlineOffload, Wire
 from tests.waiting import assert_quick
 
 ARGUMENTS = {"city": "Zürich", "days": 2}
 TOOL = ToolSpec(
     name="weather", description="Tells the weather.", parameters={"type": "object", "properties": {}}
 )
+PLUGIN_FILES = Path(tempfile.mkdtemp(prefix="slipway-test-"))
+RUNNER = make_runner(PLUGIN_FILES)
+PLUGGED = make_vendor(RUNNER)
+KINDS = {**PROVIDERS, PLUGGED.schema.id: PLUGGED}
+HARNESSES = {**VENDORS, PLUGGED.schema.id: PLUGIN}
 LOCAL = sorted(id_ for id_, harness in HARNESSES.items() if harness.wire is None)
 MALFORMED = [
     Reply.of_json({"data": "none", "embeddings": "none", "results": "none"}),
@@ -73,13 +83,21 @@ MALFORMED = [
     Reply(body=b"{"),
 ]
 REMOTE = sorted(set(HARNESSES) - set(LOCAL))
-CHATTERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], ChatModel)]
-EMBEDDERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], EmbeddingModel)]
-RERANKERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], RerankModel)]
-HEARERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], SpeechToText)]
-SPEAKERS = [id_ for id_ in REMOTE if issubclass(PROVIDERS[id_], TextToSpeech)]
+CHATTERS = [id_ for id_ in REMOTE if issubclass(KINDS[id_], ChatModel)]
+EMBEDDERS = [id_ for id_ in REMOTE if issubclass(KINDS[id_], EmbeddingModel)]
+RERANKERS = [id_ for id_ in REMOTE if issubclass(KINDS[id_], RerankModel)]
+HEARERS = [id_ for id_ in REMOTE if issubclass(KINDS[id_], SpeechToText)]
+SPEAKERS = [id_ for id_ in REMOTE if issubclass(KINDS[id_], TextToSpeech)]
 SPEECH_TYPES = {ModelType.SPEECH2TEXT, ModelType.TTS}
 RECORDING = Audio(extension="wav", mime_type="audio/wav", content=b"RIFF\r\n--\x00WAVE")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins() -> Iterator[None]:
+    """End the plugin's processes with the tests, and remove its files."""
+    yield
+    RUNNER.stop()
+    shutil.rmtree(PLUGIN_FILES)
 
 
 @dataclass
@@ -106,7 +124,10 @@ class Bench:
     def run(self, timeouts: Timeouts) -> Iterator[ChatChunk]:
         """Call the provider as the services do."""
         resolved = ResolvedModel(
-            credentials=self.context.credentials, is_quota_ok=True, report=list[bool]().append
+            credentials=self.context.credentials,
+            is_quota_ok=True,
+            report=list[bool]().append,
+            make=type(self.provider),
         )
         http = HTTPClient(EgressPolicy(allow_private=True), timeouts)
         runtime = ModelRuntime(lambda _tenant_id, _ref: resolved, http, InlineOffload(), book=Tab())
@@ -163,7 +184,11 @@ def make_bench(provider_id: str) -> Iterator[Bench]:
     harness = HARNESSES[provider_id]
     assert harness.wire is not None
     with ScriptedServer(Reply()) as server, make_context(harness.credentials(server.url)) as context:
-        yield Bench(harness, harness.wire, server, PROVIDERS[provider_id](context), context)
+        bench = Bench(harness, harness.wire, server, KINDS[provider_id](context), context)
+        if provider_id == PLUGGED.schema.id:  # a process takes longer to start than a stop may
+            bench.provider.check_credentials()
+            server.seen.clear()
+        yield bench
 
 
 @pytest.fixture(params=REMOTE)
@@ -220,26 +245,27 @@ def tell_all(error: BaseException, context: ProviderContext, provider: Provider)
 
 def test_registry_every_provider_has_a_harness() -> None:
     shipped = {id_ for id_, made in PROVIDERS.items() if made.__module__.startswith(providers.__name__)}
-    assert shipped == set(HARNESSES)
+    assert shipped == set(VENDORS)
 
 
 def test_schema_ids_are_consistent(provider_id: str) -> None:
-    schema = PROVIDERS[provider_id].schema
+    schema = KINDS[provider_id].schema
     assert schema.id == provider_id
-    assert schema.long_id == f"{schema.plugin_id}/{provider_id}"
+    assert schema.long_id == f"{schema.plugin_id}/{provider_id.rpartition('/')[2]}"
     assert schema.plugin_id.count("/") == 1
 
 
 def test_schema_texts_and_icon_are_complete(provider_id: str) -> None:
-    schema = PROVIDERS[provider_id].schema
+    schema = KINDS[provider_id].schema
     assert all((schema.label, schema.label_zh, schema.description, schema.description_zh))
     assert schema.background.startswith("#")
-    assert ET.fromstring(schema.icon_svg).tag == "{http://www.w3.org/2000/svg}svg"
+    if provider_id in VENDORS:  # a plugin's picture is a file of its package
+        assert ET.fromstring(schema.icon_svg).tag == "{http://www.w3.org/2000/svg}svg"
     assert not any(word in schema.icon_svg for word in ("href", "script", "url("))
 
 
 def test_schema_models_make_sense(provider_id: str) -> None:
-    schema = PROVIDERS[provider_id].schema
+    schema = KINDS[provider_id].schema
     assert schema.models or schema.custom_model_types
     assert len({model.model for model in schema.models}) == len(schema.models)
     for model in schema.models:
@@ -252,7 +278,7 @@ def test_schema_models_make_sense(provider_id: str) -> None:
 
 
 def test_schema_fields_and_rules_are_unique_and_readable(provider_id: str) -> None:
-    schema = PROVIDERS[provider_id].schema
+    schema = KINDS[provider_id].schema
     fields = (*schema.credential_fields, *schema.model_credential_fields)
     assert len({field.variable for field in fields}) == len(fields)
     assert len({rule.name for rule in schema.parameter_rules}) == len(schema.parameter_rules)
@@ -270,7 +296,7 @@ def test_schema_fields_and_rules_are_unique_and_readable(provider_id: str) -> No
 def test_model_schema_agrees_with_the_listed_models(provider_id: str) -> None:
     harness = HARNESSES[provider_id]
     with make_context(harness.credentials("http://127.0.0.1:1")) as context:
-        provider = PROVIDERS[provider_id](context)
+        provider = KINDS[provider_id](context)
         for model in provider.schema.models:
             if provider.schema.id != "azure_openai":
                 assert provider.model_schema(model.model) == model
@@ -284,7 +310,7 @@ def test_model_schema_agrees_with_the_listed_models(provider_id: str) -> None:
 @pytest.mark.parametrize("local_id", LOCAL)
 def test_chat_local_provider_needs_nothing_and_ends_with_reason_and_tokens(local_id: str) -> None:
     with make_context({}) as context:
-        provider = PROVIDERS[local_id](context)
+        provider = KINDS[local_id](context)
         provider.check_credentials()
         assert isinstance(provider, ChatModel)
         chunks = list(provider.chat(make_request(HARNESSES[local_id].model), Cancel(30)))
@@ -644,7 +670,7 @@ def test_single_call_cancelled_hangs_up(single: tuple[Bench, Call]) -> None:
 
 
 def test_types_a_provider_offers_are_those_it_can_do(provider_id: str) -> None:
-    made = PROVIDERS[provider_id]
+    made = KINDS[provider_id]
     offered = set(made.schema.model_types)
     assert (ModelType.SPEECH2TEXT in offered) == issubclass(made, SpeechToText)
     assert (ModelType.TTS in offered) == issubclass(made, TextToSpeech)

@@ -682,6 +682,14 @@ def test_request_header_http_forbids_is_refused_without_quoting_it(client: HTTPC
     assert all(SECRET not in repr(error) for error in chain)
 
 
+@pytest.mark.parametrize("name", ["content-length ", "a b", "a\tb", "a:b", "", "é"])
+def test_header_whose_name_is_none_is_refused(client: HTTPClient, name: str) -> None:
+    with ScriptedServer(Reply()) as server:
+        with pytest.raises(InvalidRequest):
+            fetch(client, server.url, headers={name: "3"})
+        assert server.seen == []
+
+
 @pytest.mark.parametrize(
     ("method", "url"),
     [

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from api.core.model_runtime.provider import PROVIDERS
 from api.core.model_runtime.types import ModelRef
 from api.core.vault import SealBroken
 from api.errors import ProviderNotConfigured
@@ -172,7 +173,7 @@ def test_snapshot_shows_no_secret_when_printed(runtime: Runtime, owner: Owner) -
     with runtime.transaction() as session:
         known = load_snapshot(runtime, session, owner.tenant_id)
 
-    serving = known.serving(providers.get_schema(ref.provider), ref.model)
+    serving = known.serving(known.access(ref.provider).schema, ref.model)
 
     assert serving is not None
     assert serving.fields == fields
@@ -187,4 +188,4 @@ def test_default_chat_model_is_the_first_of_a_configured_provider(runtime: Runti
         configured = providers.default_chat_model(runtime, session, owner.tenant_id)
 
     assert bare == ModelRef("builtin", "extractive-qa")
-    assert configured == ModelRef("openai", providers.get_schema("openai").models[0].model)
+    assert configured == ModelRef("openai", PROVIDERS["openai"].schema.models[0].model)

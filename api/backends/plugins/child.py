@@ -22,10 +22,10 @@ from pathlib import Path
 import orjson
 
 from api.backends.sandbox import seccomp
-from api.core.http import Cancelled
+from api.core.http import Cancelled, Timeouts
 from api.core.parallel import give_way
 from api.core.plugins import child as program
-from api.core.plugins.runner import PluginCode, PluginFailed
+from api.core.plugins.runner import CALLED_BACK, Answer, PluginCode, PluginFailed
 from api.core.ports import Cancel, JSONObject
 from api.errors import Unavailable
 
@@ -35,8 +35,35 @@ STOP_GRACE_S = 0.15
 MIN_WAIT_S = 0.001
 """A socket that may wait 0 s is one that never waits, which is something else."""
 MAX_SAID_CHARS = 1000
+LATE = "The plugin gave no answer in time."
 PYTHON = ["-I", "-S", "-B", "-X", "utf8"]
 """Apart from the environment, without site packages, writing no caches, in UTF-8."""
+
+
+class Talk:
+    """One call: how much may come, how long it may take, and who answers what the plugin asks."""
+
+    def __init__(
+        self, *, max_bytes: int, cancel: Cancel, answer: Answer, timeouts: Timeouts | None = None
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.cancel = cancel
+        self.answer = answer
+        self.has_begun = False
+        self._timeouts = timeouts
+        self._listens_since = time.monotonic()
+
+    def listen(self) -> None:
+        """Give the plugin its turn: from now on it may be silent for so long."""
+        self._listens_since = time.monotonic()
+
+    def wait_s(self) -> float:
+        """Return how long the plugin may take to tell something; never 0."""
+        left_s = self.cancel.remaining_s()
+        if self._timeouts is not None:
+            most_s = self._timeouts.idle_s if self.has_begun else self._timeouts.first_byte_s
+            left_s = min(left_s, self._listens_since + most_s - time.monotonic())
+        return max(left_s, MIN_WAIT_S)
 
 
 class Child:
@@ -81,17 +108,25 @@ class Child:
         """Tell whether the process has not ended by itself."""
         return self._process.poll() is None
 
-    def ask(self, request: JSONObject, *, max_bytes: int, cancel: Cancel) -> Iterator[JSONObject]:
+    def ask(self, request: JSONObject, talk: Talk) -> Iterator[JSONObject]:
         """Yield what the plugin streams for a request. Raises PluginFailed, Cancelled."""
-        session_id = str(uuid.uuid4())
+        session_id, cancel = str(uuid.uuid4()), talk.cancel
         self.is_usable = False  # until it has ended the call
         killers: list[threading.Timer] = []
         forget = cancel.on_cancel(lambda: self._stop(killers))
         try:
-            for line in self._lines(_to_line(session_id, request), max_bytes, cancel):
+            for line in self._lines(_to_line("request", session_id, request), talk):
                 match _read(line, session_id):
                     case {"type": "stream", "data": dict(message)}:
+                        talk.has_begun = True
                         yield message
+                        talk.listen()
+                    case {"type": "invoke", "data": dict(asked)}:
+                        answer = _to_line("backwards_response", session_id, talk.answer(asked))
+                        talk.listen()
+                        self._send(answer, talk)
+                        yield CALLED_BACK
+                        talk.listen()
                     case {"type": "end"}:
                         self.is_usable = not cancel.is_set()
                         return
@@ -131,31 +166,40 @@ class Child:
         killers.append(killer)
         killer.start()
 
-    def _lines(self, request: bytes, max_bytes: int, cancel: Cancel) -> Iterator[bytes]:
+    def _lines(self, request: bytes, talk: Talk) -> Iterator[bytes]:
         """Send a request; yield the lines that come until the process ends. Raises PluginFailed."""
-        left_bytes = max_bytes
+        left_bytes = talk.max_bytes
         pieces: list[bytes] = []
-        try:
-            self._peer.settimeout(max(cancel.remaining_s(), MIN_WAIT_S))
-            self._peer.sendall(request)
-            while data := self._receive(cancel):
-                left_bytes -= len(data)
-                if left_bytes < 0:
-                    raise PluginFailed(f"The plugin sent more than {max_bytes} bytes.")
-                *ends, rest = data.split(b"\n")
-                for end in ends:
-                    yield b"".join((*pieces, end))
-                    pieces.clear()
-                pieces.append(rest)
-                give_way()  # a flood is always there to be read
-        except TimeoutError as exc:
-            raise PluginFailed("The plugin gave no answer in time.", error_type="ToolTimeout") from exc
-        except OSError:
-            return
+        self._send(request, talk)
+        while data := self._receive(talk):
+            left_bytes -= len(data)
+            if left_bytes < 0:
+                raise PluginFailed(f"The plugin sent more than {talk.max_bytes} bytes.")
+            *ends, rest = data.split(b"\n")
+            for end in ends:
+                yield b"".join((*pieces, end))
+                pieces.clear()
+            pieces.append(rest)
+            give_way()  # a flood is always there to be read
 
-    def _receive(self, cancel: Cancel) -> bytes:
-        self._peer.settimeout(max(cancel.remaining_s(), MIN_WAIT_S))
-        return self._peer.recv(READ_BYTES)
+    def _send(self, line: bytes, talk: Talk) -> None:
+        try:
+            self._peer.settimeout(talk.wait_s())
+            self._peer.sendall(line)
+        except TimeoutError as exc:
+            raise PluginFailed(LATE, error_type="ToolTimeout") from exc
+        except OSError as exc:
+            raise self._death(talk.cancel) from exc
+
+    def _receive(self, talk: Talk) -> bytes:
+        """Return what comes next, nothing where the process has ended."""
+        try:
+            self._peer.settimeout(talk.wait_s())
+            return self._peer.recv(READ_BYTES)
+        except TimeoutError as exc:
+            raise PluginFailed(LATE, error_type="ToolTimeout") from exc
+        except OSError:
+            return b""
 
     def _death(self, cancel: Cancel) -> Exception:
         """Return why nothing comes any more."""
@@ -167,10 +211,10 @@ class Child:
         return PluginFailed(f"The plugin's process ended within the call ({how}).")
 
 
-def _to_line(session_id: str, request: JSONObject) -> bytes:
+def _to_line(event: str, session_id: str, data: JSONObject) -> bytes:
     """Return what is sent. Raises PluginFailed for what cannot be written as JSON."""
     try:
-        return orjson.dumps({"event": "request", "session_id": session_id, "data": request}) + b"\n"
+        return orjson.dumps({"event": event, "session_id": session_id, "data": data}) + b"\n"
     except TypeError as exc:  # half a character, an integer of over 64 bits, great depth
         raise PluginFailed(f"The arguments cannot be written as JSON: {exc}.") from exc
 
@@ -196,4 +240,4 @@ def _read(line: bytes, session_id: str) -> JSONObject | None:
 def _failure(said: JSONObject, before: str = "") -> PluginFailed:
     message = said.get("message")
     text = message if isinstance(message, str) and message else "The plugin failed and does not say why."
-    return PluginFailed((before + text.replace("\0", ""))[:MAX_SAID_CHARS])
+    return PluginFailed((before + text.replace("\0", ""))[:MAX_SAID_CHARS], said=said)

@@ -1,4 +1,4 @@
-"""Plugins in processes of their own, kept warm: one a version and workspace, more while it is called at once.
+"""Plugins in processes of their own, a few of each version and workspace kept warm, more while it is called.
 
 Implements PluginRunner. A process serves one call at a time, so that whatever a
 call does to it, no other sees it; one whose call did not end as it should is
@@ -20,16 +20,18 @@ from typing import Self
 
 from api.backends.offload import Backend as Offload
 from api.backends.places import Places, Stopped
-from api.backends.plugins.child import Child
-from api.core.http import Cancelled
-from api.core.plugins.manifest import BadPackage
+from api.backends.plugins.child import Child, Talk
+from api.core.http import Cancelled, Timeouts
+from api.core.plugins.declarations import BadPackage
 from api.core.plugins.package import is_intact, unpack
-from api.core.plugins.runner import PluginCode, PluginFailed
+from api.core.plugins.runner import Answer, PluginCode, PluginFailed
 from api.core.ports import Cancel, JSONObject
-from api.errors import Unavailable
+from api.errors import NotFound, Unavailable
 from api.settings import Settings
 
 IDLE_S = 300.0
+KEPT = 4
+"""Processes of one plugin and workspace that wait for calls: those that answer at once come in bursts."""
 WAIT_S = 60.0
 UNPACK_S = 60.0
 UNUSED_S = 7 * 86_400.0
@@ -40,7 +42,11 @@ MB = 1024 * 1024
 
 
 class Backend:
-    """Implements PluginRunner; at most ``max_processes`` work at once, and as many wait for work."""
+    """Implements PluginRunner; at most ``max_processes`` work at once, and as many wait for work.
+
+    One workspace has at most three quarters of them, so that others find one
+    however long its calls take.
+    """
 
     def __init__(
         self, root: Path, offload: Offload, *, memory_mb: int, max_processes: int, isolation: str
@@ -50,7 +56,7 @@ class Backend:
         self._memory_mb = memory_mb
         self._max_processes = max_processes
         self._isolation = isolation
-        self._places = Places(max_processes)
+        self._places = Places(max_processes, most_of_one=max(1, max_processes * 3 // 4))
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
         self._lock = threading.Lock()
@@ -68,17 +74,25 @@ class Backend:
         )
 
     def call(
-        self, code: PluginCode, request: JSONObject, *, max_bytes: int, cancel: Cancel
+        self,
+        code: PluginCode,
+        request: JSONObject,
+        *,
+        max_bytes: int,
+        cancel: Cancel,
+        answer: Answer,
+        timeouts: Timeouts | None = None,
     ) -> Iterator[JSONObject]:
         """Yield what a plugin streams; see PluginRunner."""
         if self._is_stopped:
             raise PluginFailed("The plugin was stopped.")
         try:
-            with self._places.hold(cancel, WAIT_S):
+            with self._places.hold(cancel, WAIT_S, owner=code.tenant_id):
                 child = self._take(code) or self._start(code)
                 self._note(child)
                 try:
-                    yield from child.ask(request, max_bytes=max_bytes, cancel=cancel)
+                    talk = Talk(max_bytes=max_bytes, cancel=cancel, answer=answer, timeouts=timeouts)
+                    yield from child.ask(request, talk)
                 finally:
                     self._put(child)
         except TimeoutError as exc:
@@ -139,6 +153,8 @@ class Backend:
             os.utime(directory)
         except BadPackage as exc:
             raise PluginFailed(exc.message) from exc
+        except NotFound as exc:
+            raise PluginFailed("The plugin was removed.") from exc
         except TimeoutError as exc:
             raise Unavailable("The plugin's files could not be read in time; try again.") from exc
         except OSError as exc:
@@ -152,13 +168,13 @@ class Backend:
                 child.kill()
 
     def _put(self, child: Child) -> None:
-        """Keep one process of a plugin for its next call, and no more in all than there are places."""
+        """Keep a few processes of a plugin for its next calls, and no more in all than there are places."""
         child.idle_since = time.monotonic()
         over = [child]
         with self._lock:
             self._busy.discard(child)
-            is_first = all(each.code != child.code for each in self._idle)
-            if child.is_usable and is_first and not self._is_stopped:
+            is_wanted = sum(each.code == child.code for each in self._idle) < KEPT
+            if child.is_usable and is_wanted and not self._is_stopped:
                 self._idle.append(child)
                 over = [self._idle.pop(0)] if len(self._idle) > self._max_processes else []
         _end(over)

@@ -60,7 +60,9 @@ class Models(Resource):
     def delete(self, session: Session, principal: Principal, provider: str) -> Response:
         """Remove an added model with its credentials."""
         asked = parse(MODEL, ModelIn)
-        custom_models.remove_model(session, principal, provider, model=asked.model, kind=asked.model_type)
+        custom_models.remove_model(
+            runtime(), session, principal, provider, model=asked.model, kind=asked.model_type
+        )
         return Response(status=204)
 
 
@@ -121,6 +123,7 @@ class ModelCredentials(Resource):
         """Forget a model's own credentials, and with them the model."""
         asked = parse(MODEL_CREDENTIAL_CHOICE, ModelCredentialIdIn)
         custom_models.delete_model_credential(
+            runtime(),
             session,
             principal,
             provider,

@@ -3,7 +3,7 @@
 from flask import Response
 from flask_restx import Namespace, Resource
 
-from api.controllers.http.auth import console
+from api.controllers.http.auth import console, installer
 from api.controllers.http.door import base_url, render, runtime, transactional
 from api.controllers.http.parsing import parse
 from api.controllers.schemas.fields import RESULT, render_success
@@ -22,7 +22,7 @@ from api.controllers.schemas.plugin import (
     render_install,
     render_offers,
 )
-from api.principal import Principal, Role
+from api.principal import Principal
 from api.runtime import Session
 from api.services import accounts, plugins
 
@@ -57,7 +57,7 @@ class NewPlugin(Resource):
     @ns.expect(PLUGIN_CHOICE)
     @ns.response(200, "It is installed.", INSTALL_MODEL)
     @ns.response(400, UNUSABLE)
-    @console(Role.ADMIN)
+    @installer()
     def post(self, principal: Principal) -> Response:
         """Install a plugin, in the place of an older version; once is as good as twice."""
         asked = parse(PLUGIN_CHOICE, PluginIn)
@@ -71,7 +71,7 @@ class PluginUpgrade(Resource):
     @ns.expect(PLUGIN_CHANGE)
     @ns.response(200, "It is installed.", INSTALL_MODEL)
     @ns.response(400, UNUSABLE)
-    @console(Role.ADMIN)
+    @installer()
     def post(self, principal: Principal) -> Response:
         """Install another version in the place of the one that is installed."""
         asked = parse(PLUGIN_CHANGE, PluginChangeIn)
@@ -86,8 +86,8 @@ class PluginRemoval(Resource):
     """A plugin that is not wanted any more."""
 
     @ns.expect(INSTALL_ID)
-    @ns.response(200, "Removed, with the credentials of its tools.", RESULT)
-    @console(Role.ADMIN)
+    @ns.response(200, "Removed, with what is configured of its tools and models.", RESULT)
+    @installer()
     @transactional
     def post(self, session: Session, principal: Principal) -> Response:
         """Remove an installed plugin."""

@@ -44,7 +44,7 @@ class Provider(Resource):
     @transactional
     def delete(self, session: Session, principal: Principal, provider: str) -> Response:
         """Forget all credentials of a provider."""
-        provider_credentials.delete_credentials(session, principal, provider)
+        provider_credentials.delete_credentials(runtime(), session, principal, provider)
         return Response(status=204)
 
 
@@ -98,7 +98,7 @@ class Credentials(Resource):
     def delete(self, session: Session, principal: Principal, provider: str) -> Response:
         """Forget credentials; if they were in use, none are until others are switched to."""
         asked = parse(CREDENTIAL_CHOICE, CredentialIdIn)
-        provider_credentials.delete_credential(session, principal, provider, asked.credential_id)
+        provider_credentials.delete_credential(runtime(), session, principal, provider, asked.credential_id)
         return Response(status=204)
 
 
@@ -113,7 +113,7 @@ class CredentialSwitch(Resource):
     def post(self, session: Session, principal: Principal, provider: str) -> Response:
         """Use other stored credentials from now on."""
         asked = parse(CREDENTIAL_CHOICE, CredentialIdIn)
-        provider_credentials.switch_credential(session, principal, provider, asked.credential_id)
+        provider_credentials.switch_credential(runtime(), session, principal, provider, asked.credential_id)
         return render({"result": "success"})
 
 

@@ -27,7 +27,7 @@ from api.controllers.schemas.provider import (
 )
 from api.principal import Principal, Role
 from api.runtime import Session
-from api.services import providers
+from api.services import plugin_files, providers
 
 ICON = f"<any({','.join(ICONS)}):size>/<any({','.join(LANGUAGES)}):language>"
 ICON_HEADERS = {
@@ -63,10 +63,11 @@ class ParameterRules(Resource):
     @ns.expect(RULES_QUERY)
     @ns.response(200, "The parameters.")
     @console()
-    def get(self, principal: Principal, provider: str) -> Response:
+    @transactional
+    def get(self, session: Session, principal: Principal, provider: str) -> Response:
         """List the completion parameters a chat model accepts."""
-        del principal
-        rules = providers.get_rules(provider, parse(RULES_QUERY, RulesQuery).model)
+        asked = parse(RULES_QUERY, RulesQuery)
+        rules = providers.get_rules(runtime(), session, principal, provider, asked.model)
         return render({"data": [render_rule(rule) for rule in rules]})
 
 
@@ -112,10 +113,11 @@ class DefaultModel(Resource):
 class ProviderIcon(Resource):
     """A provider's picture."""
 
-    @ns.response(200, "The picture, as SVG.")
+    @ns.produces(["image/svg+xml", "image/png", "image/jpeg", "image/webp"])
+    @ns.response(200, "The picture.")
     @public
     def get(self, tenant: str, provider: str, size: str, language: str) -> Response:
-        """Fetch a provider's icon; it is the same for every workspace, size and language."""
-        del tenant, size, language
-        icon = providers.get_schema(provider).icon_svg
-        return Response(icon, headers=ICON_HEADERS, content_type="image/svg+xml; charset=utf-8")
+        """Fetch a provider's icon; it is the same for every size and language."""
+        del size, language
+        icon = plugin_files.get_provider_icon(runtime(), tenant, provider)
+        return Response(icon.content, headers=ICON_HEADERS, content_type=icon.mime_type)

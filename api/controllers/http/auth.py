@@ -18,7 +18,7 @@ from api.controllers.http.door import Guard, guarded, runtime
 from api.controllers.http.parsing import json_body
 from api.errors import Forbidden, Unauthorized
 from api.principal import Principal, Role
-from api.services import passports, sessions, tokens
+from api.services import passports, plugin_settings, sessions, tokens
 from api.services.tokens import KeyCaller
 
 EDITOR_NEEDED = "需要编辑权限"
@@ -116,6 +116,20 @@ def console(role: Role = Role.NORMAL) -> Callable[[Callable[..., Any]], Callable
 
         need = "member" if role is Role.DATASET_OPERATOR else role.wire
         return guarded(Guard("console", need), wrapper)
+
+    return decorate
+
+
+def installer() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Guard a method for console members whom the workspace lets install plugins; it gets their Principal."""
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def wrapper(self: object, principal: Principal, *args: Any, **kwargs: Any) -> Any:
+            plugin_settings.check_may_install(runtime(), principal)
+            return method(self, principal, *args, **kwargs)
+
+        return guarded(Guard("console", "installer"), console()(wrapper))
 
     return decorate
 

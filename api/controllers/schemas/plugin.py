@@ -8,23 +8,16 @@ from werkzeug.datastructures import FileStorage
 
 from api.controllers.http.parsing import Choice, Field, Integer, Items, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import AnyValue, to_iso, to_unix
-from api.core.plugins.manifest import Localized, Manifest
+from api.core.plugins.declarations import Localized
+from api.core.plugins.manifest import Manifest
 from api.core.plugins.package import PluginName
 from api.core.ports import JSONObject, JSONValue
-from api.services.plugin_tools import ICON_PATH, icon_name
+from api.services.plugin_code import ICON_PATH, icon_name
 from api.services.plugins import Installed, Offer
 
 CATEGORIES = ("tool", "model", "agent-strategy", "extension", "datasource", "trigger")
 MAX_PAGE_SIZE = 256
 SOURCE = "package"
-ONLY_ADMINS: JSONObject = {"install_permission": "admins", "debug_permission": "noone"}
-NO_UPGRADES: JSONObject = {
-    "strategy_setting": "disabled",
-    "upgrade_time_of_day": 0,
-    "upgrade_mode": "all",
-    "exclude_plugins": [],
-    "include_plugins": [],
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +81,20 @@ class IconIn:
     filename: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetIn(PluginIn):
+    """Which picture of a package is meant."""
+
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadmeIn(PluginIn):
+    """Which package's words are meant."""
+
+    language: str = "en_US"
+
+
 def _page_fields() -> tuple[Field, Field]:
     page = Integer(minimum=1, maximum=99_999, is_text=True)
     size = Integer(minimum=1, maximum=MAX_PAGE_SIZE, is_text=True)
@@ -122,6 +129,14 @@ PLUGIN_IDS = parser(
 ICON_QUERY = parser(
     query_field("tenant_id", Text(max_length=36), required=True),
     query_field("filename", Text(max_length=100), required=True),
+)
+ASSET_QUERY = parser(
+    query_field("plugin_unique_identifier", IDENTIFIER, required=True, help=ID_HELP),
+    query_field("file_name", Text(min_length=1, max_length=255), required=True),
+)
+README_QUERY = parser(
+    query_field("plugin_unique_identifier", IDENTIFIER, required=True, help=ID_HELP),
+    query_field("language", Text(min_length=1, max_length=20), help="en_US if absent."),
 )
 PACKAGE_FORM = parser(
     Field("pkg", type=FileStorage, location="files", required=True, help="The package, at most 15 MB.")
@@ -213,24 +228,29 @@ def render_installed(found: Sequence[Installed], base_url: str) -> list[JSONValu
 
 
 def render_declaration(name: PluginName, manifest: Manifest, *, icon: str, is_verified: bool) -> JSONObject:
-    """Return what a plugin says of itself in Dify's form; of its tools, who brings them."""
+    """Return what a plugin says of itself in Dify's form; of its tools and models, who brings them."""
     tools: list[JSONValue] = [each.model_dump(mode="json") for each in manifest.providers]
+    models: list[JSONValue] = [each.model_dump(mode="json") for each in manifest.models]
+    names: JSONObject = {
+        "tools": [each.identity.name for each in manifest.providers],
+        "models": [each.provider for each in manifest.models],
+    }
     return {
         "plugin_unique_identifier": str(name),
         "version": manifest.version,
         "author": manifest.author,
         "icon": icon,
         "name": manifest.name,
-        "category": "tool",
+        "category": manifest.categories[0],
         "label": manifest.label.words().to_json(),
         "description": manifest.description.words().to_json(),
         "created_at": manifest.created_at,
-        "resource": {"memory": manifest.resource.memory, "permission": {}},
-        "plugins": {"tools": [each.identity.name for each in manifest.providers]},
+        "resource": manifest.resource.model_dump(mode="json"),
+        "plugins": {kind: each for kind, each in names.items() if each},
         "verified": is_verified,
         "endpoint": None,
-        "model": None,
-        "tool": tools[0],
+        "model": models[0] if models else None,
+        "tool": tools[0] if tools else None,
         "agent_strategy": None,
         "tags": [*manifest.tags],
         "meta": {"version": manifest.version},
@@ -290,7 +310,7 @@ def _offer(offer: Offer, tenant_id: str, language: str, base_url: str) -> JSONOb
         "version": offer.name.version,
         "author": manifest.author,
         "icon": icon_url(manifest, tenant_id, offer.name.digest, base_url) if offer.has_icon else "",
-        "category": "tool",
+        "category": manifest.categories[0],
         "tags": [*manifest.tags],
         "verified": offer.is_verified,
         "install_count": int(offer.installed_version is not None),

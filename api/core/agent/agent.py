@@ -25,7 +25,7 @@ from api.core.events import RetrieverResource
 from api.core.http import Cancelled
 from api.core.model_runtime.choice import ModelChoice
 from api.core.model_runtime.metering import Meter
-from api.core.model_runtime.provider import PROVIDERS
+from api.core.model_runtime.provider import is_generative
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import NO_TOKENS, ChatChunk, Message, ModelSchema, ToolCall, Usage
 from api.core.parallel import run_all
@@ -79,8 +79,7 @@ def choose_strategy(
     only quotes cannot be.
     """
     specs = tuple(tool.spec for tool in tools.values())
-    provider = PROVIDERS.get(choice.ref.provider)
-    can_write = provider is None or provider.schema.is_generative
+    can_write = is_generative(choice.ref.provider)
     can_call = bool(model.features & TOOL_FEATURES)
     is_text = can_write and (wanted.lower().replace("-", "_") in REACT or not can_call)
     return ReAct(specs) if is_text and specs else FunctionCalling(specs)

@@ -56,6 +56,7 @@ SENT_PARAMETERS = frozenset(
         "verbosity",
     }
 )
+NO_COMPLETION = "The provider's stream holds something that is not a chat completion."
 SSE_FIELDS = (b":", b"event:", b"id:", b"retry:")
 UNIT_TOLERANCE = 1e-4
 
@@ -125,6 +126,14 @@ def read_chat(lines: Iterable[bytes]) -> Iterator[ChatChunk]:
     yield answer.last()
 
 
+def read_frames(frames: Iterable[JSONObject]) -> Iterator[ChatChunk]:
+    """Yield the chunks of an answer whose frames others have read; otherwise as ``read_chat``."""
+    answer = _Answer()
+    for frame in frames:
+        yield answer.add_frame(frame)
+    yield answer.last()
+
+
 def read_moderation(content: bytes) -> bool:
     """Tell whether a text was flagged. Raises CompletionFailed for an answer that is malformed."""
     try:
@@ -174,13 +183,18 @@ class _Answer:
         """Take in one frame; return what it adds."""
         try:
             frame = orjson.loads(data)
+        except ValueError as exc:
+            raise CompletionFailed(NO_COMPLETION) from exc
+        return self.add_frame(frame)
+
+    def add_frame(self, frame: Any) -> ChatChunk:
+        """Take in one frame that was read; return what it adds."""
+        try:
             if frame.get("error"):
                 raise self._refused(frame)
             return self._add_frame(frame)
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
-            raise CompletionFailed(
-                "The provider's stream holds something that is not a chat completion."
-            ) from exc
+            raise CompletionFailed(NO_COMPLETION) from exc
 
     def last(self) -> ChatChunk:
         """Return the chunk that ends the answer; raises CompletionFailed when it has no end."""

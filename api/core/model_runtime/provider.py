@@ -179,6 +179,21 @@ def provider(cls: P) -> P:
 def short_id(provider_id: str) -> str:
     """Return the short id of a short or long provider id; an unknown name comes back unchanged.
 
-    ``"langgenius/openai/openai"`` and ``"openai"`` both give ``"openai"``.
+    ``"langgenius/openai/openai"`` and ``"openai"`` both give ``"openai"``. What
+    is not registered under its last word is what a plugin brings, or nothing.
     """
-    return provider_id.rsplit("/", 1)[-1]
+    name = provider_id.rsplit("/", 1)[-1]
+    known = PROVIDERS.get(name)
+    return name if known is not None and known.schema.long_id == provider_id else provider_id
+
+
+def long_id(provider_id: str) -> str:
+    """Return the long id of a provider by either; one that is not registered keeps its id."""
+    known = PROVIDERS.get(short_id(provider_id))
+    return provider_id if known is None else known.schema.long_id
+
+
+def is_generative(provider_id: str) -> bool:
+    """Tell whether a provider's chat models write, not only quote; all but one of the registered ones do."""
+    known = PROVIDERS.get(provider_id)
+    return known is None or known.schema.is_generative

@@ -28,19 +28,28 @@ def tei_rerank_body(query: str, texts: Sequence[str]) -> JSONObject:
 def read_rerank(content: bytes, count: int) -> Ranking:
     """Return the ranking of an answer for a call of ``count`` texts.
 
-    Servers that hand out bare logits are told by a score outside 0..1; all of
-    the answer's are then taken through the logistic function, which keeps their
-    order. Raises CompletionFailed or Unusable for an answer that is malformed or
-    ranks a text that was not sent.
+    Raises CompletionFailed or Unusable for an answer that is malformed or ranks
+    a text that was not sent.
     """
     with reading("ranking") as answer:
         body = answer.read(content)
         rows = body if isinstance(body, list) else body.get("results") or body["data"]
-        found = {_index_of(row, count): _score_of(row) for row in rows}
+        return Ranking(to_scores(rows, count), answer.tokens)
+
+
+def to_scores(rows: Any, count: int) -> list[Score]:
+    """Return the scores in the rows of an answer to a call of ``count`` texts, best first.
+
+    Servers that hand out bare logits are told by a score outside 0..1; all of
+    the answer's are then taken through the logistic function, which keeps their
+    order. Raises ValueError or the like for rows that are malformed or name a
+    text that was not sent.
+    """
+    found = {_index_of(row, count): _score_of(row) for row in rows}
     if any(not 0.0 <= score <= 1.0 for score in found.values()):
         found = {index: _logistic(score) for index, score in found.items()}
     ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Ranking([Score(index, score) for index, score in ranked], answer.tokens)
+    return [Score(index, score) for index, score in ranked]
 
 
 def _index_of(row: dict[str, Any], count: int) -> int:

@@ -82,11 +82,13 @@ class ResolvedModel:
     """What a tenant has for a model: decrypted credentials, and whether its quota was last seen used up.
 
     ``report`` takes the new state of the quota; it is called only when that changes.
+    ``make`` makes the provider where it is the tenant's own, not a registered one.
     """
 
     credentials: Mapping[str, str] = field(repr=False)
     is_quota_ok: bool
     report: Callable[[bool], None]
+    make: Callable[[ProviderContext], Provider] | None = None
 
 
 Resolve = Callable[[str, ModelRef], ResolvedModel]
@@ -322,10 +324,10 @@ class ModelRuntime:
         return opened
 
     def _make(self, tenant_id: str, ref: ModelRef) -> tuple[ResolvedModel, Provider]:
-        make = PROVIDERS.get(ref.provider)
+        resolved = self._resolve(tenant_id, ref)
+        make = resolved.make or PROVIDERS.get(ref.provider)
         if make is None:
             raise ProviderNotConfigured(f"There is no model provider {ref.provider!r}.")
-        resolved = self._resolve(tenant_id, ref)
         context = ProviderContext(credentials=resolved.credentials, http=self._http, offload=self._offload)
         return resolved, make(context)
 

@@ -327,7 +327,8 @@ class ModelSchema:
     one embedding call takes, ``parallel_calls`` how many of them may run at once.
     ``score_floor`` and ``score_ceiling`` are the cosines at which texts have
     nothing, and everything, to do with each other. ``voices`` are those of a
-    model that speaks, its default first; none where they are not known.
+    model that speaks, its default first; none where they are not known. ``rules``
+    are its completion parameters where they are not those of its provider.
     """
 
     model: str
@@ -342,6 +343,7 @@ class ModelSchema:
     score_floor: float = 0.0
     score_ceiling: float = 1.0
     voices: tuple[str, ...] = ()
+    rules: tuple["ParameterRule", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,7 +391,8 @@ class ProviderSchema:
 
     ``id`` is the short id (``"openai"``), ``plugin_id`` the organisation and
     plugin part of Dify's long id (``"langgenius/openai"``), so that the long id
-    is ``"langgenius/openai/openai"``. ``is_customizable`` providers take models
+    is ``"langgenius/openai/openai"``. One that a plugin brings has no short id:
+    its ``id`` is the long one. ``is_customizable`` providers take models
     by any name; ``needs_credentials`` is False for what runs in this process.
     ``is_generative`` is False where chat models only quote. ``sdk`` names the
     vendor's package, imported at first use or warmed after the start.
@@ -415,7 +418,7 @@ class ProviderSchema:
     @property
     def long_id(self) -> str:
         """Dify's ``organisation/plugin/provider`` form."""
-        return f"{self.plugin_id}/{self.id}"
+        return self.id if "/" in self.id else f"{self.plugin_id}/{self.id}"
 
     def named(self, style: IdStyle) -> str:
         """Return the id in the form clients are shown; both forms are taken everywhere."""

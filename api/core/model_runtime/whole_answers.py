@@ -23,7 +23,10 @@ class Reading:
 
     def read(self, content: bytes) -> Any:
         """Return an answer's JSON, and keep the tokens it tells."""
-        body = orjson.loads(content)
+        return self.take(orjson.loads(content))
+
+    def take(self, body: Any) -> Any:
+        """Return an answer that is parsed already, and keep the tokens it tells."""
         if isinstance(body, dict):
             self.tokens = read_usage(body.get("usage")) or _read_meta(body.get("meta")) or NO_TOKENS
         return body
@@ -51,7 +54,7 @@ def read_usage(usage: Any) -> TokenCount | None:
     prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
     completion = usage.get("completion_tokens", usage.get("output_tokens"))
     if prompt is None and completion is None:
-        prompt = usage.get("total_tokens")
+        prompt = usage.get("total_tokens", usage.get("tokens"))
     if prompt is None and completion is None:
         return None
     return TokenCount(prompt_tokens=int(prompt or 0), completion_tokens=int(completion or 0))

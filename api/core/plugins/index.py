@@ -15,7 +15,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.core.http import HTTPClient, HTTPFailure
-from api.core.plugins.manifest import MANIFEST, BadPackage, Manifest
+from api.core.plugins.declarations import BadPackage
+from api.core.plugins.manifest import MANIFEST, Manifest
 from api.core.plugins.package import MAX_PACKAGE_BYTES, Package, pack, read_package, to_name
 from api.core.ports import Cancel, Offload
 from api.errors import InvalidRequest, NotFound, Unavailable

@@ -6,72 +6,41 @@ never installed and ignored. Wire: docs/how-to/plugin.md.
 """
 
 import re
-from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Collection
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
+from api.core.model_runtime.provider import PROVIDERS
+from api.core.plugins.declarations import (
+    NAME,
+    BadPackage,
+    Declared,
+    DeclaredCredential,
+    Localized,
+    Option,
+    Read,
+    Text,
+    checked,
+    read_yaml,
+    to_list,
+)
+from api.core.plugins.model_manifest import DeclaredModelProvider, read_model_provider
 from api.core.ports import JSONObject, JSONValue
-from api.core.text.yaml_text import BadYAML, load_yaml
-from api.core.tools.tool import Form, ParameterType, Words
+from api.core.tools.tool import Form, ParameterType
 
 MANIFEST = "manifest.yaml"
 MAX_TOOLS = 100
-MAX_LANGUAGE_CHARS = 2000
-NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
+MAX_HOSTS = 50
 TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 VERSION = r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:-[0-9a-z.]{1,32})?"
 MODULE = r"[A-Za-z_][A-Za-z0-9_.]{0,99}"
+HOST = r"(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?"
 IDENTIFIER = re.compile(rf"({NAME}/{NAME}):({VERSION})@([0-9a-f]{{64}})")
-OTHER_KINDS = ("models", "endpoints", "agent_strategies", "datasources", "triggers")
-
-Read = Callable[[str], bytes]
-"""Gives the bytes of a file of the package. Raises BadPackage where there is none."""
-Made = TypeVar("Made", bound=BaseModel)
+OTHER_KINDS = ("endpoints", "agent_strategies", "datasources", "triggers")
 
 
-class BadPackage(Exception):
-    """A package cannot be used; ``message`` is a sentence for whoever installs it."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
-def _localized(value: object) -> object:
-    """Take a plain text for English."""
-    return {"en_US": value} if isinstance(value, str) else value
-
-
-class _Declared(BaseModel):
-    """What is common to all that is read: unknown keys are for other versions of other programs."""
-
-    # Pydantic's own engine takes 10 MB for the patterns below.
-    model_config = ConfigDict(frozen=True, extra="ignore", regex_engine="python-re")
-
-
-class Localized(_Declared):
-    """A text for people."""
-
-    en_US: str = Field(max_length=MAX_LANGUAGE_CHARS)  # noqa: N815  # the word of the file
-    zh_Hans: str = Field("", max_length=MAX_LANGUAGE_CHARS)  # noqa: N815
-
-    def words(self) -> Words:
-        """Return it as tools know it."""
-        return Words(self.en_US, self.zh_Hans)
-
-
-Text = Annotated[Localized, BeforeValidator(_localized)]
-
-
-class Option(_Declared):
-    """One value of a select."""
-
-    value: str
-    label: Text
-
-
-class Parameter(_Declared):
+class Parameter(Declared):
     """One argument of a tool."""
 
     name: str = Field(pattern=rf"^{TOOL_NAME}\Z")
@@ -87,21 +56,21 @@ class Parameter(_Declared):
     options: tuple[Option, ...] = ()
 
 
-class ToolDescription(_Declared):
+class ToolDescription(Declared):
     """What a tool does, for people and for models."""
 
     human: Text
     llm: str = Field(min_length=1)
 
 
-class ToolIdentity(_Declared):
+class ToolIdentity(Declared):
     """What a tool is called."""
 
     name: str = Field(pattern=rf"^{TOOL_NAME}\Z")
     label: Text
 
 
-class DeclaredTool(_Declared):
+class DeclaredTool(Declared):
     """A tool of a plugin."""
 
     identity: ToolIdentity
@@ -110,18 +79,7 @@ class DeclaredTool(_Declared):
     output_schema: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class DeclaredCredential(_Declared):
-    """One field of the form of a provider's credentials."""
-
-    type: Literal["text-input", "secret-input", "select"] = "text-input"
-    label: Text
-    required: bool = False
-    default: str | None = None
-    placeholder: Text = Localized(en_US="")
-    options: tuple[Option, ...] = ()
-
-
-class ProviderIdentity(_Declared):
+class ProviderIdentity(Declared):
     """What tools that belong together are called."""
 
     name: str = Field(pattern=rf"^{NAME}\Z")
@@ -130,7 +88,7 @@ class ProviderIdentity(_Declared):
     tags: tuple[str, ...] = ()
 
 
-class DeclaredProvider(_Declared):
+class DeclaredProvider(Declared):
     """Tools that belong together; ``tools`` are the paths of files until they are read."""
 
     identity: ProviderIdentity
@@ -138,13 +96,31 @@ class DeclaredProvider(_Declared):
     tools: tuple[DeclaredTool, ...] = Field(min_length=1, max_length=MAX_TOOLS)
 
 
-class Resource(_Declared):
+class Network(Declared):
+    """Where calls of a plugin may go: ``hosts``, and the addresses that ``credentials`` of these names hold.
+
+    A host is a name, with ``*.`` for all below it, and a port where that is
+    another than HTTP's.
+    """
+
+    hosts: tuple[Annotated[str, Field(pattern=rf"^{HOST}\Z")], ...] = Field((), max_length=MAX_HOSTS)
+    credentials: tuple[str, ...] = Field((), max_length=MAX_HOSTS)
+
+
+class Permission(Declared):
+    """What a plugin may do besides answering."""
+
+    network: Network = Network()
+
+
+class Resource(Declared):
     """What a plugin asks for; ``memory`` is in bytes."""
 
     memory: int = Field(0, ge=0, le=2**40)
+    permission: Permission = Permission()
 
 
-class Runner(_Declared):
+class Runner(Declared):
     """How a plugin is started."""
 
     language: Literal["python"]
@@ -152,14 +128,14 @@ class Runner(_Declared):
     entrypoint: str = Field(pattern=rf"^{MODULE}\Z")
 
 
-class Meta(_Declared):
+class Meta(Declared):
     """Of the file itself."""
 
     runner: Runner
 
 
-class Manifest(_Declared):
-    """A plugin, with the providers of tools it brings."""
+class Manifest(Declared):
+    """A plugin, with the providers of tools and of models it brings."""
 
     type: Literal["plugin"]
     author: str = Field(pattern=rf"^{NAME}\Z")
@@ -172,12 +148,24 @@ class Manifest(_Declared):
     tags: tuple[str, ...] = ()
     resource: Resource = Resource()
     meta: Meta
-    providers: tuple[DeclaredProvider, ...] = Field(min_length=1, max_length=MAX_TOOLS)
+    providers: tuple[DeclaredProvider, ...] = Field((), max_length=MAX_TOOLS)
+    models: tuple[DeclaredModelProvider, ...] = Field((), max_length=MAX_TOOLS)
 
     @property
     def plugin_id(self) -> str:
         """The author and the name, which every version has in common."""
         return f"{self.author}/{self.name}"
+
+    @property
+    def network(self) -> Network:
+        """Where its calls may go."""
+        return self.resource.permission.network
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What it brings, in the words of the console; what it is listed as comes first."""
+        brought = (("model", self.models), ("tool", self.providers))
+        return tuple(word for word, providers in brought if providers)
 
     def to_row(self) -> JSONObject:
         """Return what is kept of it."""
@@ -189,19 +177,24 @@ class Manifest(_Declared):
         return cls.model_validate(row)
 
 
-def read_manifest(read: Read) -> Manifest:
-    """Return what a package says of itself. Raises BadPackage naming the file that is at fault."""
-    raw = _yaml(MANIFEST, read)
+def read_manifest(read: Read, paths: Collection[str]) -> Manifest:
+    """Return what a package of some files says of itself. Raises BadPackage naming the file at fault."""
+    raw = read_yaml(MANIFEST, read)
     declared = raw.get("plugins")
     kinds = declared if isinstance(declared, dict) else {}
     for kind in OTHER_KINDS:
         if kinds.get(kind):
-            raise BadPackage(f"Plugins that bring {kind.replace('_', ' ')} do not run here; only tools do.")
-    paths = kinds.get("tools")
-    providers: list[JSONValue] = [_provider(str(path), read) for path in _list(paths)[:MAX_TOOLS]]
-    if not providers:
-        raise BadPackage(f"{MANIFEST} names no tools under plugins.tools.")
-    return _checked(Manifest, {**raw, "providers": providers}, MANIFEST)
+            words = kind.replace("_", " ")
+            raise BadPackage(f"Plugins that bring {words} do not run here; tools and models do.")
+    tools: list[JSONValue] = [_provider(str(path), read) for path in to_list(kinds.get("tools"))[:MAX_TOOLS]]
+    models: list[JSONValue] = [
+        read_model_provider(str(path), read, paths) for path in to_list(kinds.get("models"))[:MAX_TOOLS]
+    ]
+    if not tools and not models:
+        raise BadPackage(f"{MANIFEST} names no tools under plugins.tools and no models under plugins.models.")
+    manifest = checked(Manifest, {**raw, "providers": tools, "models": models}, MANIFEST)
+    _check_names(manifest)
+    return manifest
 
 
 def version_key(version: str) -> tuple[tuple[int, ...], bool, str]:
@@ -211,32 +204,25 @@ def version_key(version: str) -> tuple[tuple[int, ...], bool, str]:
 
 
 def _provider(path: str, read: Read) -> JSONValue:
-    raw = _yaml(path, read)
+    raw = read_yaml(path, read)
     tools: list[JSONValue] = []
-    for tool_path in _list(raw.get("tools"))[: MAX_TOOLS + 1]:
-        tool = _yaml(str(tool_path), read)
-        tools.append(_checked(DeclaredTool, tool, str(tool_path)).model_dump(mode="json"))
-    return _checked(DeclaredProvider, {**raw, "tools": tools}, path).model_dump(mode="json")
+    for tool_path in to_list(raw.get("tools"))[: MAX_TOOLS + 1]:
+        tool = read_yaml(str(tool_path), read)
+        tools.append(checked(DeclaredTool, tool, str(tool_path)).model_dump(mode="json"))
+    return checked(DeclaredProvider, {**raw, "tools": tools}, path).model_dump(mode="json")
 
 
-def _list(value: JSONValue) -> list[JSONValue]:
-    return value if isinstance(value, list) else []
-
-
-def _yaml(path: str, read: Read) -> JSONObject:
-    try:
-        raw = load_yaml(read(path).decode())
-    except (BadYAML, UnicodeDecodeError) as exc:
-        raise BadPackage(f"{path[:200]} of the package cannot be read: {exc}") from exc
-    if not isinstance(raw, dict):
-        raise BadPackage(f"{path[:200]} of the package holds no mapping.")
-    return raw
-
-
-def _checked(model: type[Made], raw: JSONObject, path: str) -> Made:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as exc:
-        fault = exc.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise BadPackage(f"{path[:200]} of the package: {place}: {fault['msg']}.") from exc
+def _check_names(manifest: Manifest) -> None:
+    """Raise BadPackage where names are taken twice, or name what is not there."""
+    fields = {variable for each in manifest.providers for variable in each.credentials_for_provider}
+    fields = fields.union(*(each.variables for each in manifest.models))
+    for variable in manifest.network.credentials:
+        if variable not in fields:
+            raise BadPackage(f"{MANIFEST}: no form has the field {variable[:100]!r} of permission.network.")
+    names = [each.provider for each in manifest.models]
+    if len(set(names)) < len(names):
+        raise BadPackage(f"{MANIFEST} names a provider of models twice.")
+    own = {known.schema.long_id for known in PROVIDERS.values()}
+    for name in names:
+        if f"{manifest.plugin_id}/{name}" in own:
+            raise BadPackage(f"The model provider {manifest.plugin_id}/{name} is a part of this program.")

@@ -20,7 +20,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from api.core.plugins.manifest import IDENTIFIER, MANIFEST, BadPackage, Manifest, read_manifest
+from api.core.plugins.declarations import BadPackage
+from api.core.plugins.manifest import IDENTIFIER, MANIFEST, Manifest, read_manifest
 from api.core.rag.extraction import ExtractionFailed
 from api.core.rag.zip_limits import open_zip
 
@@ -96,7 +97,7 @@ def read_package(content: bytes) -> Package:
             def read(path: str) -> bytes:
                 return _read(archive, entries, path)
 
-            manifest = read_manifest(read)
+            manifest = read_manifest(read, entries)
             return Package(
                 manifest=manifest,
                 digest=_digest(archive, entries),
@@ -149,6 +150,15 @@ def is_intact(directory: Path, digest: str) -> bool:
     except OSError:
         return False
     return bool(sums) and _total(sums) == digest
+
+
+def read_file(content: bytes, path: str) -> bytes | None:
+    """Return a file of a package by its path, None where there is none or it is too large to be shown."""
+    with open_zip(io.BytesIO(content)) as archive:
+        entry = next((each for each in archive.infolist() if each.filename == path), None)
+        if entry is None or entry.is_dir() or entry.file_size > MAX_DECLARATION_BYTES:
+            return None
+        return archive.read(entry)
 
 
 def _entries(archive: ZipFile) -> dict[str, ZipInfo]:

@@ -8,9 +8,9 @@ from functools import partial
 import orjson
 
 from api.core.http_parts import OCTETS
-from api.core.model_runtime.types import CredentialField
-from api.core.plugins.manifest import DeclaredProvider, DeclaredTool, Manifest, Parameter
-from api.core.plugins.runner import PluginCode, PluginFailed, PluginRunner
+from api.core.plugins.manifest import DeclaredProvider, DeclaredTool, Manifest, Network, Parameter
+from api.core.plugins.outlet import Outlet, Reach
+from api.core.plugins.runner import CALLED_BACK, PluginCode, PluginFailed, PluginRunner
 from api.core.ports import JSONObject, JSONValue
 from api.core.tools.provider import ToolProvider
 from api.core.tools.tool import (
@@ -41,18 +41,10 @@ def to_provider(
     manifest: Manifest, declared: DeclaredProvider, code: PluginCode, runner: PluginRunner, *, icon_path: str
 ) -> ToolProvider:
     """Return a provider of a plugin; calling its tools calls the plugin's process."""
-    ask = partial(_ask, runner, code, declared.identity.name)
+    ask = partial(_ask, runner, code, manifest.network, declared.identity.name)
+    network = manifest.network
     fields = tuple(
-        CredentialField(
-            variable=variable,
-            label=field.label.en_US,
-            label_zh=field.label.zh_Hans or field.label.en_US,
-            type=field.type,
-            is_required=field.required,
-            default=field.default,
-            options=tuple(option.value for option in field.options),
-            placeholder=field.placeholder.en_US,
-        )
+        field.to_field(variable, is_address=variable in network.credentials)
         for variable, field in declared.credentials_for_provider.items()
     )
     schema = ToolProviderSchema(
@@ -102,7 +94,12 @@ def _to_parameter(parameter: Parameter) -> ToolParameter:
 
 
 def _ask(
-    runner: PluginRunner, code: PluginCode, provider: str, asked: JSONObject, context: ToolContext
+    runner: PluginRunner,
+    code: PluginCode,
+    network: Network,
+    provider: str,
+    asked: JSONObject,
+    context: ToolContext,
 ) -> Iterator[JSONObject]:
     request: JSONObject = {
         "type": "tool",
@@ -111,8 +108,11 @@ def _ask(
         "credentials": {**context.credentials},
         **asked,
     }
+    reach = Reach(network=network, credentials=context.credentials, http=context.http, own_http=context.http)
     max_bytes = context.max_text_bytes + FILES_A_CALL * context.max_file_bytes + ENVELOPE_BYTES
-    return runner.call(code, request, max_bytes=max_bytes, cancel=context.cancel)
+    with Outlet(reach, context.cancel, context.timeouts) as outlet:
+        told = runner.call(code, request, max_bytes=max_bytes, cancel=context.cancel, answer=outlet.answer)
+        yield from (message for message in told if message != CALLED_BACK)
 
 
 def _check(ask: "partial[Iterator[JSONObject]]", context: ToolContext) -> None:

@@ -296,7 +296,7 @@ def test_dataset_of_a_chat_app_that_is_not_there_is_left_out(
 def test_app_with_a_model_that_is_not_there_comes_and_says_so(client: FlaskClient, owner: Owner) -> None:
     model = {"provider": "langgenius/tongyi/tongyi", "name": "qwen-max", "mode": "chat"}
     done = made(client, owner, app_file(mode="chat", model_config={"model": model}))
-    lacking = [{"kind": "model", "provider": "tongyi", "name": "qwen-max"}]
+    lacking = [{"kind": "model", "provider": "langgenius/tongyi/tongyi", "name": "qwen-max"}]
 
     assert done["missing"] == lacking
     asked = client.get(f"{IMPORTS}/{done['app_id']}/check-dependencies", headers=owner.headers)

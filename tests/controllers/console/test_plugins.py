@@ -1,7 +1,6 @@
 """Plugins over HTTP: listed, installed, called, upgraded, removed, and each workspace's own."""
 
 import base64
-import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +15,15 @@ from flask.testing import FlaskClient
 
 from api.core.plugins.package import SIGNATURE
 from api.core.ports import JSONObject
+from api.principal import Role
 from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.controllers.console.flow_calls import DraftApp
-from tests.factories import Owner, make_owner
+from tests.controllers.console.plugin_calls import Desk, W
+from tests.factories import Owner, make_member, make_owner
 from tests.flows import drawn, edges
 from tests.plugins import make_package, to_archive, to_files
 
-W = "/console/api/workspaces/current"
 BUILTIN = f"{W}/tool-provider/builtin/tests/echo/echo"
 SECRET = "planted-secret-key-0001"
 FORM: JSONObject = {"key": {"type": "secret-input", "required": True, "label": "Key"}}
@@ -36,44 +36,6 @@ def check(credentials):
 
 serve({"say": lambda call: [f"{call.arguments['word']} {len(call.credentials['key'])}"]}, check)
 """
-
-
-class Desk:
-    """Someone at the console."""
-
-    def __init__(self, client: FlaskClient, owner: Owner) -> None:
-        self.client = client
-        self.owner = owner
-
-    def get(self, path: str, status: int = 200) -> Any:
-        answer = self.client.get(f"{W}/{path}", headers=self.owner.headers)
-        assert answer.status_code == status, answer.data
-        return answer.get_json()
-
-    def post(self, path: str, body: object, status: int = 200) -> Any:
-        answer = self.client.post(f"{W}/{path}", json=body, headers=self.owner.headers)
-        assert answer.status_code == status, answer.data
-        return answer.get_json()
-
-    def upload(self, content: bytes, status: int = 200) -> Any:
-        form = {"pkg": (io.BytesIO(content), "echo.difypkg")}
-        answer = self.client.post(f"{W}/plugin/upload/pkg", data=form, headers=self.owner.headers)
-        assert answer.status_code == status, answer.data
-        return answer.get_json()
-
-    def install(self, main: str | None = None, **manifest: Any) -> dict[str, Any]:
-        """Upload and install a plugin; return it as it was installed."""
-        files = to_files(main, **manifest) if main else to_files(**manifest)
-        identifier = self.upload(to_archive(files))["unique_identifier"]
-        plugin: dict[str, Any] = self.post("plugins/install", {"plugin_unique_identifier": identifier})[
-            "plugin"
-        ]
-        return plugin
-
-    def provider(self) -> dict[str, Any] | None:
-        """Return the plugin's provider of tools, if it is listed."""
-        listed = self.get("tools/builtin")
-        return next((each for each in listed if each["id"] == "tests/echo/echo"), None)
 
 
 @pytest.fixture
@@ -286,9 +248,97 @@ def test_what_dify_s_console_asks_is_answered(desk: Desk) -> None:
     assert desk.get("plugin/preferences/fetch")["auto_upgrade"]["strategy_setting"] == "disabled"
     desk.get("plugin/debugging-key", 400)
     assert (desk.get("triggers"), desk.get("endpoints/list")["endpoints"]) == ([], [])
-    assert desk.get("plugins?category=model")["plugins"] == []
+    (ollama,) = desk.get("plugins?category=model")["plugins"]
+    assert (ollama["plugin_id"], ollama["category"]) == ("slipway/ollama", "model")
+    assert desk.get("plugins?category=extension")["plugins"] == []
     page = desk.get("plugins?page=2&page_size=1")
-    assert (len(page["plugins"]), page["total"], page["has_more"]) == (1, 3, True)
+    assert (len(page["plugins"]), page["total"], page["has_more"]) == (1, 4, True)
+
+
+@ONCE
+def test_workspace_says_who_may_install(house: Flask, desk: Desk, runtime: Runtime) -> None:
+    editor = Desk(house.test_client(), make_member(runtime, desk.owner, Role.EDITOR))
+    keeper = Desk(house.test_client(), make_member(runtime, desk.owner, Role.DATASET_OPERATOR))
+    stranger = Desk(house.test_client(), make_owner(runtime))
+    package = to_archive(to_files())
+    assert "Only administrators" in editor.upload(package, 403)["message"]
+    everyone = {"install_permission": "everyone", "debug_permission": "admins"}
+    editor.post("plugin/permission/change", everyone, 403)
+    assert desk.post("plugin/permission/change", everyone) == {"success": True}
+    assert (desk.get("plugin/permission/fetch"), stranger.get("plugin/permission/fetch")) == (
+        everyone,
+        {"install_permission": "admins", "debug_permission": "noone"},
+    )
+    keeper.upload(package, 403)
+    identifier = editor.upload(package)["unique_identifier"]
+    editor.post("plugin/install/pkg", {"plugin_unique_identifiers": [identifier]})
+
+    upgrades = {
+        "strategy_setting": "disabled",
+        "upgrade_time_of_day": 3600,
+        "upgrade_mode": "exclude",
+        "exclude_plugins": ["tests/echo"],
+        "include_plugins": [],
+    }
+    nobody = {"permission": {**everyone, "install_permission": "noone"}, "auto_upgrade": upgrades}
+    assert desk.post("plugin/preferences/change", nobody) == {"success": True}
+    assert desk.get("plugin/preferences/fetch") == nobody
+    (one,) = desk.get("plugin/list")["plugins"]
+    refused = desk.post("plugin/uninstall", {"plugin_installation_id": one["id"]}, 403)
+    assert "Nobody may install" in refused["message"]
+    unasked = {**nobody, "auto_upgrade": {**upgrades, "strategy_setting": "latest"}}
+    assert "by hand" in desk.post("plugin/preferences/change", unasked, 400)["message"]
+    unknown: JSONObject = {"permission": {"install_permission": "me"}, "auto_upgrade": {}}
+    refused_bodies: list[JSONObject] = [{}, {"permission": {}}, {**unknown}]
+    for wrong in refused_bodies:
+        desk.post("plugin/preferences/change", wrong, 400)
+    desk.post("plugin/permission/change", {"install_permission": "everyone"}, 400)
+    desk.post("plugin/permission/change", {**everyone, "install_permission": "admins"})
+    assert desk.get("plugin/preferences/fetch")["auto_upgrade"] == upgrades
+    desk.post("plugin/uninstall", {"plugin_installation_id": one["id"]})
+
+
+@ONCE
+def test_pictures_and_words_of_a_package_are_shown(house: Flask, desk: Desk) -> None:
+    files = {
+        **to_files(),
+        "_assets/shot.png": "picture",
+        "_assets/page.html": "<script>",
+        "README.md": "# Echo",
+        "readme/README_zh_Hans.md": "# 回声",
+    }
+    identifier = desk.upload(to_archive(files))["unique_identifier"]
+    named = f"plugin_unique_identifier={identifier}"
+    shot = desk.client.get(f"{W}/plugin/asset?{named}&file_name=shot.png", headers=desk.owner.headers)
+    assert (shot.data, shot.content_type) == (b"picture", "image/png")
+    assert "sandbox" in shot.headers["Content-Security-Policy"]
+    for name in ("page.html", "gone.png", "../icon.svg", "../main.py"):
+        desk.get(f"plugin/asset?{named}&file_name={name}", 404)
+    assert desk.get(f"plugin/readme?{named}&language=zh_Hans") == {"readme": "# 回声"}
+    for language in ("en_US", "../x", "de_DE"):
+        assert desk.get(f"plugin/readme?{named}&language={language}") == {"readme": "# Echo"}
+    (ollama,) = desk.get("plugins?search=ollama")["plugins"]
+    listed = f"plugin_unique_identifier={ollama['plugin_unique_identifier']}"
+    assert "Ollama" in desk.get(f"plugin/readme?{listed}")["readme"]
+    stranger = Desk(house.test_client(), make_owner(house.extensions["runtime"]))
+    stranger.get(f"plugin/readme?{named}", 404)
+    stranger.get(f"plugin/asset?{named}&file_name=shot.png", 404)
+    desk.get("plugin/readme?plugin_unique_identifier=x", 400)
+    desk.get("plugin/asset?plugin_unique_identifier=x", 400)
+
+
+@ONCE
+def test_what_plugins_do_not_have_here_is_told(desk: Desk) -> None:
+    for path in ("upload/github", "upload/bundle", "install/github", "upgrade/github"):
+        assert "upload them" in desk.post(f"plugin/{path}", {}, 400)["message"]
+    desk.get("plugin/marketplace/pkg?plugin_unique_identifier=x", 400)
+    desk.post("plugin/tasks/x/delete", {}, 404)
+    desk.post(f"plugin/tasks/x/delete/a/b:1.0.0@{'0' * 64}", {}, 404)
+    options = "plugin_id=a/b&provider=p&action=a&parameter=x&provider_type=tool"
+    assert desk.get(f"plugin/parameters/dynamic-options?{options}") == {"options": []}
+    assert desk.get("endpoints/list/plugin?plugin_id=a/b")["endpoints"] == []
+    for word in ("create", "update", "delete", "enable", "disable"):
+        assert "serve no addresses" in desk.post(f"endpoints/{word}", {}, 400)["message"]
 
 
 @ONCE
@@ -301,10 +351,8 @@ def test_what_will_not_do_is_refused(desk: Desk) -> None:
     installed = desk.install()["plugin_unique_identifier"]
     names = {"original_plugin_unique_identifier": installed, "new_plugin_unique_identifier": unknown}
     desk.post("plugin/upgrade/marketplace", names, 400)
-    assert (
-        "bring models do not run"
-        in desk.upload(to_archive(to_files(plugins={"models": ["x"]})), 400)["message"]
-    )
+    refused = desk.upload(to_archive(to_files(plugins={"endpoints": ["x"]})), 400)
+    assert "bring endpoints do not run here" in refused["message"]
     assert "damaged" in desk.upload(b"no archive", 400)["message"]
     desk.post("plugins/uninstall", {"install_id": "x"}, 404)
     for page in ("page=0", "page_size=257", "category=x"):

@@ -22,6 +22,7 @@ LETS_IN = {
     "anyone": frozenset(Role),
     "member": frozenset(Role),
     "knowledge": frozenset(Role) - {Role.NORMAL},
+    "installer": frozenset({Role.ADMIN, Role.OWNER}),
     **{role.wire: frozenset(each for each in Role if each >= role) for role in Role},
 }
 """The roles each word of the page means."""

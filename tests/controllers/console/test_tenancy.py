@@ -20,6 +20,8 @@ T = "/workspaces/current/tool-provider"
 PETS = {"provider": "x", "credentials": {}, "schema": "x"}
 SERVER = {"server_url": "http://10.0.0.1/mcp", "name": "x", "server_identifier": "x"}
 PLUGIN = {"plugin_unique_identifier": "x"}
+WHO_MAY = {"install_permission": "admins", "debug_permission": "noone"}
+PREFERENCES = {"permission": WHO_MAY, "auto_upgrade": {"strategy_setting": "disabled"}}
 PLUGINS = {"original_plugin_unique_identifier": "x", "new_plugin_unique_identifier": "x"}
 GREETER = {"name": "x", "label": "x", "description": ""}
 W, R = "/apps/{app}/workflows", "/apps/{app}/workflow-runs"
@@ -144,6 +146,15 @@ ROUTES = (
     Route("GET", "/workspaces/current/plugin/permission/fetch", NORMAL),
     Route("GET", "/workspaces/current/plugin/preferences/fetch", NORMAL),
     Route("GET", "/workspaces/current/plugin/debugging-key", NORMAL),
+    Route("GET", "/workspaces/current/plugin/asset?plugin_unique_identifier=x&file_name=a.png", NORMAL),
+    Route("GET", "/workspaces/current/plugin/readme?plugin_unique_identifier=x", NORMAL),
+    Route("GET", "/workspaces/current/plugin/marketplace/pkg", NORMAL),
+    Route("GET", "/workspaces/current/plugin/parameters/dynamic-options", NORMAL),
+    Route("POST", "/workspaces/current/plugin/permission/change", ADMIN, WHO_MAY),
+    Route("POST", "/workspaces/current/plugin/preferences/change", ADMIN, PREFERENCES),
+    Route("POST", f"/workspaces/current/plugin/tasks/{UNKNOWN_ID}/delete", ADMIN),
+    Route("POST", f"/workspaces/current/plugin/tasks/{UNKNOWN_ID}/delete/x", ADMIN),
+    Route("POST", "/workspaces/current/plugin/upload/github", ADMIN),
     Route("POST", f"{T}/api/schema", EDITOR, {"schema": "x"}),
     Route("GET", f"{T}/api/remote?url=ftp://x", EDITOR),
     Route("POST", f"{T}/api/test/pre", ADMIN, {**PETS, "tool_name": "x", "parameters": {}}),
@@ -441,6 +452,8 @@ def test_routes_of_these_doors_are_all_in_the_table(house: Flask) -> None:
             .replace("configs/code", "configs/<>")
             .replace("annotation-reply/enable", "annotation-reply/<>")
             .replace("install/pkg", "install/<>")
+            .replace("upload/github", "<>/<>")
+            .replace("<>/delete/x", "<>/delete/<>")
             .replace("builtin/time", "builtin/<>")
             .replace("agent-provider/agent", "agent-provider/<>")
             .replace("statistics/daily-messages", "statistics/<>")

@@ -10,13 +10,15 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import orjson
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from api.core.egress import EgressPolicy
 from api.core.http import HTTPClient, Timeouts
+from api.core.plugins.declarations import BadPackage
 from api.core.plugins.index import DirectoryIndex, WebIndex, write_index
-from api.core.plugins.manifest import BadPackage, Manifest, version_key
+from api.core.plugins.manifest import Manifest, version_key
 from api.core.plugins.package import SIGNATURE, Package, pack, read_package, to_name
 from api.core.ports import Cancel
 from api.errors import NotFound, Unavailable
@@ -66,7 +68,11 @@ def test_versions_are_compared_by_their_numbers() -> None:
         ({"type": "bundle"}, "manifest.yaml of the package: type"),
         ({"author": "A/b"}, "author"),
         ({"version": "1"}, "version"),
-        ({"plugins": {"models": ["a.yaml"]}}, "bring models do not run here"),
+        ({"plugins": {"models": ["gone.yaml"]}}, "no 'gone.yaml'"),
+        ({"plugins": {"endpoints": ["a.yaml"]}}, "bring endpoints do not run here"),
+        ({"resource": {"permission": {"network": {"hosts": ["*"]}}}}, "network.hosts"),
+        ({"resource": {"permission": {"network": {"hosts": ["http://a.com"]}}}}, "network.hosts"),
+        ({"resource": {"permission": {"network": {"credentials": ["url"]}}}}, "no form has the field 'url'"),
         ({"plugins": {"agent_strategies": ["a.yaml"]}}, "bring agent strategies do not run here"),
         ({"plugins": {}}, "names no tools"),
         ({"plugins": {"tools": ["gone.yaml"]}}, "no 'gone.yaml'"),
@@ -80,6 +86,57 @@ def test_manifest_that_cannot_be_used_says_why(change: dict[str, Any], fault: st
     with pytest.raises(BadPackage) as refused:
         read_package(to_archive(to_files(**change)))
     assert fault in refused.value.message
+
+
+MODELS: dict[str, Any] = {
+    "provider": "m",
+    "label": "M",
+    "supported_model_types": ["llm"],
+    "models": {"llm": {"predefined": ["models/*.yaml"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "fault"),
+    [
+        ({"provider": "M m"}, {}, "provider"),
+        ({"supported_model_types": ["tts"]}, {}, "supported_model_types.0"),
+        ({"models": None}, {}, "names no models"),
+        ({"supported_model_types": ["rerank"]}, {}, "does not support the type llm"),
+        (
+            {"provider_credential_schema": {"credential_form_schemas": [{"variable": "a b", "label": "A"}]}},
+            {},
+            "variable",
+        ),
+        ({"background": "red;url(x)"}, {}, "background"),
+        ({}, {"model": ""}, "models/a.yaml of the package: model"),
+        ({}, {"model_properties": {"context_size": 0}}, "context_size"),
+        ({}, {"pricing": {"input": "-1"}}, "pricing.input"),
+        ({}, {"model_type": "speech2text"}, "model_type"),
+    ],
+)
+def test_models_that_cannot_be_used_say_why(
+    provider: dict[str, Any], model: dict[str, Any], fault: str
+) -> None:
+    files = {
+        **to_files(plugins={"models": ["m.yaml"]}),
+        "m.yaml": yaml.safe_dump({**MODELS, **provider}),
+        "models/a.yaml": yaml.safe_dump({"model": "a", "model_type": "llm", **model}),
+        "models/_position.yaml": "- a",
+    }
+    with pytest.raises(BadPackage) as refused:
+        read_package(to_archive(files))
+    assert fault in refused.value.message
+
+
+def test_plugin_cannot_take_the_place_of_a_provider_that_is_there() -> None:
+    files = {
+        **to_files(author="langgenius", name="openai", plugins={"models": ["m.yaml"]}),
+        "m.yaml": yaml.safe_dump({**MODELS, "provider": "openai"}),
+        "models/a.yaml": yaml.safe_dump({"model": "a", "model_type": "llm"}),
+    }
+    with pytest.raises(BadPackage, match="is a part of this program"):
+        read_package(to_archive(files))
 
 
 def broken(*entries: tuple[str | ZipInfo, bytes]) -> bytes:
@@ -181,6 +238,7 @@ def test_own_plugins_are_listed_and_vouched_for() -> None:
     index = DirectoryIndex(OWN, InlineOffload(), "", is_own=True)
     listed = index.load(Cancel())
     assert [(each.manifest.plugin_id, each.is_verified) for each in listed] == [
+        ("slipway/ollama", True),
         ("slipway/redact", True),
         ("slipway/tables", True),
     ]
