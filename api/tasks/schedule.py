@@ -14,6 +14,7 @@ from api.services import (
     idempotency,
     invitations,
     jobs,
+    log_blocks,
     mcp_servers,
     plugins,
     run_purge,
@@ -36,6 +37,7 @@ OWN: tuple[tuple[float, Call], ...] = (
 """Seconds between two calls, and what each serving process does for itself."""
 PURGES: tuple[tuple[float, Call], ...] = (
     (60.0, run_purge.purge_old_runs),
+    (3600.0, log_blocks.settle_logs),
     (3600.0, idempotency.forget_old),
     (3600.0, invitations.forget_expired),
     (3600.0, confirmations.forget_spent),
@@ -49,6 +51,7 @@ SHARED: tuple[tuple[float, Call], ...] = (
     (10.0, jobs.wake_due_jobs),
     (10.0, forms.close_overdue),
     (10.0, trigger_runs.fire_due),
+    (60.0, log_blocks.index_logs),
     *PURGES,
 )
 """The same for what beat has some worker do; each must bear being done by several at once."""
