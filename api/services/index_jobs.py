@@ -47,6 +47,7 @@ from api.services import (
 from api.services.index_rows import Gone, Work, fenced
 from api.services.indexables import Indexable
 from api.services.jobs import Lease
+from api.services.ledger import Tally
 from api.services.summary_rows import WAITING
 
 MIN_BATCH, MAX_BATCH = 16, 256
@@ -106,7 +107,7 @@ def _index(runtime: Runtime, lease: Lease, work: Work) -> None:
     if work.is_split and work.status == "waiting":  # resumed or tried again after it was split
         with fenced(runtime, lease, work, indexing_status="indexing"):
             pass
-    models = make_models(runtime, lease.tenant_id)
+    models = make_models(Tally(runtime=runtime, tenant_id=work.tenant_id, dataset_id=work.dataset_id))
     batch = _batch_size(models, work)
     pending: Sequence[Indexable] = ()
 
@@ -298,11 +299,11 @@ def _ask_pairs(
     return qa.make_pairs(text, chat, model=ref.model, language=work.language, cancel=lease.cancel)
 
 
-def make_models(runtime: Runtime, tenant_id: str) -> ModelRuntime:
-    """Return the way to a workspace's models, as it is configured now."""
-    with runtime.reading() as session:
-        version = session.scalar(select(Tenant.providers_version).where(Tenant.id == tenant_id))
-    return providers.model_runtime(runtime, tenant_id, version or 0)
+def make_models(tally: Tally) -> ModelRuntime:
+    """Return the way to the models of a tally's workspace, as it is configured now."""
+    with tally.runtime.reading() as session:
+        version = session.scalar(select(Tenant.providers_version).where(Tenant.id == tally.tenant_id))
+    return providers.model_runtime(tally, version or 0)
 
 
 def make_embedding(

@@ -14,6 +14,7 @@ from api.services import (
     idempotency,
     invitations,
     jobs,
+    log_blocks,
     mcp_servers,
     measures,
     plugins,
@@ -39,6 +40,7 @@ TOLD: tuple[float, Call] = (2.0, measures.publish)
 """The same where several processes tell their figures as one."""
 PURGES: tuple[tuple[float, Call], ...] = (
     (60.0, run_purge.purge_old_runs),
+    (3600.0, log_blocks.settle_logs),
     (3600.0, idempotency.forget_old),
     (3600.0, invitations.forget_expired),
     (3600.0, confirmations.forget_spent),
@@ -52,6 +54,7 @@ SHARED: tuple[tuple[float, Call], ...] = (
     (10.0, jobs.wake_due_jobs),
     (10.0, forms.close_overdue),
     (10.0, trigger_runs.fire_due),
+    (60.0, log_blocks.index_logs),
     *PURGES,
 )
 """The same for what beat has some worker do; each must bear being done by several at once."""
