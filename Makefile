@@ -53,6 +53,8 @@ lock:  ## pin the dependencies again; needs uv on PATH
 	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --no-annotate --extra s3 -c requirements/runtime.lock pyproject.toml -o requirements/s3.lock
 	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-annotate --extra otel -c requirements/runtime.lock pyproject.toml -o requirements/otel.lock
+	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --no-annotate --group dev -c requirements/runtime.lock -o requirements/dev.lock
 
 .venv/runtime: requirements/runtime.lock

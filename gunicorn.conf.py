@@ -21,7 +21,7 @@ wsgi_app = "api.wsgi:app"
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 workers = settings.workers
 worker_class = "api.server.Server"
-worker_connections = 2000
+worker_connections = settings.worker_connections
 preload_app = False
 control_socket_disable = True
 

@@ -22,7 +22,7 @@ from api.models.base import Base
 from api.runtime import Runtime
 from api.settings import Settings, SettingsError, load_settings
 from api.tasks import MODULES
-from api.tasks.registry import run_job
+from api.tasks.registry import run_woken
 from api.tasks.schedule import to_ticks
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SWAGGER_UI_DOC_EXPANSION="list",
         RATELIMIT_STORAGE_URI=settings.redis_url if settings.effective_cache == "redis" else "memory://",
         ERROR_INCLUDE_MESSAGE=False,
+        WORKER_CONNECTIONS=settings.worker_connections,
     )
     if settings.proxies:
         flask.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's own way to wrap a program
@@ -95,7 +96,7 @@ def start_worker(flask: Flask) -> None:
 
 def start_queue(runtime: Runtime) -> None:
     """Start what a process does again and again, and its jobs where the queue has them run there."""
-    runtime.queue.start(partial(run_job, runtime), to_ticks(runtime))
+    runtime.queue.start(partial(run_woken, runtime), to_ticks(runtime))
 
 
 def create_worker(settings: Settings | None = None) -> "tuple[Celery, Runtime]":
@@ -111,7 +112,7 @@ def create_worker(settings: Settings | None = None) -> "tuple[Celery, Runtime]":
     runtime = cast("Runtime", create_app(settings).extensions["runtime"])
     celery = create_celery(
         Broker.from_settings(settings),
-        lambda job_id, _message_id: run_job(runtime, job_id),
+        lambda job_id, _message_id: run_woken(runtime, job_id),
         to_ticks(runtime),
     )
     return celery, runtime

@@ -9,8 +9,11 @@ tokens once a model's answer; nothing is counted per token.
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+Counted = TypeVar("Counted", bound=Hashable)
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the histogram that is handed out; one more bucket has no bound."""
@@ -38,12 +41,10 @@ class Durations:
         self.total_s += seconds
         self._now[bisect_left(FINE_S, seconds)] += 1
 
-    def quantiles(self) -> Mapping[float, float]:
-        """Return P50, P95 and P99 in seconds of the last five to ten minutes; none where nothing was."""
+    def recent(self) -> list[int]:
+        """Return the counts by the bounds of ``FINE_S`` of the last five to ten minutes."""
         self._turn()
-        counts = [sum(pair) for pair in zip(self._now, self._before, strict=True)]
-        total = sum(counts)
-        return {share: _quantile(counts, share * total) for share in QUANTILES} if total else {}
+        return _added(self._now, self._before)
 
     def _turn(self) -> None:
         """Begin a new window where this one is over; what was before the last one is forgotten."""
@@ -56,7 +57,13 @@ class Durations:
         self._began = self._clock()
 
 
-def _quantile(counts: list[int], rank: float) -> float:
+def quantiles(counts: Sequence[int]) -> Mapping[float, float]:
+    """Return P50, P95 and P99 in seconds of counts by the bounds of ``FINE_S``; none where there are none."""
+    total = sum(counts)
+    return {share: _quantile(counts, share * total) for share in QUANTILES} if total else {}
+
+
+def _quantile(counts: Sequence[int], rank: float) -> float:
     """Return the bound below which ``rank`` of all lie."""
     seen = 0
     for place, count in enumerate(counts):
@@ -64,6 +71,76 @@ def _quantile(counts: list[int], rank: float) -> float:
         if count and seen >= rank:
             return FINE_S[min(place, len(FINE_S) - 1)]
     raise AssertionError("the rank is no more than there is")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """How long the answers of a route took: as Durations, at one instant."""
+
+    buckets: Sequence[int]
+    total_s: float
+    recent: Sequence[int]
+
+    def plus(self, other: "Timed") -> "Timed":
+        """Return both together."""
+        return Timed(
+            buckets=_added(self.buckets, other.buckets),
+            total_s=self.total_s + other.total_s,
+            recent=_added(self.recent, other.recent),
+        )
+
+
+def _added(one: Sequence[int], other: Sequence[int]) -> list[int]:
+    return [sum(pair) for pair in zip(one, other, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one or more processes have counted by an instant; ``gauges`` are what is so now, by name."""
+
+    requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    timed: Mapping[tuple[str, str], Timed] = field(default_factory=dict)
+    totals: Counter[str] = field(default_factory=Counter)
+    gauges: Counter[str] = field(default_factory=Counter)
+
+    def plus(self, other: "Figures") -> "Figures":
+        """Return both together."""
+        timed = dict(self.timed)
+        for key, more in other.timed.items():
+            timed[key] = timed[key].plus(more) if key in timed else more
+        return Figures(
+            requests=_summed(self.requests, other.requests),
+            timed=timed,
+            totals=_summed(self.totals, other.totals),
+            gauges=_summed(self.gauges, other.gauges),
+        )
+
+    def of_ended(self) -> "Figures":
+        """Return what still counts of processes that have ended."""
+        nothing = [0] * (len(FINE_S) + 1)
+        timed = {
+            key: Timed(buckets=each.buckets, total_s=each.total_s, recent=nothing)
+            for key, each in self.timed.items()
+        }
+        return Figures(requests=self.requests, timed=timed, totals=self.totals)
+
+
+def _summed(one: Counter[Counted], other: Counter[Counted]) -> Counter[Counted]:
+    both = Counter(one)
+    both.update(other)  # keeps what is 0, other than the sign for a sum does
+    return both
+
+
+class Board(Protocol):
+    """Where processes that serve and work together tell each other their figures."""
+
+    def put(self, name: str, figures: Figures, *, is_last: bool = False) -> None:
+        """Tell the figures of the process of that name, again before others take it for dead."""
+        ...
+
+    def others(self, name: str) -> Iterable[Figures]:
+        """Return those of all other processes; of one that has ended, only what still counts."""
+        ...
 
 
 @dataclass(kw_only=True)
@@ -92,6 +169,18 @@ class Metrics:
         self.totals["tokens_in"] += prompt_tokens
         self.totals["tokens_out"] += completion_tokens
 
-    def count(self, name: str) -> None:
-        """Count one of ``lease_losses`` or ``uncounted_calls``."""
-        self.totals[name] += 1
+    def figures(self, gauges: Mapping[str, int]) -> Figures:
+        """Return all of it as it is now, with what else is so now."""
+        return Figures(
+            requests=Counter(self.requests),
+            timed={
+                key: Timed(buckets=tuple(each.buckets), total_s=each.total_s, recent=each.recent())
+                for key, each in self.durations.items()
+            },
+            totals=Counter(self.totals),
+            gauges=Counter({**gauges, "processes": 1, "open_streams": self.open_streams}),
+        )
+
+    def count(self, name: str, many: int = 1) -> None:
+        """Count ``lease_losses``, ``uncounted_calls`` or ``dropped_spans``."""
+        self.totals[name] += many

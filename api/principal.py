@@ -1,7 +1,11 @@
 """Who asks, and for which workspace: the first argument of every service that acts for someone."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+
+works_for: ContextVar[str] = ContextVar("works_for", default="")
+"""The workspace that the work at hand is for. Only ever read to share what there is too little of."""
 
 
 class ActorKind(StrEnum):

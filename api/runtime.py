@@ -29,8 +29,9 @@ from api.core.tools.mcp.sessions import MCPSessions
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
 from api.errors import NotFound, Unavailable
-from api.metrics import Metrics
+from api.metrics import Board, Metrics
 from api.models.base import new_id
+from api.traces import NO_TRACER, Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Limits:
     ping_interval_s: float
     graceful_timeout_s: int
     job_lease_s: float
+    job_turn_s: float
     workflow_log_retention_days: int
     flow: FlowLimits
     plugin_public_key: str
@@ -155,6 +157,8 @@ class Runtime:
     live_jobs: dict[tuple[str, int], Cancel] = field(default_factory=dict)
     owner: str = field(default_factory=new_id)
     metrics: Metrics = field(default_factory=Metrics)
+    tracer: Tracer = NO_TRACER
+    board: Board | None = None
 
     @property
     def engine(self) -> Engine:

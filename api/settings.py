@@ -6,14 +6,15 @@ composition root: policy numbers travel on in ``runtime.limits``.
 ``.env.example`` is generated from the fields below (``make env``).
 """
 
-import base64
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from api.setting_forms import is_http_url, is_key, is_redis_url
 
 OnOff = Literal["on", "off"]
 Plan = Literal["sandbox", "professional", "team", "enterprise"]
@@ -39,6 +40,13 @@ class Settings(BaseSettings):
         le=64,
         description="Serving processes; 1 with QUEUE=in_process. "
         "Several programs of one process each may share a PostgreSQL and a Redis.",
+    )
+    worker_connections: int = Field(
+        2000,
+        ge=10,
+        le=100_000,
+        description="Connections a process serves at once; once nine tenths are taken, a workspace gets no "
+        "more than twice its share.",
     )
     data_dir: Path = Field(
         Path(".data"), description="Where everything embedded lives: database, files, secrets."
@@ -67,6 +75,23 @@ class Settings(BaseSettings):
 
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token of GET /metrics; empty: only this machine itself may read it."
+    )
+
+    # Traces
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        description="Where a collector takes traces by OTLP over HTTP, like http://host:4318; empty: nothing "
+        "is traced. Needs the extra otel.",
+    )
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        None, description="Headers the collector wants, name=value, comma separated and percent-encoded."
+    )
+    otel_service_name: str = Field("slipway", min_length=1, description="What this program is called there.")
+    otel_traces_sampler_arg: float = Field(
+        1.0, ge=0, le=1, description="Share of traces that are kept; where the caller traces, it decides."
+    )
+    otel_sdk_disabled: bool = Field(
+        default=False, description="true: nothing is traced, whatever else is set."
     )
 
     # First start
@@ -128,6 +153,12 @@ class Settings(BaseSettings):
     )
     job_lease_s: float = Field(
         60.0, ge=1, le=3600, description="How long a job of a dead worker waits until another takes it over."
+    )
+    job_turn_s: float = Field(
+        10.0,
+        ge=0,
+        le=3600,
+        description="How long a job may go on while one of a workspace waits that has fewer jobs running.",
     )
     channel: str = Field(
         "", description="What carries event logs: memory or redis; empty: redis if REDIS_URL is set."
@@ -310,7 +341,7 @@ class Settings(BaseSettings):
             raise ValueError("VECTORS=pgvector needs a PostgreSQL as DATABASE_URL")
         if self.vectors == "weaviate" and not self.weaviate_url:
             raise ValueError("VECTORS=weaviate needs WEAVIATE_URL")
-        if self.weaviate_url and not _is_http_url(self.weaviate_url):
+        if self.weaviate_url and not is_http_url(self.weaviate_url):
             raise ValueError("WEAVIATE_URL must have the form http://host:port")
         return self
 
@@ -318,7 +349,7 @@ class Settings(BaseSettings):
     def _check_storage(self) -> Self:
         if self.storage == "s3" and not self.s3_bucket:
             raise ValueError("STORAGE=s3 needs S3_BUCKET")
-        if self.s3_endpoint_url and not _is_http_url(self.s3_endpoint_url):
+        if self.s3_endpoint_url and not is_http_url(self.s3_endpoint_url):
             raise ValueError("S3_ENDPOINT_URL must have the form https://host:port")
         if bool(self.s3_access_key_id) != (self.s3_secret_access_key is not None):
             raise ValueError("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together")
@@ -328,18 +359,18 @@ class Settings(BaseSettings):
     def _check_sandbox(self) -> Self:
         if self.sandbox == "http" and not self.code_execution_endpoint:
             raise ValueError("SANDBOX=http needs CODE_EXECUTION_ENDPOINT")
-        if self.code_execution_endpoint and not _is_http_url(self.code_execution_endpoint):
+        if self.code_execution_endpoint and not is_http_url(self.code_execution_endpoint):
             raise ValueError("CODE_EXECUTION_ENDPOINT must have the form http://host:port")
         return self
 
     @model_validator(mode="after")
     def _check_plugins(self) -> Self:
         is_address = "://" in self.plugin_index
-        if is_address and not _is_http_url(self.plugin_index):
+        if is_address and not is_http_url(self.plugin_index):
             raise ValueError("PLUGIN_INDEX must be a directory or begin with https:// or http://")
         if self.plugin_index and not is_address and not Path(self.plugin_index).is_dir():
             raise ValueError(f"PLUGIN_INDEX={self.plugin_index} is no directory")
-        if self.plugin_public_key and not _is_key(self.plugin_public_key):
+        if self.plugin_public_key and not is_key(self.plugin_public_key):
             raise ValueError("PLUGIN_PUBLIC_KEY must be the 32 bytes of an Ed25519 key in base64")
         return self
 
@@ -366,17 +397,25 @@ class Settings(BaseSettings):
             raise ValueError("SMTP_HOST needs CONSOLE_WEB_URL or PUBLIC_URL, for the links in its mail")
         if self.mail_from and not re.fullmatch(r"[^@\r\n]+@[^@\r\n]+", self.mail_from.strip()):
             raise ValueError(f"MAIL_FROM={self.mail_from} is not an e-mail address")
-        if self.console_web_url and not _is_http_url(self.console_web_url):
+        if self.console_web_url and not is_http_url(self.console_web_url):
             raise ValueError("CONSOLE_WEB_URL must begin with https:// or http://")
         return self
 
     @model_validator(mode="after")
+    def _check_tracing(self) -> Self:
+        if self.otel_exporter_otlp_endpoint and not is_http_url(self.otel_exporter_otlp_endpoint):
+            raise ValueError("OTEL_EXPORTER_OTLP_ENDPOINT must have the form http://host:port")
+        if any(not name for name in self.otlp_headers):
+            raise ValueError("OTEL_EXPORTER_OTLP_HEADERS must have the form name=value,name=value")
+        return self
+
+    @model_validator(mode="after")
     def _check_addresses(self) -> Self:
-        if self.redis_url and not _is_redis_url(self.redis_url):
+        if self.redis_url and not is_redis_url(self.redis_url):
             raise ValueError("REDIS_URL must have the form redis://host:port/number")
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.owner_email.strip()):
             raise ValueError(f"OWNER_EMAIL={self.owner_email} is not an e-mail address")
-        if not _is_http_url(self.notion_api_url):
+        if not is_http_url(self.notion_api_url):
             raise ValueError("NOTION_API_URL must begin with https:// or http://")
         return self
 
@@ -389,6 +428,19 @@ class Settings(BaseSettings):
             if self.database_url.startswith(prefix):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(prefix)
         return self.database_url
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether there is a collector to send traces to."""
+        return bool(self.otel_exporter_otlp_endpoint) and not self.otel_sdk_disabled
+
+    @property
+    def otlp_headers(self) -> dict[str, str]:
+        """OTEL_EXPORTER_OTLP_HEADERS by their names; what is no pair has none."""
+        sent = self.otel_exporter_otlp_headers
+        pairs = [part for part in (sent.get_secret_value() if sent else "").split(",") if part.strip()]
+        split = [pair.partition("=") if "=" in pair else ("", "", "") for pair in pairs]
+        return {unquote(name).strip().lower(): unquote(value).strip() for name, _, value in split}
 
     @property
     def effective_broker_url(self) -> str:
@@ -419,28 +471,6 @@ def load_settings(env_file: str | None = ".env") -> Settings:
             ) from None
         message = fault["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name}: {message}." if name else f"{message}.") from None
-
-
-def _is_redis_url(url: str) -> bool:
-    try:
-        return url.startswith(("redis://", "rediss://")) and urlsplit(url).port != 0
-    except ValueError:  # what stands for the port is none
-        return False
-
-
-def _is_http_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # what stands for the port is none
-        return False
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text, validate=True)) == 32
-    except ValueError:
-        return False
 
 
 def render_env_example() -> str:

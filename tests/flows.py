@@ -11,6 +11,7 @@ import api.core.workflow.nodes  # noqa: F401  # makes the node types known
 from api.core.egress import EgressPolicy
 from api.core.events import Event, NodeFinished, RunFinished, TextChunk, TextReplaced
 from api.core.http import HTTPClient, Timeouts
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
 from api.core.workflow.deps import FlowDeps, FlowFacts
@@ -86,7 +87,7 @@ def make_models() -> ModelRuntime:
     resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=list[bool]().append)
     timeouts = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
     http = HTTPClient(EgressPolicy(), timeouts)
-    return ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), backoff_s=0)
+    return ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), book=Tab(), backoff_s=0)
 
 
 def drawn(node_id: str, node_type: str, *, parent: str | None = None, **data: Any) -> JSONObject:

@@ -1,5 +1,6 @@
 """The configuration, and how a bad one is refused."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from api.app_factory import create_app, create_worker
 from api.backends import to_limits
 from api.settings import Settings, SettingsError, load_settings
+from api.traces import NO_TRACER
 from tests.conftest import make_settings
 
 
@@ -38,6 +40,11 @@ from tests.conftest import make_settings
         ("VECTORS=pgvector", "VECTORS=pgvector needs a PostgreSQL as DATABASE_URL."),
         ("VECTORS=weaviate", "VECTORS=weaviate needs WEAVIATE_URL."),
         ("SANDBOX=http", "SANDBOX=http needs CODE_EXECUTION_ENDPOINT."),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318",
+            "OTEL_EXPORTER_OTLP_ENDPOINT must have the form http://host:port.",
+        ),
+        ("OTEL_EXPORTER_OTLP_HEADERS=key", "OTEL_EXPORTER_OTLP_HEADERS must have the form name=value"),
         ("NOTION_API_URL=notion.example", "NOTION_API_URL must begin with https:// or http://."),
         ("WEAVIATE_URL=weaviate:8080", "WEAVIATE_URL must have the form http://host:port."),
         ("SMTP_HOST=mail.example", "SMTP_HOST needs MAIL_FROM."),
@@ -121,3 +128,17 @@ def test_first_ping_comes_well_within_ten_seconds() -> None:
 def test_worker_without_a_broker_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="set QUEUE=celery"):
         create_worker(make_settings(tmp_path))
+
+
+def test_tracing_without_its_extra_is_refused_and_can_be_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    monkeypatch.delitem(sys.modules, "api.backends.tracing.otel", raising=False)
+    asked = {"otel_exporter_otlp_endpoint": "http://127.0.0.1:4318"}
+
+    with pytest.raises(SettingsError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT needs the extra otel \(.*\.$"):
+        create_app(make_settings(tmp_path, **asked))
+    switched_off = create_app(make_settings(tmp_path, **asked, otel_sdk_disabled=True))
+
+    assert switched_off.extensions["runtime"].tracer is NO_TRACER

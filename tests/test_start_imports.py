@@ -18,6 +18,7 @@ UNUSED = (
     "alembic",
     "weaviate",
     "openai",
+    "opentelemetry",
 )
 CODE = f"""
 import api.cli

@@ -3,6 +3,10 @@
 import time
 from collections.abc import Callable
 
+from sqlalchemy import text
+
+from api.runtime import Runtime
+
 
 def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
     """Wait until it is so; a test fails where that does not come."""
@@ -10,6 +14,15 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
     while not is_so():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
         time.sleep(0.01)
+
+
+def is_waited_for(runtime: Runtime) -> bool:
+    """Tell whether someone waits for a row; nobody can see that on SQLite, where writers take turns."""
+    with runtime.reading() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            return True
+        here = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        return bool(session.scalar(text(f"SELECT count(*) {here}")))
 
 
 class TooLateError(AssertionError):

@@ -4,6 +4,7 @@ A backend is ``Backend`` in ``api.backends.<kind>.<name>``; a value with a colon
 is a foreign ``module:Class``. Nothing is imported that was not chosen.
 """
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import api
 from api import __version__
+from api.backends.board import DirectoryBoard
 from api.backends.extraction import Backend as ExtractionBackend
 from api.backends.mail import Backend as MailBackend
 from api.backends.offload import Backend as OffloadBackend
@@ -22,8 +24,10 @@ from api.core.http import HTTPClient, Timeouts
 from api.core.plugins.index import DirectoryIndex, PluginIndex, WebIndex
 from api.core.vault import Vault
 from api.core.workflow.deps import FlowLimits
+from api.metrics import Board, Metrics
 from api.runtime import Limits, Runtime, Window
 from api.settings import Settings, SettingsError
+from api.traces import NO_TRACER, Tracer
 
 MB = 1024 * 1024
 OWN_PLUGINS = Path(api.__file__).resolve().parents[1] / "plugins"
@@ -39,6 +43,7 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
     )
     offload = OffloadBackend.from_settings(settings)
     http = HTTPClient(_policy(settings, allow_private=False), timeouts)
+    metrics = Metrics()
     return Runtime(
         session_factory=session_factory,
         storage=load("storage", settings.storage).from_settings(settings),
@@ -61,7 +66,32 @@ def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) ->
         plugins=PluginsBackend.from_settings(settings, offload=offload),
         limits=to_limits(settings),
         mailer=MailBackend.from_settings(settings),
+        metrics=metrics,
+        tracer=_tracer(settings, metrics),
+        board=_board(settings),
     )
+
+
+def _tracer(settings: Settings, metrics: Metrics) -> Tracer:
+    """Return what traces; its library is an extra, and is imported only here."""
+    if not settings.is_traced:
+        return NO_TRACER
+    try:
+        module = import_module("api.backends.tracing.otel")
+    except ModuleNotFoundError:
+        raise SettingsError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra otel (pip install -r requirements/otel.lock), "
+            "unless OTEL_SDK_DISABLED=true."
+        ) from None
+    tracer: Tracer = module.Backend.from_settings(settings, dropped=partial(metrics.count, "dropped_spans"))
+    return tracer
+
+
+def _board(settings: Settings) -> Board | None:
+    """Return where processes tell their figures, None where there is but one."""
+    if settings.workers == 1 and settings.queue == "in_process":
+        return None
+    return DirectoryBoard(settings.data_dir.absolute() / "metrics")
 
 
 def _dialect(sessions: sessionmaker[Session]) -> str:
@@ -136,6 +166,7 @@ def to_limits(settings: Settings) -> Limits:
         ping_interval_s=settings.ping_interval_s,
         graceful_timeout_s=settings.graceful_timeout_s,
         job_lease_s=settings.job_lease_s,
+        job_turn_s=settings.job_turn_s,
         plugin_public_key=settings.plugin_public_key,
         provider_id_style=settings.model_provider_id_style,
         workflow_log_retention_days=settings.workflow_log_retention_days,

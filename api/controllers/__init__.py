@@ -9,6 +9,7 @@ from api.controllers import console, service_api
 from api.controllers.files import previews
 from api.controllers.http.auth import install_login
 from api.controllers.http.door import check_guards, runtime
+from api.controllers.http.entrance import install_entrance
 from api.controllers.http.errors import install_error_handlers
 from api.controllers.http.limits import install_limits
 from api.controllers.http.observe import install_observation
@@ -41,6 +42,7 @@ def register_doors(app: Flask, *, console_origins: tuple[str, ...], api_origins:
     install_observation(app)
     install_login(app)
     install_limits(app)
+    install_entrance(app, app.config["WORKER_CONNECTIONS"])
     app.after_request(_drop_type_of_nothing)
     app.after_request(_note_change)
     if console_origins:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import httpx2
 
+from api import traces
 from api.core.egress import EgressDenied, EgressPolicy, Resolve
 from api.core.ports import Cancel
 from api.core.waits import Cancelled, ConnectFailed, ConnectionBroken, HTTPFailure, Timeouts, Waits
@@ -88,6 +89,7 @@ class Wire:
         """
         if known := request_id.get():
             request.headers["X-Request-Id"] = known
+        request.headers.update(traces.current.get().carrier())
         url = request.url
         if url.scheme not in ("http", "https"):
             raise EgressDenied(f"Calls go out over http and https only, not {url.scheme!r}.")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.models.base import Base, Identified, TenantOwned, TenantScoped
@@ -19,7 +19,25 @@ class JobRow(TenantScoped, Base):
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_due", "failed_at", "run_at"),)
+    __table_args__ = (
+        Index("ix_jobs_due", "failed_at", "run_at"),
+        Index(
+            "ix_jobs_turns",
+            "queue",
+            "tenant_id",
+            "run_at",
+            sqlite_where=text("failed_at IS NULL"),
+            postgresql_where=text("failed_at IS NULL"),
+        ),
+        Index(
+            "ix_jobs_running",
+            "queue",
+            "tenant_id",
+            "leased_until",
+            sqlite_where=text("leased_until IS NOT NULL"),
+            postgresql_where=text("leased_until IS NOT NULL"),
+        ),
+    )
 
     name: Mapped[str]
     queue: Mapped[str]

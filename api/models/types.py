@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -111,7 +111,7 @@ def _lower_by_bytes(element: AsciiLower, compiler: SQLCompiler, **kw: Any) -> st
     return f'lower({compiler.process(element.clauses, **kw)} COLLATE "C")'
 
 
-def contains(column: ColumnElement[str], part: str) -> ColumnElement[bool]:
+def contains(column: ColumnElement[str] | InstrumentedAttribute[str], part: str) -> ColumnElement[bool]:
     """Return the condition that a text has a part, whatever the case of its letters A to Z."""
     lowered = "".join(letter.lower() if letter.isascii() else letter for letter in part)
     return AsciiLower(column).contains(lowered, autoescape=True)

@@ -1,23 +1,24 @@
-"""What runs took of models, summed up by day: the ledger."""
+"""What was taken of models, summed up by day: the ledger."""
 
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Date, Numeric, UniqueConstraint
+from sqlalchemy import BigInteger, Date, Numeric, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.models.base import Base, TenantScoped
 from api.models.types import Id
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
-"""The key of runs that no key began: null would be distinct from itself."""
+"""The id of what there is none of, such as the key of runs that no key began; a null is not itself."""
 
 
 class UsageDay(TenantScoped, Base):
-    """What the runs of one caller of an app took of one model on a day (UTC).
+    """What one caller of an app or a dataset took of one model on a day (UTC).
 
-    ``key_id`` is the API key they came with, ``actor_id`` the end user or account
-    they were for. Rows only grow, and outlive their app.
+    ``app_id`` is the dataset's where ``is_dataset`` says so: of its indexing and the
+    tests of its retrieval. ``key_id`` is the API key the calls came with, ``actor_id``
+    the end user or account they were for. Rows only grow, and outlive what they are of.
     """
 
     __tablename__ = "usage_days"
@@ -37,6 +38,7 @@ class UsageDay(TenantScoped, Base):
 
     day: Mapped[date] = mapped_column(Date)
     app_id: Mapped[str] = mapped_column(Id)
+    is_dataset: Mapped[bool] = mapped_column(server_default=false())
     key_id: Mapped[str] = mapped_column(Id)
     actor_id: Mapped[str] = mapped_column(Id)
     provider: Mapped[str]

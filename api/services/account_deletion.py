@@ -10,12 +10,12 @@ from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from api.errors import Conflict, NotFound
-from api.models.account import Account, Invitation, Setup, Tenant, TenantMember
+from api.models.account import Account, Invitation, Tenant, TenantMember
 from api.models.file import UploadFile
 from api.models.workflow import DraftVariable
 from api.principal import Principal, Role
 from api.runtime import Runtime
-from api.services import accounts, confirmations, tenants
+from api.services import accounts, confirmations, setup, tenants
 from api.services.access import is_id
 from api.services.accounts import normal_email
 from api.services.confirmations import Purpose
@@ -60,6 +60,7 @@ def delete_own(runtime: Runtime, principal: Principal, *, token: str, code: str)
         email = accounts.own_email(session, principal)
     confirmed = confirmations.check_code(runtime, Purpose.DELETE_ACCOUNT, token=token, code=code, email=email)
     with runtime.transaction() as session:
+        setup.hold(session)
         confirmations.spend(runtime, session, Purpose.DELETE_ACCOUNT, confirmed)
         _delete(session, principal.id)
 
@@ -67,6 +68,7 @@ def delete_own(runtime: Runtime, principal: Principal, *, token: str, code: str)
 def delete_by_operator(runtime: Runtime, email: str) -> None:
     """Delete an account; raises NotFound, OwnsWorkspace, LastAccount."""
     with runtime.transaction() as session:
+        setup.hold(session)
         account_id = session.scalar(select(Account.id).where(Account.email == normal_email(email)))
         if account_id is None:
             raise NotFound(f"There is no account {email!r}.")
@@ -96,10 +98,9 @@ def _check_may_go(session: Session, account_id: str) -> None:
 def _delete(session: Session, account_id: str) -> None:
     """Delete an account with its sessions, places and drafts; the workspaces that only it had are suspended.
 
-    The locks let one account go at a time, and nobody join, or hand a workspace to it, meanwhile.
+    The caller has its turn, so that one account goes at a time. The locks let nobody join, or hand a
+    workspace to it, meanwhile.
     """
-    held = update(Setup).values(setup_at=Setup.setup_at)  # until the transaction ends; nothing in it changes
-    session.execute(held.execution_options(synchronize_session=False))
     places = select(TenantMember.id).where(TenantMember.account_id == account_id)
     session.execute(places.order_by(TenantMember.id).with_for_update())
     owned = select(Tenant.id).where(Tenant.id.in_(_owned(account_id))).order_by(Tenant.id)

@@ -20,6 +20,7 @@ from api.models.types import position_of
 from api.runtime import Runtime
 from api.services import index_jobs
 from api.services.jobs import Job, Lease, check_lease, enqueue_on_commit
+from api.services.ledger import Tally
 
 Check = Callable[[Session], None]
 """Raises where what is being done is wanted no more."""
@@ -116,7 +117,7 @@ def fill(
     ``check`` is asked before each batch, and in the transaction that writes it.
     Raises what it raises, and what the embedding model and the store raise.
     """
-    models = index_jobs.make_models(runtime, target.tenant_id)
+    models = index_jobs.make_models(Tally(runtime=runtime, tenant_id=target.tenant_id, app_id=target.app_id))
     after: Asked | None = None
     # Once through all: a job for another collection may be taking away what this one marks.
     while asked := _load_pending(runtime, target, annotation_ids, after, check):

@@ -12,6 +12,7 @@ from api.models.annotation import Annotation, AnnotationHit, AnnotationJob, Anno
 from api.models.app import App, EndUser
 from api.models.conversation import AgentThought, Conversation, Message, MessageFeedback, SavedMessage
 from api.models.file import UploadFile
+from api.models.log_index import LogBlock
 from api.models.workflow import (
     ConversationVariable,
     DraftVariable,
@@ -21,7 +22,7 @@ from api.models.workflow import (
     WorkflowSnapshot,
 )
 from api.runtime import Runtime
-from api.services import run_purge
+from api.services import log_blocks, run_purge
 from api.services.attached_documents import text_key
 from api.services.jobs import Job, enqueue_on_commit
 
@@ -78,12 +79,17 @@ def purge_app(runtime: Runtime, tenant_id: str, app_id: str) -> None:
     for table in TABLES:
         while _purge_rows(runtime, table, tenant_id, app_id):
             pass
+    log_blocks.drop_app(runtime, tenant_id, app_id)
 
 
 def sweep_deleted_apps(runtime: Runtime) -> int:
     """Order a purge for apps that are gone but have rows left; return how many were found."""
     with runtime.transaction() as session:
-        found = {pair for table in (*TABLES, NodeExecution, UploadFile) for pair in _orphans(session, table)}
+        found = {
+            pair
+            for table in (*TABLES, NodeExecution, UploadFile, LogBlock)
+            for pair in _orphans(session, table)
+        }
         for tenant_id, app_id in found:
             enqueue_on_commit(runtime, session, Job.PURGE_APP, {"app_id": app_id}, tenant_id=tenant_id)
     return len(found)
@@ -131,7 +137,7 @@ def _purge_files(runtime: Runtime, tenant_id: str, app_id: str) -> bool:
     return bool(found)
 
 
-def _orphans(session: Session, table: Purged) -> list[tuple[str, str]]:
+def _orphans(session: Session, table: Purged | type[LogBlock]) -> list[tuple[str, str]]:
     """Return workspace and id of apps that are gone but have rows in a table."""
     is_gone = ~exists().where(App.id == table.app_id)
     query = select(table.tenant_id, table.app_id).where(table.app_id.is_not(None), is_gone).distinct()

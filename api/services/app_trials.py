@@ -30,9 +30,11 @@ def open_trial(runtime: Runtime, principal: Principal, app_id: str) -> Trial:
         return _open(runtime, session, access_app(session, principal, app_id))
 
 
-def transcribe(runtime: Runtime, trial: Trial, sent: IncomingFile, mime_type: str) -> str:
+def transcribe(
+    runtime: Runtime, trial: Trial, principal: Principal, sent: IncomingFile, mime_type: str
+) -> str:
     """Return what is said in a recording; raises what ``speech.transcribe`` does."""
-    return speech.transcribe(runtime, trial.app, sent, mime_type, features=trial.features)
+    return speech.transcribe(runtime, trial.app, principal, sent, mime_type, features=trial.features)
 
 
 def speak(

@@ -47,8 +47,9 @@ LEVEL = 1
 
 MANIFEST, SECRET, END = "manifest.json", "secret_key", "end.json"
 ROWS, VECTORS, FILES = "rows/", "vectors/", "files/"
-LEFT_OUT = frozenset({"worker_beats", "stored_embeddings"})
-"""Tables of what runs at the moment, and of vectors, which come from the stores: there are all of them."""
+LEFT_OUT = frozenset({"worker_beats", "stored_embeddings", "log_blocks", "log_places", "log_grams"})
+"""Tables of what runs at the moment, of vectors, which come from the stores: there are all of them, and of
+the index of logs, which is made again."""
 SEGMENTS_AT_ONCE = 500
 
 

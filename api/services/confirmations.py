@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from api.core.ports import JSONObject
 from api.errors import BadRequest, RateLimited
-from api.models.account import Confirmation
+from api.models.account import Account, Confirmation
 from api.models.base import new_id, utc_now
 from api.runtime import Runtime
-from api.services import link_tokens
+from api.services import link_tokens, setup
 from api.services.jobs import Job, enqueue_on_commit
 
 TTL = timedelta(minutes=15)
@@ -133,6 +133,8 @@ def send_code(
     if runtime.mailer is None:
         raise NoMail("This installation sends no mail; ask its operator.")
     email_hash, address_hash = _hash(email), _hash(address)
+    setup.hold(session)  # else many asked for at once would not see each other; account_id may go before
+    present = session.scalar(select(Account.id).where(Account.id == account_id))
     for_it = and_(Confirmation.email_hash == email_hash, Confirmation.purpose == purpose.value)
     _check_rate(session, for_it, EMAIL_PER_HOUR, TOO_MANY[purpose])
     _check_rate(session, Confirmation.address_hash == address_hash, ADDRESS_PER_HOUR, TooManyCodes)
@@ -141,7 +143,7 @@ def send_code(
         purpose=purpose.value,
         email_hash=email_hash,
         address_hash=address_hash,
-        account_id=account_id,
+        account_id=present,
         tenant_id=tenant_id,
         expires_at=utc_now() + TTL,
     )

@@ -2,8 +2,8 @@
 
 Tests in the console are not among them. A page takes three statements, an empty one four, however
 many conversations and messages there are, and none of them reads more than a
-bounded part of these: what is counted ends at ``log_pages.COUNTED``, what is
-searched at ``SEARCHED`` messages.
+bounded part of these: what is counted ends at ``log_pages.COUNTED``. A search
+takes one more statement, which asks an index where to look (log_index.py).
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,6 @@ from sqlalchemy import (
     and_,
     case,
     func,
-    literal,
-    or_,
     select,
     update,
 )
@@ -33,22 +31,18 @@ from api.models.annotation import Annotation
 from api.models.app import App, AppModelConfig, EndUser
 from api.models.base import utc_now
 from api.models.conversation import LOGGED, Conversation, Message, MessageFeedback
-from api.models.types import contains, position_of
+from api.models.types import position_of
 from api.models.workflow import WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import app_messages, conversations
-from api.services.access import AppNotFound, access_app, access_conversation_of_app, is_id
+from api.services.access import AppNotFound, access_app, access_conversation_of_app
 from api.services.app_messages import AnnotationDetail, MessageDetail
 from api.services.conversations import SortBy
-from api.services.flow_call import DEBUGGER
 from api.services.local_days import Span, read_span
-from api.services.log_pages import Slice, cut
+from api.services.log_pages import Slice, count, cut
+from api.services.log_search import ConversationSearch
 
-SEARCHED = 10_000
-"""So many of the latest messages a keyword is looked for in; a span of time says which."""
-NAMED_USERS = 100
-"""So many end users a keyword may name; of theirs the latest are found, as many as are searched."""
 COMPLETIONS = frozenset({AppMode.COMPLETION})
 
 Annotated = Literal["all", "annotated", "not_annotated"]
@@ -192,14 +186,16 @@ def _load(
     session: Session, log: _Log, asked: LogQuery, *, unread: Sequence[InstrumentedAttribute[Any]]
 ) -> LogPage:
     column = Conversation.updated_at if asked.sort_by.endswith("updated_at") else Conversation.created_at
-    where = _conditions(log, asked, column)
+    span = read_span(asked.start, asked.end, log.timezone)
+    where = _conditions(log, asked, span, column)
+    search = ConversationSearch(session, log.app, asked.keyword, span) if asked.keyword else None
     after = None
     if log.held is not None:
         created_at, updated_at, last_id = log.held
         after = position_of(updated_at if column is Conversation.updated_at else created_at, last_id)
     is_descending = asked.sort_by.startswith("-")
     wanted = Slice(limit=asked.limit, page=asked.page, after=after, is_descending=is_descending)
-    found = cut(column, Conversation.id, where, wanted, is_search=bool(asked.keyword))
+    found = cut(column, Conversation.id, where, wanted, search)
     query = (
         _described(log.app, found.page)
         .options(*(defer(each, raiseload=True) for each in unread))
@@ -209,14 +205,15 @@ def _load(
     rows = session.execute(query).all()
     return LogPage(
         items=[_item(row, log) for row in rows[: asked.limit]],
-        total=rows[0].total if rows else session.scalars(select(found.total)).one(),
+        total=count(session, found, wanted, rows),
         has_more=len(rows) > asked.limit,
     )
 
 
-def _conditions(log: _Log, asked: LogQuery, column: InstrumentedAttribute[Any]) -> list[ColumnElement[bool]]:
+def _conditions(
+    log: _Log, asked: LogQuery, span: Span, column: InstrumentedAttribute[datetime]
+) -> list[ColumnElement[bool]]:
     """Return what the conversations asked for have in common. The app's id alone is one workspace's."""
-    span = read_span(asked.start, asked.end, log.timezone)
     where: list[Any] = [Conversation.app_id == log.app.id, LOGGED, *span.holds(column)]
     if asked.annotation_status != "all":
         annotated = (
@@ -226,44 +223,7 @@ def _conditions(log: _Log, asked: LogQuery, column: InstrumentedAttribute[Any]) 
         )
         is_annotated = Conversation.id.in_(annotated)
         where.append(is_annotated if asked.annotation_status == "annotated" else ~is_annotated)
-    if asked.keyword:
-        where.append(Conversation.id.in_(select(_mentioning(log.app, asked.keyword, span).c.id)))
     return where
-
-
-def _mentioning(app: App, keyword: str, span: Span) -> CTE:
-    """Return the ids of conversations in which a keyword stands, as far as is looked, or that it names."""
-    latest = (
-        select(Message.conversation_id, Message.query, Message.answer)
-        .where(Message.app_id == app.id, Message.tenant_id == app.tenant_id, Message.invoke_from != DEBUGGER)
-        .where(*span.holds(Message.created_at))
-        .order_by(Message.created_at.desc(), Message.id.desc())
-        .limit(SEARCHED)
-        .subquery("latest")
-    )
-    said = select(latest.c.conversation_id.label("id")).where(
-        or_(
-            contains(latest.c.query, keyword),
-            contains(latest.c.answer, keyword),
-        )
-    )
-    users = (
-        select(EndUser.id)
-        .where(EndUser.app_id == app.id, EndUser.session_id.startswith(keyword, autoescape=True))
-        .limit(NAMED_USERS)
-    )
-    held = (
-        select(Conversation.id)
-        .where(Conversation.app_id == app.id, Conversation.from_end_user_id.in_(users))
-        .order_by(Conversation.updated_at.desc(), Conversation.id.desc())
-        .limit(SEARCHED)
-        .subquery("held")
-    )
-    found: list[Select[str]] = [said, select(held.c.id)]
-    if is_id(keyword):
-        found.append(select(literal(keyword.lower(), Conversation.id.type)))
-        found.append(select(Message.conversation_id).where(Message.id == keyword.lower()))
-    return found[0].union(*found[1:]).cte("mentioning")
 
 
 def _described(app: App, page: CTE) -> Select[Any]:

@@ -17,7 +17,7 @@ from api.models.types import position_of
 from api.models.workflow import ConversationVariable
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import jobs, thoughts
+from api.services import jobs, log_blocks, thoughts
 from api.services.access import access_conversation, is_id, owned_by
 from api.services.files import AttachedFile
 from api.services.jobs import Job, Lease
@@ -227,12 +227,14 @@ def purge_conversation(runtime: Runtime, lease: Lease) -> None:
 def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
     """Remove up to PURGE_ROWS messages of a conversation with what hangs on them; return how many."""
     with runtime.transaction() as session:
-        batch = session.scalars(
-            select(Message.id)
+        found = session.execute(
+            select(Message.id, Message.app_id, Message.created_at)
             .where(Message.tenant_id == tenant_id, Message.conversation_id == conversation_id)
             .limit(PURGE_ROWS)
         ).all()
+        batch = [row.id for row in found]
         if batch:
+            log_blocks.note_deletion(session, "messages", [(row.app_id, row.created_at) for row in found])
             session.execute(delete(MessageFeedback).where(MessageFeedback.message_id.in_(batch)))
             thoughts.forget(session, batch)
             session.execute(delete(SavedMessage).where(SavedMessage.message_id.in_(batch)))

@@ -12,7 +12,7 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services.credential_forms import mask_form, read_form
 from api.services.provider_snapshot import AddedModel, Snapshot, bump_version, load_snapshot, seal_model
-from api.services.providers import access_provider, make_provider
+from api.services.providers import access_provider, check_fields
 
 
 def add_model(
@@ -74,7 +74,7 @@ def check_model_credential(
     form = _form(schema) if is_complete else schema.model_credential_fields
     fields = read_form(form, sent, (added.fields if added else None) or {})
     inherited = current.fields if current and not is_complete else {}
-    make_provider(runtime, found, {**inherited, **fields}).check_credentials()
+    check_fields(runtime, principal, found, {**inherited, **fields})
     return fields
 
 

@@ -14,7 +14,7 @@ from api.models.dataset import Dataset
 from api.models.document import ChildChunk, DatasetQuery, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
-from api.services import document_files
+from api.services import document_files, turns
 from api.services.jobs import Job, Lease, enqueue_on_commit
 
 ROWS_PER_BATCH = 500
@@ -31,9 +31,11 @@ def purge_dataset(runtime: Runtime, lease: Lease) -> None:
     assert isinstance(collections, list), "written so by delete_dataset"
     while _purge_documents(runtime, lease.tenant_id, dataset_id):
         lease.check()
+        turns.give_way(runtime, lease)
     for table in TABLES:
         while _purge_rows(runtime, table, lease.tenant_id, dataset_id):
             lease.check()
+            turns.give_way(runtime, lease)
     for collection in collections:
         runtime.vectors.drop(str(collection))
         runtime.keywords.drop(str(collection))

@@ -34,7 +34,7 @@ from api.core.events import (
     TextReplaced,
     to_json,
 )
-from api.core.ports import JSONObject, JSONValue
+from api.core.ports import JSONObject
 from api.core.workflow.graph import is_root
 from api.core.workflow.node import NODES
 from api.core.workflow.variables import SYSTEM
@@ -48,8 +48,8 @@ from api.runtime import Runtime
 from api.services import end_users, jobs, ledger
 from api.services.draft_rows import Drafts
 from api.services.jobs import Job
-from api.services.ledger import Tally
-from api.services.recorder import MESSAGES, STORE_AGAIN_S, Recorder
+from api.services.ledger import STORE_AGAIN_S, Tally
+from api.services.recorder import MESSAGES, Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class FlowRecorder:
                 self._end(ending)
 
     def store_later(self) -> None:
-        """Store what could not be stored when the run ended, trying for some ten minutes."""
+        """Store what could not be stored when the run ended, trying for ten minutes, and what was late."""
         for pause_s in STORE_AGAIN_S:
             if self.is_stored or self.ending is None:
                 break
@@ -133,6 +133,8 @@ class FlowRecorder:
             logger.error("run not stored", extra={"workflow_run_id": self.header.workflow_run_id})
         if self.message is not None:
             self.message.store_later()
+        if self.tally is not None:
+            self.tally.end()
 
     def _watch(self, events: Iterator[Event]) -> Iterator[Event]:
         for event in events:
@@ -253,7 +255,7 @@ class FlowRecorder:
     def _row(self, event: NodeFinished) -> dict[str, Any]:
         header, metadata = self.header, event.metadata
         self.order += 1
-        self._count(metadata, event.process_data.get("usage"))
+        self._add_price(metadata)
         self._remember(event)
         now = utc_now()
         is_account = self.principal.kind is ActorKind.ACCOUNT
@@ -309,12 +311,7 @@ class FlowRecorder:
             if is_root(event.node_type):
                 self.executions[SYSTEM] = event.execution_id
 
-    def _count(self, metadata: JSONObject, usage: JSONValue) -> None:
-        """Add up what a node's model took, as it is shown in what the node did."""
-        if isinstance(usage, dict):
-            prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-            if isinstance(prompt, int) and isinstance(completion, int):
-                self.runtime.metrics.count_tokens(prompt, completion)
+    def _add_price(self, metadata: JSONObject) -> None:
         price = metadata.get("total_price")
         if isinstance(price, str):
             self.price += Decimal(price)

@@ -13,6 +13,7 @@ from typing import cast
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from api import traces
 from api.core.apps import flow as flow_app
 from api.core.apps.config import FileUpload
 from api.core.apps.inputs import check_inputs
@@ -100,7 +101,7 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
     runtime, variables, tally = call.runtime, _variables(call, begun), _tally(call)
 
     def begin(cancel: Cancel) -> Iterator[Event]:
-        models = providers.model_runtime(runtime, call.app.tenant_id, call.app.providers_version, tally.tab)
+        models = providers.model_runtime(tally, call.app.providers_version)
 
         def begin_graph() -> Iterator[Event]:
             return _graph(call, begun, variables, models, cancel)
@@ -123,19 +124,22 @@ def run_inside(call: FlowCall, cancel: Cancel) -> tuple[RunFinished, Usage | Non
     begun = _begin(call)
     variables = _variables(call, begun)
     tally = _tally(call)
-    models = providers.model_runtime(call.runtime, call.app.tenant_id, call.app.providers_version, tally.tab)
+    models = providers.model_runtime(tally, call.app.providers_version)
     recorder = _recorder(call, begun, variables, tally)
     inner = Cancel(cancel.remaining_s())
     ended: list[RunFinished] = []
     ends: list[FlowEnd] = []
+    span = traces.begin(f"run {begun.header.mode}", run_threads.run_facts(begun.header))
 
     def begin_graph() -> Iterator[Event]:
         ends.append((yield from _graph(call, begun, variables, models, inner)))
 
     forget = cancel.on_cancel(lambda: inner.set(cancel.failure))
     try:
-        told = recorder.watch(screened(call, begun, variables, models, inner, begin_graph))
-        ended.extend(event for event in told if isinstance(event, RunFinished))
+        with traces.ending(span), traces.within(span):
+            told = recorder.watch(screened(call, begun, variables, models, inner, begin_graph))
+            ended.extend(event for event in told if isinstance(event, RunFinished))
+            run_threads.tell_end(span, ended[-1] if ended else None)
     except AppError as exc:
         recorder.fail(ErrorOccurred(status=exc.http_status, code=exc.code, message=exc.message))
         raise
@@ -145,13 +149,17 @@ def run_inside(call: FlowCall, cancel: Cancel) -> tuple[RunFinished, Usage | Non
         raise
     finally:
         forget()
-        if not recorder.is_stored:
+        if recorder.is_stored:
+            tally.end()
+        else:
             threading.Thread(target=recorder.store_later, name="store-run", daemon=True).start()
     return ended[0], ends[0].usage if ends else None
 
 
 def _tally(call: FlowCall) -> Tally:
     return Tally(
+        runtime=call.runtime,
+        wait=True,
         tenant_id=call.app.tenant_id,
         app_id=call.app.id,
         actor_id=call.principal.id,

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 LINK = "{{#url#}}"
 SUBJECT = "{title}: an answer is needed"
+MAX_SUBJECT_CHARS = 200
+"""Variables may be as long as a book, and folding that into a header would take the process minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def to_mail(runtime: Runtime, lease: Lease) -> Mail | None:
     body = config.body.strip() or f"{form.content}\n\nAnswer until {until}:".strip()
     text = body.replace(LINK, link) if LINK in body else f"{body}\n\n{link}\n"
     subject = config.subject.strip() or SUBJECT.format(title=form.title)
-    return Mail(to=email, subject=" ".join(subject.split()), text=text)
+    return Mail(to=email, subject=" ".join(subject.split())[:MAX_SUBJECT_CHARS], text=text)
 
 
 def to_link(runtime: Runtime, form_id: str, email: str) -> str:

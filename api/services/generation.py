@@ -94,8 +94,15 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     if app.mode in FLOW_MODES:
         flow = flows.published_flow(runtime, app)
         return generate_flow(FlowCall(runtime=runtime, app=app, flow=flow, principal=principal, ask=ask))
-    tally = Tally(tenant_id=app.tenant_id, app_id=app.id, actor_id=principal.id, key_id=ask.key_id)
-    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version, tally.tab)
+    tally = Tally(
+        runtime=runtime,
+        tenant_id=app.tenant_id,
+        app_id=app.id,
+        actor_id=principal.id,
+        key_id=ask.key_id,
+        wait=True,
+    )
+    models = providers.model_runtime(tally, app.providers_version)
     models.schema(app.tenant_id, app.configured().model.ref)
     slots = limits.take_slots(runtime, app, ask.key_id)
     try:

@@ -35,10 +35,19 @@ from api.models.base import utc_now
 from api.models.document import ChildChunk, Document, Segment
 from api.models.file import UploadFile
 from api.runtime import Runtime
-from api.services import document_files, index_rows, providers, remote_texts, stored_embeddings, summaries
+from api.services import (
+    document_files,
+    index_rows,
+    providers,
+    remote_texts,
+    stored_embeddings,
+    summaries,
+    turns,
+)
 from api.services.index_rows import Gone, Work, fenced
 from api.services.indexables import Indexable
 from api.services.jobs import Lease
+from api.services.ledger import Tally
 from api.services.summary_rows import WAITING
 
 MIN_BATCH, MAX_BATCH = 16, 256
@@ -98,7 +107,7 @@ def _index(runtime: Runtime, lease: Lease, work: Work) -> None:
     if work.is_split and work.status == "waiting":  # resumed or tried again after it was split
         with fenced(runtime, lease, work, indexing_status="indexing"):
             pass
-    models = make_models(runtime, lease.tenant_id)
+    models = make_models(Tally(runtime=runtime, tenant_id=work.tenant_id, dataset_id=work.dataset_id))
     batch = _batch_size(models, work)
     pending: Sequence[Indexable] = ()
 
@@ -115,8 +124,16 @@ def _index(runtime: Runtime, lease: Lease, work: Work) -> None:
     job = _to_job(runtime, lease, work, models, next_texts)
     for event in run_indexing(job, lease.cancel):
         _write(runtime, lease, work, pending, event)
+        if _is_kept(work, event):
+            turns.give_way(runtime, lease)
     lease.check()
     _complete(runtime, lease, work)
+
+
+def _is_kept(work: Work, event: IndexEvent) -> bool:
+    """Tell whether a job that began here would repeat little: the document is split, or models were asked."""
+    is_asked = isinstance(event, SegmentsMade) and work.doc_form is DocForm.QA
+    return is_asked or isinstance(event, SplitDone | Embedded)
 
 
 def _to_job(
@@ -282,11 +299,11 @@ def _ask_pairs(
     return qa.make_pairs(text, chat, model=ref.model, language=work.language, cancel=lease.cancel)
 
 
-def make_models(runtime: Runtime, tenant_id: str) -> ModelRuntime:
-    """Return the way to a workspace's models, as it is configured now."""
-    with runtime.reading() as session:
-        version = session.scalar(select(Tenant.providers_version).where(Tenant.id == tenant_id))
-    return providers.model_runtime(runtime, tenant_id, version or 0)
+def make_models(tally: Tally) -> ModelRuntime:
+    """Return the way to the models of a tally's workspace, as it is configured now."""
+    with tally.runtime.reading() as session:
+        version = session.scalar(select(Tenant.providers_version).where(Tenant.id == tally.tenant_id))
+    return providers.model_runtime(tally, version or 0)
 
 
 def make_embedding(

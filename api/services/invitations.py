@@ -162,7 +162,7 @@ def take_up(
 
 def accept(runtime: Runtime, session: Session, token: str, account_id: str) -> bool:
     """Let an account take up the invitation of its own address; tell whether there was one."""
-    row = _find(runtime, session, token)
+    row = _find(runtime, session, token, is_held=True)
     if row is None:
         return False
     own = select(Account.email).where(Account.id == account_id).scalar_subquery()
@@ -233,12 +233,17 @@ def _offer(
     return link_tokens.make_token(runtime.vault, PURPOSE, row.id)
 
 
-def _find(runtime: Runtime, session: Session, token: str) -> Row[str, str, str, str] | None:
-    """Return the invitation of a token with its workspace's name, while both are open."""
+def _find(
+    runtime: Runtime, session: Session, token: str, *, is_held: bool = False
+) -> Row[str, str, str, str] | None:
+    """Return the invitation of a token with its workspace's name, while both are open.
+
+    Held, the workspace does not lose its owner (account_deletion.py) until the transaction ends.
+    """
     invitation_id = link_tokens.read_token(runtime.vault, PURPOSE, token)
     if invitation_id is None:
         return None
-    return session.execute(
+    query = (
         select(Invitation.id, Invitation.tenant_id, Invitation.email, Tenant.name)
         .join(Tenant, Tenant.id == Invitation.tenant_id)
         .where(
@@ -246,7 +251,10 @@ def _find(runtime: Runtime, session: Session, token: str) -> Row[str, str, str, 
             Invitation.expires_at > utc_now(),
             Tenant.status == tenants.NORMAL,
         )
-    ).one_or_none()
+    )
+    if is_held:
+        query = query.with_for_update(read=True, key_share=True, of=Tenant)
+    return session.execute(query).one_or_none()
 
 
 def _make_account(session: Session, email: str, newcomer: Newcomer, password_hash: str | None) -> str | None:

@@ -6,6 +6,7 @@ worker whose lease was lost can no longer write. services/leases.py keeps a
 lease while its job runs.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +15,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from api import traces
 from api.core.ports import Cancel, JSONObject, JSONValue, Queue
 from api.logs import request_id
 from api.models.base import Base, new_id, utc_now
@@ -22,6 +24,7 @@ from api.runtime import Runtime, on_commit
 
 INSERT_JOB = Base.metadata.tables["jobs"].insert()
 REQUEST_ID = "request_id"
+TRACE = "trace"
 MAX_ATTEMPTS = 5
 BACK_OFF = timedelta(seconds=2)
 
@@ -69,9 +72,9 @@ class Postpone(Exception):
 class Lease:
     """The right to run one attempt of a job, for ``length_s`` seconds from when it was last extended.
 
-    ``cancel`` is set when the attempt must end early, with LeaseLost or, at a
-    shutdown, with Postpone as its failure. A job that takes long looks at it
-    between steps (:meth:`check`) and hands it to what waits.
+    ``began`` is a ``time.monotonic()`` instant. ``cancel`` is set when the attempt
+    must end early, with LeaseLost or, at a shutdown, with Postpone as its failure. A
+    job that takes long looks at it between steps (:meth:`check`) and hands it to what waits.
     """
 
     job_id: str
@@ -83,6 +86,7 @@ class Lease:
     failures: int = 0
     length_s: float
     cancel: Cancel = field(default_factory=Cancel, compare=False, repr=False)
+    began: float = field(default_factory=time.monotonic, compare=False, repr=False)
 
     @property
     def is_last(self) -> bool:
@@ -113,13 +117,19 @@ def enqueue_on_commit(
         "created_at": now,
         "name": job.value,
         "queue": queue.value,
-        "payload": {**payload, REQUEST_ID: request_id.get()},
+        "payload": {**payload, REQUEST_ID: request_id.get(), **_trace()},
         "run_at": now,
         "attempt": 0,
         "failures": 0,
     }
     session.execute(INSERT_JOB, row)
     on_commit(session, lambda: runtime.queue.enqueue(job_id, queue=queue.value))
+
+
+def _trace() -> JSONObject:
+    """Return how a job goes on with the trace of what asked for it; nothing where there is none."""
+    carrier = traces.current.get().carrier()
+    return {TRACE: dict(carrier)} if carrier else {}
 
 
 def lease_job(session: Session, job_id: str, length_s: float) -> Lease | None:

@@ -1,11 +1,15 @@
-"""The ledger: what runs took of models, by key, end user, app, model and day, to the token.
+"""The ledger: what models took, by key, end user, app or dataset, model and day, to the token.
 
-A run notes each call of a model on its tab (core/model_runtime/metering.py); its
-recorder adds the tab to the ledger with the statements that end the run, so that
-either both are written or neither. On PostgreSQL that is the same statement.
+Every call of a model is added up by the tally of whoever made it (core/model_runtime
+does that, in one place). Those of a run are added to the ledger with the statements
+that end the run, so that either both are written or neither; on PostgreSQL that is
+the same statement. All others are added as they end.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,27 +22,53 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from api.core.model_runtime.metering import Spent, Tab
+from api.errors import Unavailable
 from api.models.base import Base, new_id, utc_now
 from api.models.types import joins_inserts
 from api.models.usage import NOBODY, UsageDay
 from api.principal import Principal
 from api.runtime import Runtime
 
+logger = logging.getLogger(__name__)
+
 USAGE = Base.metadata.tables["usage_days"]
 KEYS = ("tenant_id", "day", "app_id", "key_id", "actor_id", "provider", "model", "currency")
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "total_price")
+STORE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 PREFIX = "spent_"  # sets the ledger's parameters apart from those of the statement it is joined with
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Tally:
-    """Whose a run is, and the tab of what it takes of models."""
+    """Whose calls of models are, and what of them is not in the ledger yet: a Book.
 
+    At most one of ``app_id`` and ``dataset_id`` is set. Calls of a run ``wait`` for the
+    statement that ends it, which takes them by ``settled``; the others, and what
+    ends after its run, are written at once.
+    """
+
+    runtime: Runtime
     tenant_id: str
-    app_id: str
-    actor_id: str
+    app_id: str | None = None
+    dataset_id: str | None = None
+    actor_id: str | None = None
     key_id: str | None = None
+    wait: bool = False
     tab: Tab = field(default_factory=Tab)
+
+    def add(self, entries: Iterable[Spent]) -> None:
+        """Take in calls. Where the database is away they are written later, for some ten minutes."""
+        spent = tuple(entries)
+        for one in spent:
+            self.runtime.metrics.count_tokens(one.prompt_tokens, one.completion_tokens)
+        self.tab.add(spent)
+        if not self.wait:
+            self._write_soon()
+
+    def end(self) -> None:
+        """Write what ended beside the run or after it, and from now on everything at once."""
+        self.wait = False
+        self._write_soon()
 
     def to_row(self, spent: Spent) -> dict[str, Any]:
         """Return the row that one model's part is added by."""
@@ -48,9 +78,10 @@ class Tally:
             "created_at": now,
             "tenant_id": self.tenant_id,
             "day": now.date(),
-            "app_id": self.app_id,
+            "app_id": self.app_id or self.dataset_id or NOBODY,
+            "is_dataset": self.dataset_id is not None,
             "key_id": self.key_id or NOBODY,
-            "actor_id": self.actor_id,
+            "actor_id": self.actor_id or NOBODY,
             "provider": spent.ref.provider,
             "model": spent.ref.model,
             "currency": spent.currency,
@@ -61,10 +92,33 @@ class Tally:
         }
         return {PREFIX + name: value for name, value in row.items()}
 
+    def _write_soon(self) -> None:
+        try:
+            self._write()
+        except Unavailable:
+            logger.warning("usage not stored yet", extra={"tenant_id": self.tenant_id})
+            threading.Thread(target=self._write_later, name="store-usage", daemon=True).start()
+
+    def _write_later(self) -> None:
+        for pause_s in STORE_AGAIN_S:
+            time.sleep(pause_s)
+            try:
+                self._write()
+            except Unavailable:
+                continue
+            return
+        logger.error("usage not stored", extra={"tenant_id": self.tenant_id})
+
+    def _write(self) -> None:
+        with settled(self) as rows:
+            if rows:
+                with self.runtime.writing() as connection:
+                    add(connection, rows)
+
 
 @contextmanager
 def settled(tally: Tally | None) -> Iterator[tuple[Mapping[str, Any], ...]]:
-    """Give the rows a run adds to the ledger; where that fails they stay on its tab."""
+    """Give the rows a run adds to the ledger; where that fails they stay with its tally."""
     taken = () if tally is None else tally.tab.take()
     try:
         yield () if tally is None else tuple(tally.to_row(spent) for spent in taken)
@@ -74,21 +128,9 @@ def settled(tally: Tally | None) -> Iterator[tuple[Mapping[str, Any], ...]]:
         raise
 
 
-@contextmanager
-def metered(runtime: Runtime, tally: Tally) -> Iterator[Tab]:
-    """Give a tab for calls outside of a run; what is on it is added to the ledger, also where they fail."""
-    try:
-        yield tally.tab
-    finally:
-        with settled(tally) as rows:
-            if rows:
-                with runtime.writing() as connection:
-                    add(connection, rows)
-
-
 def _adding(insert: Any) -> Any:
     """Return a dialect's statement that adds one row to what there is."""
-    names = ("id", "created_at", *KEYS, *SUMS)
+    names = ("id", "created_at", "is_dataset", *KEYS, *SUMS)
     values = {name: bindparam(PREFIX + name, type_=USAGE.c[name].type) for name in names}
     made = insert(USAGE).values(values)
     sums = {name: USAGE.c[name] + made.excluded[name] for name in SUMS}
@@ -133,21 +175,23 @@ def _joined(end: Update) -> Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFilter:
-    """Which rows to show: of days from ``start`` to ``end``, both included, of one app."""
+    """Which rows to show: of days from ``start`` to ``end``, both included, of one app, of one dataset."""
 
     start: date | None = None
     end: date | None = None
     app_id: str | None = None
+    dataset_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRow:
-    """A row of the ledger; ``key_id`` is None where no API key was used."""
+    """A row of the ledger; None is what the calls had none of."""
 
     day: date
-    app_id: str
+    app_id: str | None
+    dataset_id: str | None
     key_id: str | None
-    actor_id: str
+    actor_id: str | None
     provider: str
     model: str
     currency: str
@@ -166,8 +210,9 @@ def load_usage(
         query = query.where(UsageDay.day >= chosen.start)
     if chosen.end is not None:
         query = query.where(UsageDay.day <= chosen.end)
-    if chosen.app_id is not None:
-        query = query.where(UsageDay.app_id == chosen.app_id)
+    for chosen_id, is_dataset in ((chosen.app_id, False), (chosen.dataset_id, True)):
+        if chosen_id is not None:
+            query = query.where(UsageDay.app_id == chosen_id, UsageDay.is_dataset.is_(is_dataset))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     order = (UsageDay.day.desc(), UsageDay.created_at.desc(), UsageDay.id)
     rows = session.scalars(query.order_by(*order).limit(limit).offset((page - 1) * limit))
@@ -177,9 +222,10 @@ def load_usage(
 def _to_ledger_row(row: UsageDay) -> LedgerRow:
     return LedgerRow(
         day=row.day,
-        app_id=row.app_id,
-        key_id=None if row.key_id == NOBODY else row.key_id,
-        actor_id=row.actor_id,
+        app_id=None if row.is_dataset else _known(row.app_id),
+        dataset_id=row.app_id if row.is_dataset else None,
+        key_id=_known(row.key_id),
+        actor_id=_known(row.actor_id),
         provider=row.provider,
         model=row.model,
         currency=row.currency,
@@ -188,3 +234,7 @@ def _to_ledger_row(row: UsageDay) -> LedgerRow:
         completion_tokens=row.completion_tokens,
         total_price=row.total_price,
     )
+
+
+def _known(stored_id: str) -> str | None:
+    return None if stored_id == NOBODY else stored_id

@@ -1,4 +1,4 @@
-"""What there is to measure of this process and of the installation it belongs to, with names and labels.
+"""What there is to measure of the processes here and of the installation, with names and labels.
 
 Names and labels are a promise to whoever draws or alerts on them
 (docs/wire/operation.md#get-metrics). Labels have few values: routes are patterns,
@@ -8,13 +8,14 @@ no id and nothing a client chose is one.
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import accumulate
 from typing import Literal
 
 from sqlalchemy import QueuePool, case, func, select
 
 from api.errors import Unavailable
-from api.metrics import BUCKETS_S, Durations
+from api.metrics import BUCKETS_S, Figures, Timed, quantiles
 from api.models.base import utc_now
 from api.models.job import JobRow
 from api.runtime import Runtime
@@ -51,73 +52,98 @@ class _Jobs:
 
 
 def measure(runtime: Runtime) -> Iterator[Family]:
-    """Yield all families. Asks the database at most once a second, and does without it where it is away."""
-    yield from _of_requests(runtime)
-    yield from _of_work(runtime)
-    yield from _of_database(runtime)
+    """Yield all families, of all processes that tell each other their figures.
+
+    Asks the database at most once a second, and does without it where it is away.
+    """
+    figures = publish(runtime)
+    if runtime.board is not None:
+        figures = reduce(Figures.plus, runtime.board.others(runtime.owner), figures)
+    yield from _of_requests(figures)
+    yield from _of_work(figures)
+    yield from _of_database(runtime, figures)
 
 
-def _of_requests(runtime: Runtime) -> Iterator[Family]:
-    metrics = runtime.metrics
+def publish(runtime: Runtime, *, is_last: bool = False) -> Figures:
+    """Return what this process has counted; tell it the others, where there are any."""
+    pool = runtime.engine.pool
+    assert isinstance(pool, QueuePool)
+    figures = runtime.metrics.figures(
+        {
+            "running_runs": len(runtime.live_runs),
+            "running_jobs": len(runtime.live_jobs),
+            "connections_used": pool.checkedout(),
+            "connections_idle": pool.checkedin(),
+            "connections_max": pool.size(),
+        }
+    )
+    if runtime.board is not None:
+        runtime.board.put(runtime.owner, figures, is_last=is_last)
+    return figures
+
+
+def _of_requests(figures: Figures) -> Iterator[Family]:
     requests = [
         Sample(count, {"method": method, "route": route, "status": str(status)})
-        for (method, route, status), count in sorted(metrics.requests.items())
+        for (method, route, status), count in sorted(figures.requests.items())
     ]
     yield Family("slipway_http_requests_total", "counter", "Answered requests.", requests)
-    timed = sorted(metrics.durations.items())
+    timed = sorted(figures.timed.items())
     buckets = [
         sample
-        for (method, route), durations in timed
-        for sample in _histogram(durations, {"method": method, "route": route})
+        for (method, route), each in timed
+        for sample in _histogram(each, {"method": method, "route": route})
     ]
     yield Family(
         "slipway_http_request_duration_seconds", "histogram", "Time to the first byte of an answer.", buckets
     )
-    quantiles = [
+    recent = [
         Sample(seconds, {"method": method, "route": route, "quantile": str(share)})
-        for (method, route), durations in timed
-        for share, seconds in durations.quantiles().items()
+        for (method, route), each in timed
+        for share, seconds in quantiles(each.recent).items()
     ]
     yield Family(
         "slipway_http_request_duration_quantile_seconds",
         "gauge",
         "The same as quantiles of the last five to ten minutes.",
-        quantiles,
+        recent,
     )
 
 
-def _histogram(durations: Durations, labels: Mapping[str, str]) -> Iterator[Sample]:
+def _histogram(timed: Timed, labels: Mapping[str, str]) -> Iterator[Sample]:
     bounds = [*(str(bound) for bound in BUCKETS_S), "+Inf"]
-    counts = list(accumulate(durations.buckets))
+    counts = list(accumulate(timed.buckets))
     for bound, count in zip(bounds, counts, strict=True):
         yield Sample(count, {**labels, "le": bound}, "_bucket")
-    yield Sample(durations.total_s, labels, "_sum")
+    yield Sample(timed.total_s, labels, "_sum")
     yield Sample(counts[-1], labels, "_count")
 
 
-def _of_work(runtime: Runtime) -> Iterator[Family]:
-    metrics, totals = runtime.metrics, runtime.metrics.totals
+def _of_work(figures: Figures) -> Iterator[Family]:
+    totals, gauges = figures.totals, figures.gauges
     tokens = [Sample(totals[f"tokens_{way}"], {"direction": way}) for way in ("in", "out")]
     yield Family("slipway_tokens_total", "counter", "Tokens sent to models and written by them.", tokens)
-    for name, meaning, value in (
-        ("open_streams", "Streams that are being sent.", metrics.open_streams),
-        ("running_runs", "Runs of apps that have not ended.", len(runtime.live_runs)),
-        ("running_jobs", "Jobs this process holds a lease of and works on.", len(runtime.live_jobs)),
-    ):
-        yield Family(f"slipway_{name}", "gauge", meaning, [Sample(value)])
     for name, meaning in (
-        ("lease_losses", "Jobs that were taken from this process while it worked on them."),
+        ("processes", "Processes these figures are of."),
+        ("open_streams", "Streams that are being sent."),
+        ("running_runs", "Runs of apps that have not ended."),
+        ("running_jobs", "Jobs that are held by a lease and worked on."),
+    ):
+        yield Family(f"slipway_{name}", "gauge", meaning, [Sample(gauges[name])])
+    for name, meaning in (
+        ("lease_losses", "Jobs that were taken from a process while it worked on them."),
         ("uncounted_calls", "Calls let through because the counters of rate limits were out of reach."),
+        ("dropped_spans", "Spans of traces that the collector did not get."),
     ):
         yield Family(f"slipway_{name}_total", "counter", meaning, [Sample(totals[name])])
 
 
-def _of_database(runtime: Runtime) -> Iterator[Family]:
-    pool = runtime.engine.pool
-    assert isinstance(pool, QueuePool)
-    used = [Sample(pool.checkedout(), {"state": "used"}), Sample(pool.checkedin(), {"state": "idle"})]
-    yield Family("slipway_database_connections", "gauge", "Connections of the pool.", used)
-    yield Family("slipway_database_connections_max", "gauge", "The most it may hold.", [Sample(pool.size())])
+def _of_database(runtime: Runtime, figures: Figures) -> Iterator[Family]:
+    gauges = figures.gauges
+    held = [Sample(gauges[f"connections_{state}"], {"state": state}) for state in ("used", "idle")]
+    yield Family("slipway_database_connections", "gauge", "Connections of the pools.", held)
+    most = [Sample(gauges["connections_max"])]
+    yield Family("slipway_database_connections_max", "gauge", "The most they may hold.", most)
     counts = _count_jobs(runtime).counts
     yield Family(
         "slipway_database_up", "gauge", "1 where the database answers.", [Sample(int(counts is not None))]

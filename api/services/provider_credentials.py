@@ -21,7 +21,7 @@ from api.services.constraints import is_duplicate
 from api.services.credential_forms import mask_form, read_form
 from api.services.idempotency import Claim
 from api.services.provider_snapshot import Credential, bump_version, load_snapshot, seal_credential
-from api.services.providers import access_provider, make_provider
+from api.services.providers import access_provider, check_fields
 
 
 def get_credential(
@@ -160,7 +160,7 @@ def _check(
     if not schema.credential_fields:
         raise InvalidRequest(f"{schema.label} needs no credentials.", field="credentials")
     fields = read_form(schema.credential_fields, sent, stored.fields if stored else {})
-    make_provider(runtime, kind, fields).check_credentials()
+    check_fields(runtime, principal, kind, fields)
     return fields
 
 

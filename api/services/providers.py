@@ -12,7 +12,6 @@ from functools import partial
 from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
-from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.provider import Provider, ProviderContext
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import (
@@ -28,6 +27,7 @@ from api.models.base import utc_now
 from api.models.provider import CustomModel, DefaultModel, ProviderCredential
 from api.principal import Principal
 from api.runtime import Runtime
+from api.services.ledger import Tally
 from api.services.provider_snapshot import (
     AddedModel,
     Credential,
@@ -95,20 +95,30 @@ def make_provider(runtime: Runtime, kind: type[Provider], fields: Mapping[str, s
     return kind(ProviderContext(credentials=fields, http=runtime.provider_http, offload=runtime.offload))
 
 
-def model_runtime(
-    runtime: Runtime, tenant_id: str, providers_version: int, tab: Tab | None = None
-) -> ModelRuntime:
-    """Return the way to a workspace's models, for a version of its providers that was just read.
+def check_fields(
+    runtime: Runtime, principal: Principal, kind: type[Provider], fields: Mapping[str, str]
+) -> None:
+    """Have a provider prove credentials in a real call; raises InvalidRequest with its own words."""
+    spent = make_provider(runtime, kind, fields).check_credentials()
+    if spent is not None:
+        Tally(runtime=runtime, tenant_id=principal.tenant_id, actor_id=principal.id).add([spent])
+
+
+def model_runtime(tally: Tally, providers_version: int) -> ModelRuntime:
+    """Return the way to the models of a tally's workspace, for a version of its providers that was just read.
+
+    What is taken of them is added to the tally.
 
     No statement is needed while this process knows that version's credentials;
     they are the stored ones, because every change makes a new version.
     """
+    runtime, tenant_id = tally.runtime, tally.tenant_id
 
     def resolve(asked: str, ref: ModelRef) -> ResolvedModel:
         assert asked == tenant_id, "a version says nothing of another workspace"
         return _resolve(runtime, tenant_id, snapshot_at(runtime, tenant_id, providers_version), ref)
 
-    return ModelRuntime(resolve, runtime.provider_http, runtime.offload, tab=tab)
+    return ModelRuntime(resolve, runtime.provider_http, runtime.offload, book=tally)
 
 
 def _resolve(runtime: Runtime, tenant_id: str, known: Snapshot, ref: ModelRef) -> ResolvedModel:

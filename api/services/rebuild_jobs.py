@@ -23,6 +23,7 @@ from api.runtime import Runtime
 from api.services import index_jobs, indexables, stored_embeddings, verification
 from api.services.indexables import Indexable
 from api.services.jobs import Lease, check_lease
+from api.services.ledger import Tally
 
 SEGMENTS_PER_BATCH = 64
 
@@ -40,7 +41,9 @@ class Target:
 def rebuild_dataset(runtime: Runtime, lease: Lease) -> None:
     """Fill the collection the job names, and have the dataset use it; repeated, it does the rest."""
     target = _to_target(lease)
-    models = index_jobs.make_models(runtime, lease.tenant_id)
+    models = index_jobs.make_models(
+        Tally(runtime=runtime, tenant_id=lease.tenant_id, dataset_id=target.dataset_id)
+    )
     since: datetime | None = None
     while True:
         began = utc_now()

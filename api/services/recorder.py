@@ -34,7 +34,7 @@ from api.principal import Principal
 from api.runtime import Runtime
 from api.services import end_users, jobs, ledger, thoughts
 from api.services.jobs import Job
-from api.services.ledger import Tally
+from api.services.ledger import STORE_AGAIN_S, Tally
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ CONVERSATIONS = Base.metadata.tables["conversations"]
 # Built once, with their values as parameters: cheaper than statements made for each run.
 END_MESSAGE = MESSAGES.update().where(MESSAGES.c.id == bindparam("message_key"))
 TOUCH_CONVERSATION = CONVERSATIONS.update().where(CONVERSATIONS.c.id == bindparam("conversation_key"))
-STORE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 @dataclass(kw_only=True)
@@ -87,14 +86,8 @@ class Recorder:
                 case AgentThought():
                     self.thoughts[event.id] = event
                 case MessageEnd():
-                    self._count_tokens(event)
                     self._end(_ending(event))
             yield event
-
-    def _count_tokens(self, event: MessageEnd) -> None:
-        """Count what the answer took; that of a workflow is counted with its nodes."""
-        if event.usage is not None and self.header.workflow_run_id is None:
-            self.runtime.metrics.count_tokens(event.usage.prompt_tokens, event.usage.completion_tokens)
 
     def pause(self, event: RunPaused) -> None:
         """Store the answer as far as it came before its run waits for a person."""
@@ -119,15 +112,17 @@ class Recorder:
             self._end(ending)
 
     def store_later(self) -> None:
-        """Store what could not be stored when the run ended, trying for some ten minutes."""
+        """Store what could not be stored when the run ended, trying for ten minutes, and what was late."""
         for pause_s in STORE_AGAIN_S:
             if self.is_stored:
-                return
+                break
             time.sleep(pause_s)
             with suppress(Unavailable):
                 self._store()
         if not self.is_stored:
             logger.error("message not stored", extra={"message_id": self.header.message_id})
+        if self.tally is not None:
+            self.tally.end()
 
     def _end(self, ending: Mapping[str, Any]) -> None:
         """Store how the run ended; an ending the database refuses is as good as none."""

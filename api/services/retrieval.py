@@ -26,11 +26,12 @@ from api.models.base import Base, new_id, utc_now
 from api.models.dataset import Dataset
 from api.models.document import ChildChunk, Document, Segment
 from api.models.types import Id, joins_inserts
-from api.principal import Principal
+from api.principal import ActorKind, Principal
 from api.runtime import Runtime
 from api.services import metadata_filters, providers, remembered
 from api.services.access import access_dataset
 from api.services.index_rows import embedding_of
+from api.services.ledger import Tally
 from api.services.passages import LivePassages
 from api.services.summary_rows import load_summaries
 
@@ -130,7 +131,7 @@ def hit_test(
     and stores raise.
     """
     asked = None if raw is None else load_retrieval_model(raw)
-    models = _models(runtime, principal.tenant_id)
+    models = _models(runtime, principal, dataset_id)
     with runtime.reading() as session:
         dataset = access_dataset(session, principal, dataset_id)
         if dataset.provider == "external":
@@ -297,11 +298,20 @@ def _deps(
     )
 
 
-def _models(runtime: Runtime, tenant_id: str) -> ModelRuntime:
+def _models(runtime: Runtime, principal: Principal, dataset_id: str) -> ModelRuntime:
     """Return the way to a workspace's models, as it is configured now, or was a second ago."""
+    tenant_id = principal.tenant_id
     key = ProvidersVersion(tenant_id)
     version = remembered.recall(runtime, key, lambda: _find_version(runtime, tenant_id))
-    return providers.model_runtime(runtime, tenant_id, version or 0)
+    is_key = principal.kind is ActorKind.SERVICE
+    tally = Tally(
+        runtime=runtime,
+        tenant_id=tenant_id,
+        dataset_id=dataset_id,
+        actor_id=None if is_key else principal.id,
+        key_id=principal.id if is_key else None,
+    )
+    return providers.model_runtime(tally, version or 0)
 
 
 def _find_version(runtime: Runtime, tenant_id: str) -> int | None:

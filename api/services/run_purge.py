@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.models.base import utc_now
 from api.models.workflow import HumanInputForm, NodeExecution, WorkflowRun, WorkflowSnapshot
 from api.runtime import Runtime
+from api.services import log_blocks
 
 ROWS_PER_BATCH = 500
 WORK_S = 20.0
@@ -57,7 +58,9 @@ def _purge_runs(runtime: Runtime, before: datetime) -> bool:
     """Remove one batch of runs, what their nodes did first."""
     is_over = (WorkflowRun.created_at < before, WorkflowRun.status.not_in(UNFINISHED))
     with runtime.transaction() as session:
-        ids = session.scalars(select(WorkflowRun.id).where(*is_over).limit(ROWS_PER_BATCH)).all()
+        query = select(WorkflowRun.id, WorkflowRun.app_id, WorkflowRun.created_at).where(*is_over)
+        found = session.execute(query.limit(ROWS_PER_BATCH)).all()
+    ids = [row.id for row in found]
     while ids and purge_executions(runtime, NodeExecution.workflow_run_id.in_(ids)):
         pass
     with runtime.transaction() as session:
@@ -66,6 +69,7 @@ def _purge_runs(runtime: Runtime, before: datetime) -> bool:
             .where(HumanInputForm.workflow_run_id.in_(ids))
             .execution_options(synchronize_session=False)
         )
+        log_blocks.note_deletion(session, "workflow_runs", [(row.app_id, row.created_at) for row in found])
         _delete(session, WorkflowRun, ids)
     return bool(ids)
 

@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from contextvars import copy_context
 from typing import Protocol
 
+from api import traces
 from api.core.events import ErrorOccurred, Event, EventLog, MessageEnd, RunFinished, RunHeader, RunPaused
 from api.core.ports import Cancel
 from api.errors import AppError, Internal
+from api.principal import works_for
 from api.runtime import Runtime
 from api.services import limits
 
@@ -57,10 +59,12 @@ def launch(
             ends.callback(recorder.store_later)
             ends.callback(limits.free_slots, runtime, slots)
             ends.callback(forget)
-            _drive(events, log, recorder)
+            with traces.span(f"run {header.mode}", run_facts(header)) as span:
+                _drive(events, log, recorder, span)
 
-    in_context = copy_context().run  # the log lines of the run carry the request's id
-    threading.Thread(target=in_context, args=(drive,), name=f"run-{header.task_id}", daemon=True).start()
+    context = copy_context()  # the log lines of the run carry the request's id
+    context.run(works_for.set, header.tenant_id)
+    threading.Thread(target=context.run, args=(drive,), name=f"run-{header.task_id}", daemon=True).start()
     return log
 
 
@@ -77,21 +81,54 @@ def _giving_back(
         limits.free_slots(runtime, slots)
 
 
-def _drive(begin: Callable[[], Iterator[Event]], log: EventLog, recorder: RunRecorder) -> None:
+def run_facts(header: RunHeader) -> traces.Facts:
+    """Return what a span tells of a run."""
+    return {
+        "slipway.tenant_id": header.tenant_id,
+        "slipway.app_id": header.app_id,
+        "slipway.app_mode": header.mode,
+        "slipway.task_id": header.task_id,
+        "slipway.message_id": header.message_id,
+        "slipway.workflow_run_id": header.workflow_run_id,
+    }
+
+
+def _drive(
+    begin: Callable[[], Iterator[Event]], log: EventLog, recorder: RunRecorder, span: traces.Span
+) -> None:
     """Carry the events into the log; whatever happens, the log ends with exactly one terminal event.
 
     One of the four places where every exception is caught.
     """
     try:
+        event = None
         for event in recorder.watch(begin()):
             log.append(event)
+        tell_end(span, event)
     except AppError as exc:
+        span.fail(exc.code)
         _tell_failure(exc, log, recorder)
-    except Exception:
+    except Exception as exc:
+        span.fail(type(exc).__name__)
         logger.exception("run failed", extra={"task_id": log.header.task_id})
         _tell_failure(Internal("Internal Server Error, please contact support."), log, recorder)
     else:
         log.close()
+
+
+def tell_end(span: traces.Span, last: Event | None) -> None:
+    """Tell how a run came out, as its last event says."""
+    match last:
+        case RunFinished():
+            span.tell({"slipway.status": last.status})
+            if last.status == "failed":
+                span.fail("failed")
+        case RunPaused():
+            span.tell({"slipway.status": "paused"})
+        case MessageEnd():
+            span.tell({"slipway.status": last.outcome})
+        case ErrorOccurred():
+            span.fail(last.code)
 
 
 def _tell_failure(error: AppError, log: EventLog, recorder: RunRecorder) -> None:

@@ -22,7 +22,7 @@ from api.models.document import Document, SegmentImport
 from api.models.file import UploadFile
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import document_origins, segments
+from api.services import document_origins, segments, turns
 from api.services.access import access_file, access_import
 from api.services.documents import check_mutable, open_document
 from api.services.jobs import Job, Lease, check_lease, enqueue_on_commit
@@ -129,6 +129,7 @@ def _import(runtime: Runtime, lease: Lease) -> None:
             row, document = _hold(session, lease)
             segments.add_segments(runtime, session, document, batch, created_by=row.created_by)
             row.rows_done += len(batch)
+        turns.give_way(runtime, lease)
     _end(runtime, lease, "completed", None)
 
 

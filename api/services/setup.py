@@ -1,7 +1,8 @@
-"""The installation's first step: making its owner, once."""
+"""The installation's first step, making its owner, once; and turns for what counts in all of it."""
 
 from datetime import datetime
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from api.models.account import Setup
@@ -14,6 +15,12 @@ def get_setup_time(session: Session) -> datetime | None:
     """Return when the owner was made; None while there is none."""
     row = session.get(Setup, 1)
     return None if row is None else row.setup_at
+
+
+def hold(session: Session) -> None:
+    """Take a turn: no other transaction that calls this goes on until the session's ends."""
+    same = update(Setup).values(setup_at=Setup.setup_at)  # SQLite locks for what writes alone
+    session.execute(same.execution_options(synchronize_session=False))
 
 
 def check_not_set_up(session: Session) -> None:

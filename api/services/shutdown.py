@@ -18,7 +18,7 @@ from sqlalchemy import delete
 from api.errors import Unavailable
 from api.models.job import WorkerBeat
 from api.runtime import Runtime
-from api.services import leases
+from api.services import leases, measures
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ TELL_S = 3.0
 """How long failed runs have to store and tell their end."""
 JOBS_S = 1.0
 """How long the worker has to end once its jobs have."""
+SPANS_S = 1.0
+"""How long the last spans may take to the collector."""
 POLL_S = 0.1
 
 
@@ -73,6 +75,8 @@ class Shutdown:
         runtime = self._runtime
         with ExitStack() as steps:  # the last one in is the first one taken
             steps.callback(self._sign_off)
+            steps.callback(measures.publish, runtime, is_last=True)
+            steps.callback(runtime.tracer.stop, SPANS_S)
             steps.callback(runtime.provider_http.close)
             steps.callback(runtime.http.close)
             steps.callback(runtime.mcp_sessions.close)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from api.core.apps.config import ModelConfig
 from api.core.apps.features import Features
 from api.core.apps.spec import AppSpec
+from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import Audio, ModelRef, ModelType
 from api.core.ports import Cancel
 from api.errors import InvalidRequest, ProviderFailure, ProviderNotConfigured, Unsupported
@@ -17,6 +18,7 @@ from api.runtime import Runtime
 from api.services import app_info, file_kinds, limits, providers
 from api.services.access import access_message
 from api.services.file_kinds import FILE_TYPES, Kind
+from api.services.ledger import Tally
 from api.services.uploads import IncomingFile
 
 MAX_AUDIO_BYTES = 30 * 1024 * 1024
@@ -58,6 +60,7 @@ class AudioUnsupported(Unsupported):
 def transcribe(
     runtime: Runtime,
     app: AppSpec,
+    principal: Principal,
     sent: IncomingFile,
     mime_type: str,
     *,
@@ -77,7 +80,7 @@ def transcribe(
     ref = _default_model(runtime, app, ModelType.SPEECH2TEXT)
     if ref is None:
         raise SpeechToTextNotSupported("No model provider of the workspace turns speech into text.")
-    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
+    models = _models(runtime, app, principal, key_id)
     with limits.holding_slots(runtime, app, key_id):
         return models.transcribe(app.tenant_id, ref, audio, Cancel(TIMEOUT_S))
 
@@ -115,7 +118,7 @@ def speak(
     if ref is None:
         raise ProviderNotConfigured("No model provider of the workspace turns text into speech.")
     chosen = voice or getattr(switch, "voice", None)
-    pieces = providers.model_runtime(runtime, app.tenant_id, app.providers_version).speak(
+    pieces = _models(runtime, app, principal, key_id).speak(
         app.tenant_id,
         ref,
         said,
@@ -146,8 +149,16 @@ def load_voices(runtime: Runtime, app: AppSpec) -> Sequence[str]:
     ref = _default_model(runtime, app, ModelType.TTS)
     if ref is None:
         return ()
-    models = providers.model_runtime(runtime, app.tenant_id, app.providers_version)
+    tally = Tally(runtime=runtime, tenant_id=app.tenant_id)  # nothing is called
+    models = providers.model_runtime(tally, app.providers_version)
     return models.schema(app.tenant_id, ref).voices
+
+
+def _models(runtime: Runtime, app: AppSpec, principal: Principal, key_id: str | None) -> ModelRuntime:
+    tally = Tally(
+        runtime=runtime, tenant_id=app.tenant_id, app_id=app.id, actor_id=principal.id, key_id=key_id
+    )
+    return providers.model_runtime(tally, app.providers_version)
 
 
 def _default_model(runtime: Runtime, app: AppSpec, kind: ModelType) -> ModelRef | None:

@@ -18,7 +18,7 @@ from api.models.conversation import Message
 from api.models.types import position_of
 from api.principal import Principal
 from api.runtime import Runtime, Session
-from api.services import app_info, ledger, limits, providers
+from api.services import app_info, limits, providers
 from api.services.access import access_message
 from api.services.ledger import Tally
 
@@ -87,9 +87,11 @@ def _suggest(
         messages=(PromptMessage.of(Role.SYSTEM, INSTRUCTIONS), PromptMessage.of(Role.USER, talk)),
         parameters={"max_tokens": 512, "temperature": 0.3},
     )
-    tally = Tally(tenant_id=app.tenant_id, app_id=app.id, actor_id=principal.id, key_id=key_id)
-    with limits.holding_slots(runtime, app, key_id), ledger.metered(runtime, tally) as tab:
-        models = providers.model_runtime(runtime, app.tenant_id, app.providers_version, tab)
+    tally = Tally(
+        runtime=runtime, tenant_id=app.tenant_id, app_id=app.id, actor_id=principal.id, key_id=key_id
+    )
+    with limits.holding_slots(runtime, app, key_id):
+        models = providers.model_runtime(tally, app.providers_version)
         chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
         return read_questions("".join(chunk.text for chunk in chunks))
 

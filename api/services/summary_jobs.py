@@ -27,9 +27,10 @@ from api.models.base import new_id, utc_now
 from api.models.dataset import Dataset
 from api.models.document import Document, Segment
 from api.runtime import Runtime
-from api.services import index_jobs, index_rows, providers, stored_embeddings, summaries
+from api.services import index_jobs, index_rows, providers, stored_embeddings, summaries, turns
 from api.services.index_rows import Gone, Work, fenced
 from api.services.jobs import Lease
+from api.services.ledger import Tally
 from api.services.summary_rows import COMPLETED, ERROR, WAITING, to_child
 
 SEGMENTS_PER_BATCH = 8
@@ -97,7 +98,9 @@ def _summarize(runtime: Runtime, lease: Lease, work: Work, setting: SummarySetti
     if not setting.enable or work.embedding is None:
         _end_rest(runtime, lease, work, None, None)
         return
-    models = index_jobs.make_models(runtime, lease.tenant_id)
+    models = index_jobs.make_models(
+        Tally(runtime=runtime, tenant_id=work.tenant_id, dataset_id=work.dataset_id)
+    )
     ref = setting.ref or _default_model(runtime, lease.tenant_id)
     embedding = index_jobs.make_embedding(runtime, models, lease.tenant_id, work.embedding, lease.cancel)
     while asked := _load_waiting(runtime, work):
@@ -107,6 +110,7 @@ def _summarize(runtime: Runtime, lease: Lease, work: Work, setting: SummarySetti
         embedded = embed_texts(embedding, batch.made) if batch.made else Embedded((), {}, {})
         lease.check()
         _write(runtime, lease, work, batch, embedded)
+        turns.give_way(runtime, lease)
 
 
 def _default_model(runtime: Runtime, tenant_id: str) -> ModelRef:

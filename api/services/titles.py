@@ -12,7 +12,7 @@ from api.errors import AppError, InvalidRequest
 from api.models.conversation import Message as MessageRow
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_specs, conversations, ledger, providers
+from api.services import app_specs, conversations, providers
 from api.services.access import access_conversation
 from api.services.conversations import ConversationItem
 from api.services.jobs import Lease
@@ -42,11 +42,10 @@ def make_title(runtime: Runtime, app: AppSpec, query: str, actor_id: str) -> str
         messages=(Message.of(Role.SYSTEM, INSTRUCTIONS), Message.of(Role.USER, query[:QUERY_CHARS])),
         parameters={"max_tokens": 40, "temperature": 0.2},
     )
-    tally = Tally(tenant_id=app.tenant_id, app_id=app.id, actor_id=actor_id)
-    with ledger.metered(runtime, tally) as tab:
-        models = providers.model_runtime(runtime, app.tenant_id, app.providers_version, tab)
-        chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
-        answer = "".join(chunk.text for chunk in chunks)
+    tally = Tally(runtime=runtime, tenant_id=app.tenant_id, app_id=app.id, actor_id=actor_id)
+    models = providers.model_runtime(tally, app.providers_version)
+    chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
+    answer = "".join(chunk.text for chunk in chunks)
     text = " ".join(answer.split()).strip("\"'“”「」《》。. ")
     return text[:TITLE_CHARS] or conversations.first_words(query)
 

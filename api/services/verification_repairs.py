@@ -15,6 +15,7 @@ from api.runtime import Runtime
 from api.services import index_jobs, stored_embeddings
 from api.services import verification_rows as rows
 from api.services.jobs import Job
+from api.services.ledger import Tally
 from api.services.verification_rows import Gap, Store, Target
 
 NOTHING = Embedded((), {}, {})
@@ -94,7 +95,9 @@ def _embed(runtime: Runtime, target: Target, gaps: Sequence[Gap]) -> Embedded:
     texts = [text for gap in gaps for text in gap.texts]
     if not texts or target.embedding is None:
         return NOTHING
-    models = index_jobs.make_models(runtime, target.tenant_id)
+    models = index_jobs.make_models(
+        Tally(runtime=runtime, tenant_id=target.tenant_id, dataset_id=target.dataset_id)
+    )
     cancel = Cancel(runtime.limits.run_timeout_s)
     return embed_texts(
         index_jobs.make_embedding(runtime, models, target.tenant_id, target.embedding, cancel), texts

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import CTE, ColumnElement, Select, Tuple, and_, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, Tuple, and_, func, select, tuple_
 from sqlalchemy.orm import Session, defer, object_session
 
 from api.core.apps.spec import FLOW_MODES, AppMode, AppSpec
@@ -17,19 +17,16 @@ from api.errors import InvalidRequest, NotFound
 from api.models.account import Account, TenantMember
 from api.models.app import App, EndUser
 from api.models.base import utc_now
-from api.models.types import contains, position_of
+from api.models.types import position_of
 from api.models.workflow import NO_TEST, NodeExecution, Workflow, WorkflowRun, WorkflowSnapshot
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services.access import AppNotFound, access_app, is_id, owned_by
 from api.services.idempotency import StillRunning
-from api.services.log_pages import Slice, cut
+from api.services.log_pages import Slice, count, cut
+from api.services.log_search import RunSearch
 from api.services.messages import StoredLog
 
-SEARCHED = 5_000
-"""So many of the latest runs a keyword is looked for in; a span of time says which."""
-NAMED_USERS = 100
-"""So many end users a keyword may name; of theirs the latest are found, as many as are searched."""
 HEAVY = (
     WorkflowRun.outcome,
     WorkflowRun.system,
@@ -286,8 +283,8 @@ def load_logs(session: Session, app: AppSpec | App, chosen: LogFilter, place: Lo
     """Return a page of the runs of an app that were not tests, newest first; InvalidRequest, NotFound."""
     where = _log_filter(session, app, chosen)
     wanted = Slice(limit=place.limit, page=place.page, after=_place_of(session, app, place.last_id))
-    is_search = bool(chosen.keyword)
-    found = cut(WorkflowRun.created_at, WorkflowRun.id, where, wanted, is_search=is_search)
+    search = RunSearch(session, app, chosen.keyword) if chosen.keyword else None
+    found = cut(WorkflowRun.created_at, WorkflowRun.id, where, wanted, search)
     query = (
         _with_authors(WorkflowRun.tenant_id == app.tenant_id)
         .join(found.page, found.page.c.id == WorkflowRun.id)
@@ -298,7 +295,7 @@ def load_logs(session: Session, app: AppSpec | App, chosen: LogFilter, place: Lo
     rows = session.execute(query).all()
     return LogPage(
         items=[_item(row) for row in rows[: place.limit]],
-        total=rows[0].total if rows else session.scalars(select(found.total)).one(),
+        total=count(session, found, wanted, rows),
         has_more=len(rows) > place.limit,
         has_values=place.has_values,
     )
@@ -321,8 +318,6 @@ def _log_filter(session: Session, app: AppSpec | App, chosen: LogFilter) -> list
         where.append(WorkflowRun.created_at <= chosen.before)
     if chosen.after:
         where.append(WorkflowRun.created_at >= chosen.after)
-    if chosen.keyword:
-        where.append(WorkflowRun.id.in_(select(_mentioning(app, chosen).c.id)))
     if chosen.session_id:
         users = select(EndUser.id).where(EndUser.app_id == app.id, EndUser.session_id == chosen.session_id)
         where.append(WorkflowRun.from_end_user_id.in_(users))
@@ -341,36 +336,6 @@ def _access_member(session: Session, tenant_id: str, email: str) -> str:
     if account_id is None:
         raise InvalidRequest(f"Account not found: {email}", field="created_by_account")
     return account_id
-
-
-def _mentioning(app: AppSpec | App, chosen: LogFilter) -> CTE:
-    """Return the ids of runs in which a keyword stands, as far as is looked, or that it names."""
-    keyword = chosen.keyword
-    latest = select(WorkflowRun.id, WorkflowRun.searchable).where(WorkflowRun.app_id == app.id, NO_TEST)
-    if chosen.before:
-        latest = latest.where(WorkflowRun.created_at <= chosen.before)
-    looked_at = (
-        latest.order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
-        .limit(SEARCHED)
-        .subquery("latest")
-    )
-    said = select(looked_at.c.id).where(contains(looked_at.c.searchable, keyword))
-    users = (
-        select(EndUser.id)
-        .where(EndUser.app_id == app.id, EndUser.session_id.startswith(keyword, autoescape=True))
-        .limit(NAMED_USERS)
-    )
-    begun = (
-        select(WorkflowRun.id)
-        .where(WorkflowRun.from_end_user_id.in_(users))
-        .order_by(WorkflowRun.created_at.desc(), WorkflowRun.id.desc())
-        .limit(SEARCHED)
-        .subquery("begun")
-    )
-    found: list[Select[str]] = [said, select(begun.c.id)]
-    if is_id(keyword):
-        found.append(select(literal(keyword.lower(), WorkflowRun.id.type)))
-    return found[0].union(*found[1:]).cte("mentioning")
 
 
 def _with_authors(*where: ColumnElement[bool]) -> Select[WorkflowRun, Account, EndUser]:

@@ -5,11 +5,14 @@ caught: a job that raises is put back, and its worker goes on.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from api import traces
 from api.logs import request_id
+from api.principal import works_for
 from api.runtime import Runtime
-from api.services import jobs, leases
+from api.services import jobs, leases, turns
 from api.services.jobs import MAX_ATTEMPTS, Job, Lease, LeaseLost, Postpone, WorkerLost
 
 logger = logging.getLogger(__name__)
@@ -36,16 +39,47 @@ def task(job: Job, *, give_up: GiveUp | None = None) -> Callable[[Task], Task]:
     return register
 
 
+def run_woken(runtime: Runtime, job_id: str) -> None:
+    """Run a job for a wake-up: the one it names, or first another workspace's whose turn it is."""
+    turn = turns.whose_turn(runtime, job_id)
+    if turn is None:
+        return
+    if turn.job_id != job_id:
+        runtime.queue.enqueue(job_id, queue=turn.queue)  # its turn comes
+    run_job(runtime, turn.job_id)
+
+
 def run_job(runtime: Runtime, job_id: str) -> None:
     """Lease the job and run it; nothing happens when it is done or held by another worker."""
     with runtime.transaction() as session:
         lease = jobs.lease_job(session, job_id, runtime.limits.job_lease_s)
     if lease is None:
         return
+    works_for.set(lease.tenant_id)
     request_id.set(str(lease.payload.get(jobs.REQUEST_ID) or job_id))
-    with leases.keep_lease(runtime, lease):
+    with leases.keep_lease(runtime, lease), _traced(runtime, lease) as span:
         error = _attempt(runtime, lease)
+        if error is not None and not isinstance(error, Postpone):
+            span.fail(type(error).__name__)
         _conclude(runtime, lease, error)
+
+
+@contextmanager
+def _traced(runtime: Runtime, lease: Lease) -> Iterator[traces.Span]:
+    """Have an attempt told as a span, in the trace of what asked for the job."""
+    facts = {
+        "slipway.job": lease.name.value,
+        "slipway.job_id": lease.job_id,
+        "slipway.queue": lease.queue,
+        "slipway.attempt": lease.attempt,
+        "slipway.tenant_id": lease.tenant_id,
+        "slipway.request_id": request_id.get(),
+    }
+    carrier = lease.payload.get(jobs.TRACE)
+    named = {name: str(value) for name, value in carrier.items()} if isinstance(carrier, dict) else {}
+    begun = runtime.tracer.begin(f"job {lease.name.value}", "consumer", facts, named)
+    with traces.ending(begun), traces.within(begun):
+        yield begun
 
 
 def _attempt(runtime: Runtime, lease: Lease) -> Exception | None:

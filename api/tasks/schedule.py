@@ -14,7 +14,9 @@ from api.services import (
     idempotency,
     invitations,
     jobs,
+    log_blocks,
     mcp_servers,
+    measures,
     plugins,
     run_purge,
     runs,
@@ -34,8 +36,11 @@ OWN: tuple[tuple[float, Call], ...] = (
     (60.0, plugins.end_idle),
 )
 """Seconds between two calls, and what each serving process does for itself."""
+TOLD: tuple[float, Call] = (2.0, measures.publish)
+"""The same where several processes tell their figures as one."""
 PURGES: tuple[tuple[float, Call], ...] = (
     (60.0, run_purge.purge_old_runs),
+    (3600.0, log_blocks.settle_logs),
     (3600.0, idempotency.forget_old),
     (3600.0, invitations.forget_expired),
     (3600.0, confirmations.forget_spent),
@@ -49,6 +54,7 @@ SHARED: tuple[tuple[float, Call], ...] = (
     (10.0, jobs.wake_due_jobs),
     (10.0, forms.close_overdue),
     (10.0, trigger_runs.fire_due),
+    (60.0, log_blocks.index_logs),
     *PURGES,
 )
 """The same for what beat has some worker do; each must bear being done by several at once."""
@@ -56,6 +62,7 @@ SHARED: tuple[tuple[float, Call], ...] = (
 
 def to_ticks(runtime: Runtime) -> list[Tick]:
     """Return the schedule as the queue takes it."""
+    own = OWN if runtime.board is None else (*OWN, TOLD)
     return [
         Tick(
             name=call.__qualname__,
@@ -63,6 +70,6 @@ def to_ticks(runtime: Runtime) -> list[Tick]:
             call=partial(call, runtime),
             is_shared=is_shared,
         )
-        for is_shared, entries in ((False, OWN), (True, SHARED))
+        for is_shared, entries in ((False, own), (True, SHARED))
         for every_s, call in entries
     ]

@@ -1,6 +1,7 @@
 """The walls of the style guide: 500 lines a file, 60 a function, 5 positional parameters."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -82,3 +83,11 @@ def test_protocol_methods_state_their_contract() -> None:
 def test_locks_name_no_host() -> None:
     for lock in (ROOT / "requirements").glob("*.lock"):
         assert "://" not in lock.read_text()
+
+
+def test_parts_of_opentelemetry_are_locked_together() -> None:
+    for name in ("otel", "dev"):
+        lock = (ROOT / f"requirements/{name}.lock").read_text()
+        parts = dict(re.findall(r"^(opentelemetry-[a-z-]+)==(\d+\.\d+)", lock, re.MULTILINE))
+        assert {"opentelemetry-api", "opentelemetry-sdk"} < parts.keys(), name
+        assert len({parts[each] for each in parts if not each.endswith("conventions")}) == 1, parts

@@ -208,6 +208,17 @@ def test_redis_channel_all_keys_expire(
     assert all(life >= 0 for life in lives.values())
 
 
+def test_redis_channel_log_of_an_event_without_json_form_expires(
+    writing: Backend, reading: Backend, redis_url: str, prefix: str
+) -> None:
+    broken = make_header()
+    write(writing, broken, [TextChunk(text="\ud800")])
+    eventually(lambda: reading.find(broken.task_id))
+
+    with Redis.from_url(redis_url) as redis:
+        assert 0 < redis.ttl(f"{prefix}log:{broken.task_id}") <= 660
+
+
 def test_redis_channel_stopped_process_hands_over_what_it_has(writing: Backend, reading: Backend) -> None:
     header, events = make_header(), make_events(50)
     write(writing, header, events)

@@ -28,10 +28,12 @@ from api.models.app import App
 from api.models.base import Base, utc_now
 from api.models.conversation import Conversation, Message
 from api.models.inserts import insert_rows
+from api.models.log_index import PLACES, LogBlock
 from api.models.workflow import pack
 from api.principal import Role
 from api.runtime import Runtime
-from api.services import sessions
+from api.services import log_blocks, sessions
+from tests.bench.texts import make_passages
 from tests.conftest import make_house, make_settings, stop_house
 from tests.factories import Owner, make_app, make_owner
 
@@ -41,6 +43,9 @@ USERS = 20_000
 DAYS = 365
 REPEATS = 10
 TEXT = "Where is my parcel, and when will it come? The answer takes a few sentences to write down. " * 4
+PASSAGES = 20_000
+"""So many different answers there are; a tenth of them are Chinese."""
+HANZI = "".join(chr(0x4E00 + 7 * number) for number in range(2_000))
 TABLES = ("conversations", "messages", "workflow_runs", "end_users", "message_feedbacks")
 
 
@@ -49,6 +54,7 @@ def fill(runtime: Runtime, owner: Owner, app_id: str, flow_id: str, messages: in
     chance = random.Random(1)  # the same data each time
     users = [str(uuid.UUID(int=chance.getrandbits(128))) for _ in range(USERS)]
     middle = ""
+    answers = _answers(chance)
     tables = {name: Base.metadata.tables[name] for name in TABLES}
     with runtime.engine.begin() as connection:
         rows = [_user(owner, app_id, user, number) for number, user in enumerate(users)]
@@ -64,7 +70,10 @@ def fill(runtime: Runtime, owner: Owner, app_id: str, flow_id: str, messages: in
                 middle = str(talk["id"])
             talks.append(talk)
             for turn in range(PER_CONVERSATION):
-                message = _message(talk, at + timedelta(seconds=turn * 20), number * PER_CONVERSATION + turn)
+                place = number * PER_CONVERSATION + turn
+                message = _message(talk, at + timedelta(seconds=turn * 20), place, answers)
+                if place < messages // 4:
+                    message["answer"] += " almanac"
                 said.append(message)
                 runs.append(_run(owner, flow_id, user, message))
                 if turn == 0 and number % 20 == 0:
@@ -76,6 +85,24 @@ def fill(runtime: Runtime, owner: Owner, app_id: str, flow_id: str, messages: in
         is_sqlite = runtime.engine.dialect.name == "sqlite"
         connection.execute(text("ANALYZE" if is_sqlite else "VACUUM ANALYZE"))  # as autovacuum would
     return middle
+
+
+def make_index(runtime: Runtime) -> None:
+    """Do the work of the background: make all blocks of the index of logs that are full."""
+    blocks, before, began, worked = count_blocks(runtime), -1, time.monotonic(), time.process_time()
+    first = blocks
+    while blocks > before:
+        log_blocks.index_logs(runtime)
+        before, blocks = blocks, count_blocks(runtime)
+    if blocks > first:
+        took, used = time.monotonic() - began, time.process_time() - worked
+        say(f"{(blocks - first) * PLACES} rows indexed in {took:.0f} s, {used:.0f} s CPU of this process")
+
+
+def count_blocks(runtime: Runtime) -> int:
+    """Return how many blocks the index has."""
+    with runtime.reading() as session:
+        return session.scalar(select(func.count()).select_from(LogBlock)) or 0
 
 
 def requests(app_id: str, flow_id: str, middle: str, messages: int) -> Iterator[tuple[str, str]]:
@@ -91,7 +118,14 @@ def requests(app_id: str, flow_id: str, middle: str, messages: int) -> Iterator[
     yield "chats, not annotated", f"{base}/chat-conversations?annotation_status=not_annotated"
     yield "chats, a common word", f"{base}/chat-conversations?keyword=parcel"
     yield "chats, a rare word", f"{base}/chat-conversations?keyword=number-{messages - 77}-"
-    yield "chats, no such word", f"{base}/chat-conversations?keyword=zebra"
+    yield "chats, no such word", f"{base}/chat-conversations?keyword=qzebraq"
+    yield "chats, word of one in 20,000", f"{base}/chat-conversations?keyword=zeppelin"
+    yield "chats, word of olden times", f"{base}/chat-conversations?keyword=almanac"
+    yield "chats, two Chinese characters", f"{base}/chat-conversations?keyword=包裹"
+    yield "chats, one Chinese character", f"{base}/chat-conversations?keyword=包"
+    yield "chats, two letters", f"{base}/chat-conversations?keyword=zz"
+    yield "chats, one letter", f"{base}/chat-conversations?keyword=e"
+    yield "chats, page 40 of a common word", f"{base}/chat-conversations?keyword=parcel&page=40"
     yield "chats, a user", f"{base}/chat-conversations?keyword=user-777"
     yield "chats, all users", f"{base}/chat-conversations?keyword=user-"
     yield "chat, one", f"{base}/chat-conversations/{middle}"
@@ -102,7 +136,10 @@ def requests(app_id: str, flow_id: str, middle: str, messages: int) -> Iterator[
     yield "runs, of a user", f"{flow}?created_by_end_user_session_id=user-777"
     yield "runs, a common word", f"{flow}?keyword=parcel"
     yield "runs, all users", f"{flow}?keyword=user-"
-    yield "runs, no such word", f"{flow}?keyword=zebra"
+    yield "runs, no such word", f"{flow}?keyword=qzebraq"
+    yield "runs, word of one in 20,000", f"{flow}?keyword=zeppelin"
+    yield "runs, word of olden times", f"{flow}?keyword=almanac"
+    yield "runs, two Chinese characters", f"{flow}?keyword=包裹"
     week = f"start={utc_now() - timedelta(days=7):%Y-%m-%d} 00:00"
     for name in ("daily-messages", "daily-end-users", "user-satisfaction-rate", "token-costs"):
         yield f"{name}, 7 days", f"{base}/statistics/{name}?{week}"
@@ -178,7 +215,17 @@ def _talk(owner: Owner, app_id: str, user: str, at: Any, number: int) -> dict[st
     }
 
 
-def _message(talk: dict[str, Any], at: Any, number: int) -> dict[str, Any]:
+def _answers(chance: random.Random) -> list[str]:
+    """Return what is answered: passages of some 450 characters, of few words or of many characters."""
+    found = list(make_passages(PASSAGES, seed=1))
+    for number in range(0, PASSAGES, 10):
+        found[number] = "，".join("".join(chance.choices(HANZI, k=12)) for _ in range(15))
+    for number, word in ((0, "包裹"), (10, "包裹"), (5, "zeppelin")):
+        found[number] += word
+    return found
+
+
+def _message(talk: dict[str, Any], at: Any, number: int, answers: list[str]) -> dict[str, Any]:
     shared = {key: talk[key] for key in ("tenant_id", "app_id", "mode", "invoke_from", "from_end_user_id")}
     return {
         **shared,
@@ -187,7 +234,7 @@ def _message(talk: dict[str, Any], at: Any, number: int) -> dict[str, Any]:
         "task_id": str(uuid.uuid4()),
         "inputs": {},
         "query": f"Question number-{number}- {TEXT[:120]}",
-        "answer": TEXT,
+        "answer": answers[number * 7 % len(answers)],
         "status": "error" if number % 100 == 0 else "normal",
         "message_tokens": 20,
         "answer_tokens": 80,
@@ -209,9 +256,9 @@ def _run(owner: Owner, flow_id: str, user: str, message: dict[str, Any]) -> dict
         "version": "v1.0.0",
         "triggered_from": "app-run",
         "invoke_from": "service-api",
-        "inputs": pack({"text": TEXT}),
+        "inputs": pack({"text": message["query"]}),
         "system": pack({}),
-        "outputs": pack({"text": TEXT}),
+        "outputs": pack({"text": message["answer"]}),
         "status": "failed" if message["status"] == "error" else "succeeded",
         "elapsed_s": 1.0,
         "total_tokens": 100,
@@ -220,7 +267,7 @@ def _run(owner: Owner, flow_id: str, user: str, message: dict[str, Any]) -> dict
         "total_steps": 3,
         "exceptions_count": 0,
         "from_end_user_id": user,
-        "searchable": TEXT,
+        "searchable": f"{message['query']}\n{message['answer']}",
         "created_at": message["created_at"],
         "finished_at": message["created_at"],
     }
@@ -262,6 +309,7 @@ def main() -> None:
             middle = fill(runtime, owner, app_id, flow_id, options.messages)
             say(f"{options.messages} messages and runs written in {time.monotonic() - began:.0f} s")
             found = (owner, app_id, flow_id, middle, options.messages)
+        make_index(runtime)
         for name, path in requests(*found[1:]):
             say(f"{name:32} {measure(flask, found[0], path)}")
         stop_house(flask)

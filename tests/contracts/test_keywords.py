@@ -14,6 +14,7 @@ from api.core.rag.keyword_search import MAX_CANDIDATES
 from api.core.rag.vector_store import KeywordIndex
 from api.errors import Unavailable
 from api.runtime import Runtime
+from tests.waiting import is_waited_for, wait_until
 
 
 @pytest.fixture
@@ -404,6 +405,23 @@ def test_keywords_writers_in_parallel_lose_nothing(index: KeywordIndex, collecti
     wanted = {entry.id for batch in batches for entry in batch} | {shared.id}
     assert set(index.ids(collection)) == wanted
     assert set(find(index, collection, "robot", top_k=200)) == wanted
+
+
+def test_keywords_collection_dropped_while_a_writer_waits_for_it_is_made_again(
+    runtime: Runtime, index: KeywordIndex, collection: str
+) -> None:
+    [before, after] = make_entries("A robot before.", "A robot after.")
+    index.upsert(collection, [before])
+
+    with ThreadPoolExecutor(1) as pool:
+        with runtime.transaction() as session:
+            index.delete(collection, ids=[before.id], unit=session)
+            written = pool.submit(index.upsert, collection, [after])
+            wait_until(lambda: is_waited_for(runtime))
+            index.drop(collection, unit=session)
+        written.result(20.0)
+
+    assert find(index, collection, "robot") == [after.id]
 
 
 def test_keywords_without_their_database_are_unavailable(runtime: Runtime, collection: str) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from gevent import monkey
 
 from api.backends.offload import Backend
 from api.core.ports import Offload
+from api.principal import works_for
 from tests.conftest import make_settings
 from tests.waiting import assert_quick
 
@@ -50,6 +52,31 @@ def test_offload_call_with_no_free_thread_times_out(offload: Offload) -> None:
     for sleeper in sleepers:
         sleeper.join(5)
     assert offload.call(divmod, 1, 1, timeout_s=5) == (1, 0)
+
+
+def test_offload_call_of_another_workspace_waits_for_no_flood(offload: Offload) -> None:
+    order: list[str] = []
+
+    def call(tenant_id: str) -> threading.Thread:
+        context = copy_context()
+        context.run(works_for.set, tenant_id)
+
+        def ask() -> None:
+            offload.call(native_sleep, 0.05, timeout_s=10)
+            order.append(tenant_id)
+
+        thread = threading.Thread(target=context.run, args=(ask,))
+        thread.start()
+        return thread
+
+    flood = [call("a") for _ in range(20)]
+    time.sleep(0.01)  # all of them ask first
+    other = call("b")
+    for thread in (*flood, other):
+        thread.join(10)
+
+    assert "b" in order[:8]  # after those that were under way, and beside at most as many
+    assert len(order) == 21
 
 
 def test_offload_call_lets_other_work_go_on(offload: Offload) -> None:

@@ -26,6 +26,7 @@ import pytest
 from api.core.egress import EgressPolicy
 from api.core.http import Cancelled, HTTPClient, Timeouts
 from api.core.model_runtime import providers
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.provider import (
     PROVIDERS,
     ChatModel,
@@ -118,7 +119,7 @@ class Bench:
     def start(self, *, tools: tuple[ToolSpec, ...] = (), cancel: Cancel | None = None) -> Iterator[ChatChunk]:
         assert isinstance(self.provider, ChatModel)
         chunks = self.provider.chat(make_request(self.harness.model, tools), cancel or Cancel(30))
-        return (chunk for chunk in chunks if chunk != SILENCE)
+        return (chunk for chunk in chunks if replace(chunk, tokens=None) != SILENCE)
 
     def run(self, timeouts: Timeouts) -> Iterator[ChatChunk]:
         """Call the provider as the services do."""
@@ -129,7 +130,7 @@ class Bench:
             make=type(self.provider),
         )
         http = HTTPClient(EgressPolicy(allow_private=True), timeouts)
-        runtime = ModelRuntime(lambda _tenant_id, _ref: resolved, http, InlineOffload())
+        runtime = ModelRuntime(lambda _tenant_id, _ref: resolved, http, InlineOffload(), book=Tab())
         model = self.harness.model
         return runtime.chat("t", ModelRef(self.provider.schema.id, model), make_request(model), Cancel(5))
 
@@ -145,12 +146,13 @@ class Bench:
     ) -> list[Score]:
         assert isinstance(self.provider, RerankModel)
         self.server.then(*replies)
-        return self.provider.rerank("a-rerank-model", "which?", texts, top_n, cancel or Cancel(30))
+        ranking = self.provider.rerank("a-rerank-model", "which?", texts, top_n, cancel or Cancel(30))
+        return ranking.scores
 
     def transcribe(self, *replies: Reply, cancel: Cancel | None = None) -> str:
         assert isinstance(self.provider, SpeechToText)
         self.server.then(*replies)
-        return self.provider.transcribe("whisper-1", RECORDING, cancel or Cancel(30))
+        return self.provider.transcribe("whisper-1", RECORDING, cancel or Cancel(30)).text
 
     def speak(self, *replies: Reply, voice: str = "nova", cancel: Cancel | None = None) -> Iterator[bytes]:
         assert isinstance(self.provider, TextToSpeech)

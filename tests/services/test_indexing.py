@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from api.core.ports import JSONObject
@@ -25,7 +24,7 @@ from api.services.indexables import Indexable
 from api.tasks.registry import run_job
 from tests.conftest import BOTH
 from tests.factories import Owner
-from tests.waiting import wait_until
+from tests.waiting import is_waited_for, wait_until
 
 TEXT = "\n\n".join(
     f"Chapter {n}. The harbour master of town number {n} counts {n * 7} ships every evening."
@@ -330,15 +329,6 @@ def test_remove_document_while_it_is_indexed_stays_removed(
     assert found(idle, owner, made, "harbour master") == []
     with idle.reading() as session:
         assert session.scalar(select(Segment.id).where(Segment.document_id == made.id)) is None
-
-
-def is_waited_for(runtime: Runtime) -> bool:
-    """Tell whether someone waits for a row; nobody can see that on SQLite, where writers take turns."""
-    with runtime.reading() as session:
-        if session.get_bind().dialect.name == "sqlite":
-            return True
-        here = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        return bool(session.scalar(sql(f"SELECT count(*) {here}")))
 
 
 @BOTH

@@ -12,6 +12,7 @@ from api.models.account import Tenant
 from api.models.provider import CustomModel, ProviderCredential
 from api.runtime import Memory, Runtime
 from api.services import provider_snapshot, providers
+from api.services.ledger import Tally
 from api.services.provider_snapshot import bump_version, load_snapshot, seal_credential, seal_model
 from tests.factories import Owner, make_owner
 from tests.statements import count_statements
@@ -56,10 +57,11 @@ def other_process(runtime: Runtime) -> Runtime:
 def test_models_at_a_known_version_take_no_statement(runtime: Runtime, owner: Owner) -> None:
     configure(runtime, owner)
     at = version(runtime, owner)
-    providers.model_runtime(runtime, owner.tenant_id, at).schema(owner.tenant_id, OPENAI)
+    tally = Tally(runtime=runtime, tenant_id=owner.tenant_id)
+    providers.model_runtime(tally, at).schema(owner.tenant_id, OPENAI)
 
     with count_statements(runtime.session_factory.kw["bind"]) as statements:
-        models = providers.model_runtime(runtime, owner.tenant_id, at)
+        models = providers.model_runtime(tally, at)
         for _ in range(3):
             models.schema(owner.tenant_id, OPENAI)
 
@@ -67,7 +69,7 @@ def test_models_at_a_known_version_take_no_statement(runtime: Runtime, owner: Ow
 
 
 def test_models_of_an_unconfigured_provider_are_refused(runtime: Runtime, owner: Owner) -> None:
-    models = providers.model_runtime(runtime, owner.tenant_id, 0)
+    models = providers.model_runtime(Tally(runtime=runtime, tenant_id=owner.tenant_id), 0)
 
     with pytest.raises(ProviderNotConfigured):
         models.schema(owner.tenant_id, OPENAI)

@@ -197,16 +197,18 @@ class Mirror:
         key = self._keys.log(log.header.task_id)
         batch = log.read(log.sent, 0)
         last = log.sent + len(batch.events)
-        if not log.is_opened:
-            pipeline.xadd(key, stream.to_header_fields(log.header, self._owner), id=stream.HEADER_ID)
-            if not batch.is_last:
-                pipeline.expire(key, int(log.header.total_s) + stream.KEPT_S)
         try:
             entries = list(stream.to_batches(log.sent + 1, batch.events))
         except TypeError:
             logger.exception(
                 "task %s: an event has no JSON form; its log is copied no further", log.header.task_id
             )
+            entries = None
+        if not log.is_opened:
+            pipeline.xadd(key, stream.to_header_fields(log.header, self._owner), id=stream.HEADER_ID)
+            if entries is None or not batch.is_last:
+                pipeline.expire(key, int(log.header.total_s) + stream.KEPT_S)
+        if entries is None:
             log.is_queued = True  # for good
             return None
         for entry_id, fields in entries:

@@ -35,7 +35,11 @@ SAMPLE = "#"
 MIN_IN_SAMPLE = 32
 """With fewer entries in the sample than this, all of them are counted."""
 
-MAKE = text("INSERT INTO keyword_collections (collection) VALUES (:collection) ON CONFLICT DO NOTHING")
+# One that is there is changed into itself: so it is held, and cannot be dropped in between.
+MAKE = text("""
+INSERT INTO keyword_collections (collection) VALUES (:collection)
+ON CONFLICT (collection) DO UPDATE SET collection = excluded.collection RETURNING scope
+""")
 
 HOLD = text("SELECT scope FROM keyword_collections WHERE collection = :collection FOR UPDATE")
 
@@ -124,9 +128,7 @@ class Backend:
         latest = list({entry.id: entry for entry in entries}.values())
         indexed = [keyword_search.tokens_of(entry.text) for entry in latest]
         with tables.writing(self._sessions, unit) as session:
-            session.execute(MAKE, {"collection": collection})
-            scope = _hold(session, collection)
-            assert scope is not None
+            scope: int = session.execute(MAKE, {"collection": collection}).scalar_one()
             removed = _remove(session, scope, ids=[entry.id for entry in latest], document_id=None)
             rows = [
                 _to_row(scope, entry, tokens, words)

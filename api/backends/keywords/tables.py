@@ -139,13 +139,15 @@ def _total(of_each: Column[int]) -> ScalarSelect[int]:
     return total.correlate(COLLECTIONS).scalar_subquery()
 
 
-LOAD_MARKS = select(
-    COLLECTIONS, _total(SIZES.c.entries).label("entries"), _total(SIZES.c.words).label("words")
-).where(COLLECTIONS.c.collection.in_(bindparam("collections", expanding=True)))
+LOAD_MARKS = (
+    select(COLLECTIONS, _total(SIZES.c.entries).label("entries"), _total(SIZES.c.words).label("words"))
+    .where(COLLECTIONS.c.collection.in_(bindparam("collections", expanding=True)))
+    .order_by(COLLECTIONS.c.scope)
+)
 
 
 def load_marks(session: Session | Connection, collections: Sequence[str]) -> list[Mark]:
-    """Return the marks of those collections that exist, in one statement."""
+    """Return the marks of those collections that exist, oldest first, in one statement."""
     return [
         Mark(
             collection=row.collection,

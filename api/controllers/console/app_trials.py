@@ -38,7 +38,7 @@ class AppAudioToText(Resource):
     def post(self, principal: Principal, app_id: str) -> Response:
         """Write down what is said in a recording, as the app would; it is not kept."""
         trial = app_trials.open_trial(runtime(), principal, app_id)
-        return render({"text": app_trials.transcribe(runtime(), trial, *sent_audio())})
+        return render({"text": app_trials.transcribe(runtime(), trial, principal, *sent_audio())})
 
 
 @ns.route("/apps/<app_id>/text-to-audio")

@@ -37,12 +37,14 @@ class Usage(Resource):
     """What models were used for."""
 
     @ns.expect(USAGE_QUERY)
-    @ns.response(200, "By day, app, key, end user and model, newest first.", USAGE)
+    @ns.response(200, "By day, app or dataset, key, end user and model, newest first.", USAGE)
     @console(Role.ADMIN)
     @transactional
     def get(self, session: Session, principal: Principal) -> Response:
-        """Tell what the workspace's runs took of models, in tokens and money."""
+        """Tell what the workspace took of models, in tokens and money."""
         asked = parse(USAGE_QUERY, UsageIn)
-        chosen = LedgerFilter(start=asked.start, end=asked.end, app_id=asked.app_id)
+        chosen = LedgerFilter(
+            start=asked.start, end=asked.end, app_id=asked.app_id, dataset_id=asked.dataset_id
+        )
         rows, total = ledger.load_usage(session, principal, chosen, page=asked.page, limit=asked.limit)
         return render(render_usage(rows, total, asked))

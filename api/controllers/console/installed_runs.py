@@ -180,7 +180,7 @@ class OwnAudioToText(Resource):
     def post(self, principal: Principal, installed_id: str) -> Response:
         """Write down what is said in a recording; it is not kept."""
         app = installed_apps.open_app(runtime(), principal, installed_id)
-        return render({"text": speech.transcribe(runtime(), app, *sent_audio())})
+        return render({"text": speech.transcribe(runtime(), app, principal, *sent_audio())})
 
 
 @ns.route(f"{APP}/text-to-audio")

@@ -13,11 +13,12 @@ from typing import Any
 from flask import Flask, Request, g, request
 from flask_login import LoginManager, UserMixin, current_user
 
-from api.controllers.http import limits
+from api import traces
+from api.controllers.http import entrance, limits
 from api.controllers.http.door import Guard, guarded, runtime
 from api.controllers.http.parsing import json_body
 from api.errors import Forbidden, Unauthorized
-from api.principal import Principal, Role
+from api.principal import Principal, Role, works_for
 from api.services import passports, plugin_settings, sessions, tokens
 from api.services.tokens import KeyCaller
 
@@ -138,6 +139,7 @@ def signed_in() -> sessions.Identity:
     """Return the console caller; raises Unauthorized (``not_setup`` before there is an owner)."""
     user = current_user._get_current_object()  # noqa: SLF001  # flask-login's documented way to the user itself
     if isinstance(user, SignedIn):
+        _admit(user.identity.principal.tenant_id)
         return user.identity
     with runtime().transaction() as session:
         sessions.check_setup(session)
@@ -159,6 +161,7 @@ def app_key(
             if caller is None:
                 token = _key_of(request)
                 caller = tokens.authenticate(runtime(), token, scope=scope, app_hint=_app_hint)
+            _admit(caller.app.tenant_id, caller.app.id)
             limits.count_app(caller.app)
             return method(self, caller, *args, **kwargs)
 
@@ -176,6 +179,7 @@ def guest() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             caller = passport_of(request)
             if caller is None:
                 raise Unauthorized("A passport must be provided in X-App-Passport.")
+            _admit(caller.app.tenant_id, caller.app.id)
             limits.count_app(caller.app)
             return method(self, caller, *args, **kwargs)
 
@@ -226,12 +230,21 @@ def dataset_key() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         @wraps(method)
         def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
             caller = tokens.authenticate_dataset(runtime(), _key_of(request))
+            _admit(caller.principal.tenant_id)
             limits.count_workspace(caller.principal.tenant_id, caller.plan)
             return method(self, caller.principal, *args, **kwargs)
 
         return guarded(Guard("key", "dataset"), wrapper)
 
     return decorate
+
+
+def _admit(tenant_id: str | None, app_id: str | None = None) -> None:
+    """Note for whom the request is; raises RateLimited where that workspace holds too many connections."""
+    if tenant_id is not None:
+        works_for.set(tenant_id)
+        entrance.enter(tenant_id)
+    traces.current.get().tell({"slipway.tenant_id": tenant_id, "slipway.app_id": app_id})
 
 
 def _key_of(req: Request) -> str:

@@ -7,13 +7,14 @@ which a route has none.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Literal, TypeVar, cast
 
 import orjson
 from flask import Flask, Response, current_app, request
+from werkzeug.wsgi import ClosingIterator
 
 from api.core.ports import JSONValue
 from api.principal import Principal
@@ -140,6 +141,16 @@ def render_tagged(payload: JSONValue) -> Response:
     if "If-None-Match" in request.headers:
         response.make_conditional(request)
     return response
+
+
+def when_sent(response: Response, call: Callable[[], None]) -> None:
+    """Call once all of an answer is sent or its client has left; at once where it is no stream."""
+    if not response.is_streamed:
+        call()
+    elif response.direct_passthrough:  # then nothing closes the answer itself
+        response.response = ClosingIterator(cast("Iterable[bytes]", response.response), call)
+    else:
+        response.call_on_close(call)
 
 
 def check_guards(app: Flask) -> None:

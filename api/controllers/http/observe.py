@@ -11,14 +11,16 @@ import uuid
 
 from flask import Flask, Response, g, request
 
-from api import __version__
-from api.controllers.http.door import runtime
+from api import __version__, traces
+from api.controllers.http.door import runtime, when_sent
 from api.logs import request_id
+from api.principal import works_for
 
 logger = logging.getLogger("api.access")
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Those that are counted by their name; clients may make up others."""
+CARRIER = ("traceparent", "tracestate")
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -33,6 +35,31 @@ def _begin() -> None:
     g.started = time.monotonic()
     g.request_id = sent if SANE_ID.fullmatch(sent) else uuid.uuid4().hex
     request_id.set(g.request_id)
+    works_for.set("")
+    route = request.url_rule.rule if request.url_rule else None
+    g.span = runtime().tracer.begin(
+        f"{_method()} {route or 'none'}",
+        "server",
+        {"http.request.method": _method(), "http.route": route, "slipway.request_id": g.request_id},
+        {name: request.headers[name] for name in CARRIER if name in request.headers},
+    )
+    traces.current.set(g.span)
+
+
+def _method() -> str:
+    return request.method if request.method in METHODS else "other"
+
+
+def _tell(response: Response) -> None:
+    """Tell the request's span how it came out; a stream is told until its client has all of it, or leaves."""
+    span: traces.Span = g.get("span", traces.NO_SPAN)
+    traces.current.set(traces.NO_SPAN)
+    status = response.status_code
+    app_id = (request.view_args or {}).get("app_id") if status < 400 else None
+    span.tell({"http.response.status_code": status, "slipway.app_id": app_id})
+    if status >= 500:
+        span.fail(str(status))
+    when_sent(response, span.end)
 
 
 def _end(response: Response) -> Response:
@@ -42,8 +69,7 @@ def _end(response: Response) -> Response:
     headers["X-Env"] = runtime().limits.deploy_env
     route = request.url_rule.rule if request.url_rule else None
     took_s = time.monotonic() - g.get("started", time.monotonic())
-    method = request.method if request.method in METHODS else "other"
-    runtime().metrics.count_request(method, route or "none", response.status_code, took_s)
+    runtime().metrics.count_request(_method(), route or "none", response.status_code, took_s)
     logger.info(
         "request",
         extra={
@@ -53,4 +79,5 @@ def _end(response: Response) -> Response:
             "duration_ms": round(took_s * 1000, 2),
         },
     )
+    _tell(response)
     return response

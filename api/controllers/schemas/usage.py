@@ -29,15 +29,21 @@ USAGE_QUERY = parser(
     query_field("start", Day()),
     query_field("end", Day()),
     query_field("app_id", UUID(may_be_blank=True)),
+    query_field("dataset_id", UUID(may_be_blank=True)),
     *page_fields(),
 )
 USAGE_ROW = Model(
     "UsageRow",
     {
         "date": fields.String(example="2026-11-27", description="The day, in UTC."),
-        "app_id": fields.String,
+        "app_id": fields.String(nullable=True, description="Null where it was for no app."),
+        "dataset_id": fields.String(
+            nullable=True, description="The dataset that was indexed or searched in a test."
+        ),
         "key_id": fields.String(nullable=True, description="The API key, null where none was used."),
-        "end_user_id": fields.String(description="The end user, or the account in the console."),
+        "end_user_id": fields.String(
+            nullable=True, description="The end user, or the account in the console; null for none."
+        ),
         "provider": fields.String,
         "model": fields.String,
         "calls": fields.Integer,
@@ -67,6 +73,7 @@ class UsageIn(PageIn):
     start: date | None = None
     end: date | None = None
     app_id: str | None = None
+    dataset_id: str | None = None
 
 
 def render_usage(rows: Sequence[LedgerRow], total: int, asked: UsageIn) -> JSONObject:
@@ -79,6 +86,7 @@ def _render_row(row: LedgerRow) -> JSONObject:
     return {
         "date": row.day.isoformat(),
         "app_id": row.app_id,
+        "dataset_id": row.dataset_id,
         "key_id": row.key_id,
         "end_user_id": row.actor_id,
         "provider": row.provider,

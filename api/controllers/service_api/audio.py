@@ -36,8 +36,8 @@ class AudioToText(Resource):
     def post(self, caller: KeyCaller) -> Response:
         """Write down what is said in a recording; it is not kept."""
         sent, mime_type = sent_audio()
-        parse(RECORDING, RecordingIn)
-        text = speech.transcribe(runtime(), caller.app, sent, mime_type, key_id=caller.key_id)
+        user = caller.end_user(parse(RECORDING, RecordingIn).user)
+        text = speech.transcribe(runtime(), caller.app, user, sent, mime_type, key_id=caller.key_id)
         return render({"text": text})
 
 

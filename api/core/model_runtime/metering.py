@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Protocol
 
 from api.core.model_runtime.prompt_tokens import tokens_spent
 from api.core.model_runtime.types import NO_TOKENS, ChatChunk, Message, ModelRef, Price, TokenCount, Usage
@@ -28,6 +29,11 @@ class Meter:
         self._texts: list[str] = []
         self._tokens: TokenCount | None = None
 
+    @property
+    def is_reported(self) -> bool:
+        """Whether the provider has told any tokens."""
+        return self._tokens is not None
+
     def see(self, chunk: ChatChunk) -> None:
         """Take in what came."""
         self._tokens = chunk.tokens or self._tokens
@@ -35,6 +41,8 @@ class Meter:
             if self._first_token_s is None:
                 self._first_token_s = time.monotonic() - self._began
             self._texts.append(chunk.text)
+        if chunk.reasoning:
+            self._texts.append(chunk.reasoning)
         self._texts += [f"{call.name} {call.arguments}" for call in chunk.tool_calls]
 
     def usage(self, price: Price, spent: TokenCount = NO_TOKENS) -> Usage:
@@ -66,11 +74,16 @@ class Spent:
     currency: str
 
 
-class Tab:
-    """What the calls of one run took, by model, as they end; they may come from several threads.
+class Book(Protocol):
+    """Where a call of a model is written down once it has ended, however that was."""
 
-    A stopped call counts as far as it came, one that failed before its first word not at all.
-    """
+    def add(self, entries: Iterable[Spent]) -> None:
+        """Take in calls; they may come from several threads."""
+        ...
+
+
+class Tab:
+    """What calls took, by model, until somebody takes it away: a Book."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

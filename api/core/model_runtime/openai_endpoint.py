@@ -12,7 +12,7 @@ from api.core.model_runtime.openai_speech import (
     transcription_form,
 )
 from api.core.model_runtime.rerank_protocol import read_rerank
-from api.core.model_runtime.types import Audio, ChatChunk, Embeddings, Score
+from api.core.model_runtime.types import Audio, ChatChunk, Embeddings, Ranking, Transcript
 from api.core.model_runtime.upstream import (
     CHECK_TOTAL_S,
     MAX_ERROR_BYTES,
@@ -47,11 +47,11 @@ class OpenAIEndpoint:
         """Return the ``count`` vectors an embedding body asks for."""
         return read_embeddings(self.post(url, body, cancel), count)
 
-    def rerank(self, url: str, body: JSONObject, count: int, cancel: Cancel) -> list[Score]:
-        """Return how the ``count`` texts of a rerank body answer its query, best first."""
+    def rerank(self, url: str, body: JSONObject, count: int, cancel: Cancel) -> Ranking:
+        """Return how the ``count`` texts of a rerank body answer its query."""
         return read_rerank(self.post(url, body, cancel), count)
 
-    def transcribe(self, url: str, model: str, audio: Audio, cancel: Cancel) -> str:
+    def transcribe(self, url: str, model: str, audio: Audio, cancel: Cancel) -> Transcript:
         """Return what is said in a recording."""
         content, kind = transcription_form(model, audio)
         headers = {**self.headers, "content-type": kind}
@@ -89,19 +89,13 @@ class OpenAIEndpoint:
                 raise to_refused(reply.status, reply.headers, reply.content)
         return reply.content
 
-    def check(
-        self, url: str, *, body: JSONObject | None = None, accepted: frozenset[int] = frozenset({200})
-    ) -> None:
-        """Prove the credentials by a call that must be answered with an ``accepted`` status.
-
-        A GET, or a POST where there is a ``body``.
-        """
-        method = "GET" if body is None else "POST"
+    def check(self, url: str, *, accepted: frozenset[int] = frozenset({200})) -> None:
+        """Prove the credentials by a call that must be answered with an ``accepted`` status."""
         cancel = Cancel(CHECK_TOTAL_S)
         with (
             credentials_check(),
             upstream(self.secrets),
-            self.http.stream(method, url, headers=self.headers, json=body, cancel=cancel) as response,
+            self.http.stream("GET", url, headers=self.headers, cancel=cancel) as response,
         ):
             if response.status not in accepted:
                 content = response.read_start(MAX_ERROR_BYTES)

@@ -10,6 +10,7 @@ import math
 import struct
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ from api.core.model_runtime.types import (
     ToolSpec,
 )
 from api.core.model_runtime.upstream import CALL_CHARS, FRAMING_LINES, Refused, read_error
+from api.core.model_runtime.whole_answers import read_usage, reading
 from api.core.ports import JSONObject, JSONValue
 from api.errors import CompletionFailed, InvalidRequest
 
@@ -144,29 +146,25 @@ def read_moderation(content: bytes) -> bool:
 
 
 def read_embeddings(content: bytes, count: int) -> Embeddings:
-    """Return the ``count`` vectors of an answer, in order and of unit length, given as numbers or base64."""
-    try:
-        body = orjson.loads(content)
+    """Return the ``count`` vectors of an answer, in order and of unit length, given as numbers or base64.
+
+    Raises CompletionFailed, or Unusable.
+    """
+    with reading("list of embeddings") as answer:
+        body = answer.read(content)
         rows = [row["embedding"] for row in sorted(body["data"], key=lambda row: row["index"])]
-        tokens = (body.get("usage") or {}).get("prompt_tokens")
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise CompletionFailed("The provider's embeddings are malformed.") from exc
-    return to_embeddings(rows, tokens, count)
+        return to_embeddings(rows, answer.tokens, count)
 
 
-def to_embeddings(rows: Any, tokens: Any, count: int) -> Embeddings:
+def to_embeddings(rows: Any, tokens: TokenCount, count: int) -> Embeddings:
     """Return the ``count`` vectors a provider sent as ``rows`` of numbers or base64, of unit length.
 
-    ``tokens`` is what it says of their cost, None where it does not.
+    Raises CompletionFailed where they are more or fewer, ValueError or the like where they are none.
     """
-    try:
-        vectors = [_to_vector(row) for row in rows]
-        prompt_tokens = int(tokens or 0)
-    except (ValueError, TypeError, struct.error) as exc:
-        raise CompletionFailed("The provider's embeddings are malformed.") from exc
+    vectors = [_to_vector(row) for row in rows]
     if len(vectors) != count:
         raise CompletionFailed(f"The provider sent {len(vectors)} embeddings for {count} texts.")
-    return Embeddings(vectors, TokenCount(prompt_tokens=prompt_tokens))
+    return Embeddings(vectors, tokens)
 
 
 class _Answer:
@@ -217,26 +215,20 @@ class _Answer:
 
     def _add_frame(self, frame: dict[str, Any]) -> ChatChunk:
         if usage := frame.get("usage"):
-            self._tokens = TokenCount(
-                prompt_tokens=int(usage.get("prompt_tokens") or 0),
-                completion_tokens=int(usage.get("completion_tokens") or 0),
-            )
+            self._tokens = read_usage(usage) or self._tokens
         choices = frame.get("choices")
         if not choices:
-            return SILENCE
+            return ChatChunk(tokens=self._tokens) if usage else SILENCE
         choice = choices[0]
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
-        delta = choice.get("delta") or choice.get("message")
-        if not delta:
-            return SILENCE
+        delta = choice.get("delta") or choice.get("message") or {}
         chunk = self._add_text(
             delta.get("content"), delta.get("reasoning_content") or delta.get("reasoning") or ""
         )
-        calls = delta.get("tool_calls")
-        if not calls:
-            return chunk
-        chars = sum(self._add_call(call) for call in calls)
-        return CallPiece(text=chunk.text, reasoning=chunk.reasoning, chars=chars)
+        if calls := delta.get("tool_calls"):
+            chars = sum(self._add_call(call) for call in calls)
+            chunk = CallPiece(text=chunk.text, reasoning=chunk.reasoning, chars=chars)
+        return replace(chunk, tokens=self._tokens) if usage else chunk
 
     def _add_text(self, content: Any, reasoning: str) -> ChatChunk:
         text = ""

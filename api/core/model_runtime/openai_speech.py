@@ -6,11 +6,9 @@ Boundary: bytes and values only; calls nobody. Wire: OpenAI's API reference,
 
 import secrets
 
-import orjson
-
-from api.core.model_runtime.types import Audio
+from api.core.model_runtime.types import Audio, Transcript
+from api.core.model_runtime.whole_answers import reading
 from api.core.ports import JSONObject
-from api.errors import CompletionFailed
 
 MAX_TRANSCRIPTION_BYTES = 4 * 1024 * 1024
 DEFAULT_VOICE = "alloy"
@@ -32,15 +30,13 @@ def transcription_form(model: str, audio: Audio) -> tuple[bytes, str]:
     return body, f"multipart/form-data; boundary={boundary}"
 
 
-def read_transcription(content: bytes) -> str:
-    """Return the text of a transcription. Raises CompletionFailed where there is none."""
-    try:
-        text = orjson.loads(content)["text"]
-    except (ValueError, TypeError, KeyError) as exc:
-        raise CompletionFailed("The provider's transcription is malformed.") from exc
-    if not isinstance(text, str):
-        raise CompletionFailed("The provider's transcription is malformed.")
-    return text.strip()
+def read_transcription(content: bytes) -> Transcript:
+    """Return what a transcription tells. Raises CompletionFailed or Unusable where it has no text."""
+    with reading("transcription") as answer:
+        text = answer.read(content)["text"]
+        if not isinstance(text, str):
+            raise TypeError(text)
+    return Transcript(text.strip(), answer.tokens)
 
 
 def speech_body(model: str, text: str, voice: str) -> JSONObject:

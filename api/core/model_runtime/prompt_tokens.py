@@ -27,9 +27,14 @@ def count_messages(messages: Sequence[Message], model: str = "") -> int:
 def tokens_spent(
     reported: TokenCount | None, messages: Sequence[Message], answer: str, model: str
 ) -> TokenCount:
-    """Return what a call took: as its provider reported it, counted here where it did not."""
-    return reported or TokenCount(
-        prompt_tokens=count_messages(messages, model),
+    """Return what a call took: as its provider reported it, counted here where it did not.
+
+    A report that is an estimate tells the tokens of the prompt and not yet those of the answer.
+    """
+    if reported is not None and not reported.is_estimate:
+        return reported
+    return TokenCount(
+        prompt_tokens=reported.prompt_tokens if reported else count_messages(messages, model),
         completion_tokens=count_tokens(answer, model),
         is_estimate=True,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from api.core.http import HTTPClient
+from api.core.model_runtime.metering import Spent
 from api.core.model_runtime.types import (
     Audio,
     ChatChunk,
@@ -19,9 +20,12 @@ from api.core.model_runtime.types import (
     EmbedKind,
     ModelSchema,
     ProviderSchema,
-    Score,
+    Ranking,
+    TokenCount,
+    Transcript,
 )
 from api.core.ports import Cancel, Offload
+from api.errors import CompletionFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +48,8 @@ class Provider(Protocol):
 
     def __init__(self, context: ProviderContext) -> None: ...
 
-    def check_credentials(self) -> None:
-        """Prove the credentials by a real, cheap call.
+    def check_credentials(self) -> Spent | None:
+        """Prove the credentials by a real, cheap call; return what it took of a model, if it asked one.
 
         Raises InvalidRequest with a sentence for the owner when the provider
         refuses them or cannot be reached.
@@ -67,7 +71,8 @@ class ChatModel(Protocol):
         What the vendor sends without saying anything is yielded as SILENCE, and
         pieces of a tool call as CallPiece, so that the runtime can tell a
         working model from one that only keeps its connection open. The last
-        chunk carries ``finish_reason`` and, where reported, ``tokens``. When
+        chunk carries ``finish_reason``; ``tokens`` come as soon as they are
+        reported, for a stream may be stopped or break off after that. When
         ``cancel`` is set the upstream call is closed and the iterator ends early
         without an error. Raises a ProviderFailure, or RetryableFailure where a
         fresh attempt may work (only before the first chunk).
@@ -80,7 +85,10 @@ class EmbeddingModel(Protocol):
     """A provider of text embeddings."""
 
     def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:
-        """Return one unit-length vector per text, in order; at most ``max_chunks`` texts a call."""
+        """Return one unit-length vector per text, in order; at most ``max_chunks`` texts a call.
+
+        Raises what ``rerank`` does.
+        """
         ...
 
 
@@ -88,11 +96,11 @@ class EmbeddingModel(Protocol):
 class RerankModel(Protocol):
     """A provider of models that read a question and a text together."""
 
-    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
-        """Return the ``top_n`` texts that answer the query best, best first.
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> Ranking:
+        """Return the ``top_n`` texts that answer the query best.
 
-        Raises a ProviderFailure, RetryableFailure where a fresh attempt may
-        work, or Cancelled.
+        Raises a ProviderFailure (Unusable where it told its cost),
+        RetryableFailure where a fresh attempt may work, or Cancelled.
         """
         ...
 
@@ -101,11 +109,11 @@ class RerankModel(Protocol):
 class SpeechToText(Protocol):
     """A provider of models that write down what is said."""
 
-    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> str:
-        """Return what is said in a recording, in its own language; empty where nothing is.
+    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> Transcript:
+        """Return what is said in a recording.
 
-        Raises a ProviderFailure, RetryableFailure where a fresh attempt may
-        work, or Cancelled.
+        Raises a ProviderFailure (Unusable where it told its cost),
+        RetryableFailure where a fresh attempt may work, or Cancelled.
         """
         ...
 
@@ -147,6 +155,14 @@ class RetryableFailure(Exception):
         super().__init__(str(cause))
         self.cause = cause
         self.retry_after_s = retry_after_s
+
+
+class Unusable(CompletionFailed):
+    """The answer told what it cost and is of no use besides."""
+
+    def __init__(self, message: str, tokens: TokenCount) -> None:
+        super().__init__(message)
+        self.tokens = tokens
 
 
 PROVIDERS: dict[str, type[Provider]] = {}

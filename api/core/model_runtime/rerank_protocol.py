@@ -7,15 +7,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from api.core.model_runtime.types import Score
+from api.core.model_runtime.types import Ranking, Score
+from api.core.model_runtime.whole_answers import reading
 from api.core.ports import JSONObject
-from api.errors import CompletionFailed
 
 # Beyond this the logistic function is 0 or 1 to the last bit, and exp() may overflow.
 MAX_LOGIT = 40.0
-MALFORMED = "The provider's ranking is malformed."
 
 
 def rerank_body(model: str, query: str, texts: Sequence[str], top_n: int) -> JSONObject:
@@ -28,31 +25,27 @@ def tei_rerank_body(query: str, texts: Sequence[str]) -> JSONObject:
     return {"query": query, "texts": list(texts), "truncate": True}
 
 
-def read_rerank(content: bytes, count: int) -> list[Score]:
-    """Return the scores of an answer, best first, for a call of ``count`` texts.
+def read_rerank(content: bytes, count: int) -> Ranking:
+    """Return the ranking of an answer for a call of ``count`` texts.
 
-    Raises CompletionFailed for an answer that is malformed or ranks a text that
-    was not sent.
+    Raises CompletionFailed or Unusable for an answer that is malformed or ranks
+    a text that was not sent.
     """
-    try:
-        body = orjson.loads(content)
+    with reading("ranking") as answer:
+        body = answer.read(content)
         rows = body if isinstance(body, list) else body.get("results") or body["data"]
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise CompletionFailed(MALFORMED) from exc
-    return to_scores(rows, count)
+        return Ranking(to_scores(rows, count), answer.tokens)
 
 
 def to_scores(rows: Any, count: int) -> list[Score]:
-    """Return the scores in the rows of an answer, best first; fails as ``read_rerank`` does.
+    """Return the scores in the rows of an answer to a call of ``count`` texts, best first.
 
     Servers that hand out bare logits are told by a score outside 0..1; all of
     the answer's are then taken through the logistic function, which keeps their
-    order.
+    order. Raises ValueError or the like for rows that are malformed or name a
+    text that was not sent.
     """
-    try:
-        found = {_index_of(row, count): _score_of(row) for row in rows}
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise CompletionFailed(MALFORMED) from exc
+    found = {_index_of(row, count): _score_of(row) for row in rows}
     if any(not 0.0 <= score <= 1.0 for score in found.values()):
         found = {index: _logistic(score) for index, score in found.items()}
     ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))

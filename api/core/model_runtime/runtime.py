@@ -1,8 +1,9 @@
-"""The one way to a model: credentials, retries, quota reports and error mapping live here once.
+"""The one way to a model: credentials, retries, quota reports, error mapping and what it took live here once.
 
 Boundary: knows providers by their protocols only, and tenants by what
 ``resolve`` tells of them. What must stay true: nothing is retried once a chunk
-was given out, and no text is embedded twice.
+was given out, no text is embedded twice, and every call that said something, or
+said what it cost, is in the book once.
 """
 
 import contextlib
@@ -11,11 +12,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
+from api import traces
 from api.core.http import Cancelled, HTTPClient, TimedOut, Timeouts
-from api.core.model_runtime.metering import Meter, Tab, spent_on
+from api.core.model_runtime.metering import Book, Meter, spent_on
 from api.core.model_runtime.provider import (
     PROVIDERS,
     ChatModel,
@@ -27,9 +29,11 @@ from api.core.model_runtime.provider import (
     RetryableFailure,
     SpeechToText,
     TextToSpeech,
+    Unusable,
 )
 from api.core.model_runtime.types import (
     FREE,
+    NO_TOKENS,
     Audio,
     CallPiece,
     ChatChunk,
@@ -60,6 +64,18 @@ CHUNK_CHARS = 8
 MAX_SPOKEN_CHARS = 4_000
 
 T = TypeVar("T")
+
+
+class Answered(Protocol):
+    """What a call that is not streamed gave."""
+
+    @property
+    def tokens(self) -> TokenCount:
+        """What it took, as far as its provider reports it."""
+        ...
+
+
+A = TypeVar("A", bound=Answered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +133,8 @@ class ModelRuntime:
     """Calls models for tenants, with what they had when it was made.
 
     Making one is cheap; ``backoff_s`` is the wait before the second attempt.
-    What its calls of chat and embedding models took is put on the ``tab``.
+    Each call it makes goes into the ``book`` as it ends: a stopped one as far as
+    it came, one that failed before its first word only where it told its cost.
     """
 
     def __init__(
@@ -126,14 +143,14 @@ class ModelRuntime:
         http: HTTPClient,
         offload: Offload,
         *,
+        book: Book,
         backoff_s: float = BACKOFF_S,
-        tab: Tab | None = None,
     ) -> None:
         self._resolve = resolve
         self._http = http
         self._offload = offload
         self._backoff_s = backoff_s
-        self._tab = tab or Tab()
+        self._book = book
         self._opened: dict[tuple[str, ModelRef], tuple[ResolvedModel, Provider]] = {}
 
     def chat(
@@ -148,37 +165,63 @@ class ModelRuntime:
         if not isinstance(provider, ChatModel):
             raise ModelUnavailable(f"{ref.provider} has no chat models.")
 
-        def start() -> tuple[ChatChunk | None, Iterator[ChatChunk]]:
-            chunks = _telling(provider.chat(request, cancel), ref.provider, self._http.timeouts)
+        def start(span: traces.Span) -> tuple[ChatChunk | None, Iterator[ChatChunk]]:
+            chunks = self._metered(provider, ref, request, provider.chat(request, cancel), span)
             return next(chunks, None), chunks
 
-        with contextlib.suppress(Cancelled), _quota_told(resolved, cancel):
-            first, rest = self._attempt(start, cancel)
+        began = time.monotonic()
+        with _told("chat", ref) as span, contextlib.suppress(Cancelled), _quota_told(resolved, cancel):
+            with traces.within(span):  # not while the caller has the word
+                first, rest = self._attempt(functools.partial(start, span), cancel)
             if first is not None:
+                span.tell({"slipway.first_token_s": time.monotonic() - began})
                 try:
-                    yield from self._metered(provider, ref, request, first, rest)
+                    yield first
+                    yield from rest
                 except RetryableFailure as failure:
                     raise failure.cause from failure
+                finally:
+                    _close(rest)
 
     def _metered(
         self,
         provider: Provider,
         ref: ModelRef,
         request: ChatRequest,
-        first: ChatChunk,
-        rest: Iterator[ChatChunk],
+        chunks: Iterator[ChatChunk],
+        span: traces.Span,
     ) -> Iterator[ChatChunk]:
-        """Yield an answer that has begun; what it took goes on the tab, however it ends."""
+        """Yield what an attempt tells; what it took goes into the book, however it ends."""
         meter = Meter(ref.model, request.messages)
+        has_begun = False
         try:
-            meter.see(first)
-            yield first
-            for chunk in rest:
-                meter.see(chunk)
+            for chunk in _telling(chunks, meter, ref.provider, self._http.timeouts):
+                has_begun = True
                 yield chunk
         finally:
-            usage = meter.usage(_price_of(provider, ref))
-            self._tab.add([spent_on(ref, usage.prompt_tokens, usage.completion_tokens, usage.price)])
+            _close(chunks)  # the error in flight would keep it open
+            if has_begun or meter.is_reported:
+                usage = meter.usage(_price_of(provider, ref))
+                span.tell(_tokens(usage.prompt_tokens, usage.completion_tokens))
+                self._book.add([spent_on(ref, usage.prompt_tokens, usage.completion_tokens, usage.price)])
+
+    def _paid(self, provider: Provider, ref: ModelRef, call: Callable[[], A], cancel: Cancel) -> A:
+        """Return what a call gives, tried up to three times; what each attempt took goes into the book."""
+
+        def attempt() -> A:
+            try:
+                answer = call()
+            except Unusable as failure:
+                self._note(provider, ref, failure.tokens)
+                raise
+            self._note(provider, ref, answer.tokens)
+            return answer
+
+        return self._attempt(attempt, cancel)
+
+    def _note(self, provider: Provider, ref: ModelRef, tokens: TokenCount) -> None:
+        price = _price_of(provider, ref)
+        self._book.add([spent_on(ref, tokens.prompt_tokens, tokens.completion_tokens, price)])
 
     def embed(
         self, tenant_id: str, ref: ModelRef, texts: Sequence[str], kind: EmbedKind, cancel: Cancel
@@ -197,25 +240,21 @@ class ModelRuntime:
         size = max(1, schema.max_chunks)
         different = list(dict.fromkeys(texts))
         batches = [different[start : start + size] for start in range(0, len(different), size)]
-        spent: list[int] = []
 
         def embed_batch(batch: list[str], cancel: Cancel) -> Embeddings:
             call = functools.partial(provider.embed, ref.model, batch, kind, cancel)
-            embeddings = self._attempt(call, cancel)
-            spent.append(embeddings.tokens.prompt_tokens)
-            return embeddings
+            return self._paid(provider, ref, call, cancel)
 
-        try:
-            with _quota_told(resolved, cancel):
-                calls = [functools.partial(embed_batch, batch) for batch in batches]
-                found = run_all(calls, cancel, max_threads=schema.parallel_calls)
-        finally:
-            if spent:  # also where another batch failed: these were paid for
-                self._tab.add([spent_on(ref, sum(spent), 0, _price_of(provider, ref))])
+        with _told("embeddings", ref) as span, traces.within(span), _quota_told(resolved, cancel):
+            calls = [functools.partial(embed_batch, batch) for batch in batches]
+            found = run_all(calls, cancel, max_threads=schema.parallel_calls)
+            tokens = sum((embeddings.tokens for embeddings in found), NO_TOKENS)
+            told = _tokens(tokens.prompt_tokens, tokens.completion_tokens)
+            span.tell({"slipway.texts": len(different), **told})
         vector_of: dict[str, Sequence[float]] = {}
         for batch, embeddings in zip(batches, found, strict=True):
             vector_of.update(zip(batch, embeddings.vectors, strict=True))
-        return Embeddings([vector_of[text] for text in texts], TokenCount(prompt_tokens=sum(spent)))
+        return Embeddings([vector_of[text] for text in texts], tokens)
 
     def rerank(
         self, tenant_id: str, ref: ModelRef, query: str, texts: Sequence[str], *, top_n: int, cancel: Cancel
@@ -230,8 +269,8 @@ class ModelRuntime:
         if not texts:
             return []
         call = functools.partial(provider.rerank, ref.model, query, texts, top_n, cancel)
-        with _quota_told(resolved, cancel):
-            return self._attempt(call, cancel)
+        with _told("rerank", ref) as span, traces.within(span), _quota_told(resolved, cancel):
+            return self._paid(provider, ref, call, cancel).scores
 
     def transcribe(self, tenant_id: str, ref: ModelRef, audio: Audio, cancel: Cancel) -> str:
         """Return what is said in a recording; tried up to three times.
@@ -242,8 +281,8 @@ class ModelRuntime:
         if not isinstance(provider, SpeechToText):
             raise ModelUnavailable(f"{ref.provider} has no models that hear.")
         call = functools.partial(provider.transcribe, ref.model, audio, cancel)
-        with _quota_told(resolved, cancel):
-            return self._attempt(call, cancel)
+        with _told("transcribe", ref) as span, traces.within(span), _quota_told(resolved, cancel):
+            return self._paid(provider, ref, call, cancel).text
 
     def speak(
         self, tenant_id: str, ref: ModelRef, text: str, *, voice: str, cancel: Cancel
@@ -261,8 +300,10 @@ class ModelRuntime:
         chosen = voices[0] if voices and voice not in voices else voice
         for part in spoken_parts(text):
             start = functools.partial(_begun, provider, ref.model, part, chosen, cancel)
-            with _quota_told(resolved, cancel):
-                first, rest = self._attempt(start, cancel)
+            with _told("speak", ref) as span, _quota_told(resolved, cancel):
+                with traces.within(span):
+                    first, rest = self._attempt(start, cancel)
+                self._note(provider, ref, NO_TOKENS)  # its wire has no word for them
                 yield first
                 try:
                     yield from rest
@@ -278,8 +319,10 @@ class ModelRuntime:
         if not isinstance(provider, ModerationModel):
             raise ModelUnavailable(f"{ref.provider} has no moderation models.")
         call = functools.partial(provider.moderate, ref.model, text, cancel)
-        with _quota_told(resolved, cancel):
-            return self._attempt(call, cancel)
+        with _told("moderate", ref) as span, traces.within(span), _quota_told(resolved, cancel):
+            is_flagged = self._attempt(call, cancel)
+        self._note(provider, ref, NO_TOKENS)  # its wire has no word for them
+        return is_flagged
 
     def schema(self, tenant_id: str, ref: ModelRef) -> ModelSchema:
         """Return what is known of a model; raises ModelUnavailable when its provider does not have it."""
@@ -350,33 +393,43 @@ def _begun(
     return first, pieces
 
 
-def _telling(chunks: Iterator[ChatChunk], where: str, timeouts: Timeouts) -> Iterator[ChatChunk]:
-    """Yield the chunks that tell something.
+def _telling(
+    chunks: Iterator[ChatChunk], meter: Meter, where: str, timeouts: Timeouts
+) -> Iterator[ChatChunk]:
+    """Yield the chunks that tell something; tokens that come alone are told with the next of them.
 
     Raises CompletionFailed when they tell too much, or nothing for longer than
     the time-outs allow: the wire's own clocks are content with any byte.
     """
     chars = 0
     silent_since: float | None = time.monotonic()
-    try:
-        for chunk in chunks:
-            is_telling = (
-                chunk.text or chunk.reasoning or chunk.tool_calls or chunk.tokens or chunk.finish_reason
-            )
-            call_chars = chunk.chars if isinstance(chunk, CallPiece) else 0
-            if is_telling or call_chars:
-                silent_since = None
-                chars += CHUNK_CHARS + len(chunk.text) + len(chunk.reasoning) + call_chars
-                if chars > MAX_ANSWER_CHARS:
-                    raise CompletionFailed(f"{where} sent an answer above {MAX_ANSWER_CHARS} characters.")
-            if is_telling:
-                yield chunk
-            elif not call_chars:
-                silent_since = silent_since or time.monotonic()
-                _check_silence(silent_since, where, timeouts, has_begun=chars > 0)
-    finally:
-        if isinstance(chunks, Generator):
-            chunks.close()  # the error in flight would keep it open
+    waiting: TokenCount | None = None
+    for chunk in chunks:
+        meter.see(chunk)
+        is_telling = chunk.text or chunk.reasoning or chunk.tool_calls or chunk.finish_reason
+        call_chars = chunk.chars if isinstance(chunk, CallPiece) else 0
+        if is_telling or call_chars:
+            silent_since = None
+            chars += CHUNK_CHARS + len(chunk.text) + len(chunk.reasoning) + call_chars
+            if chars > MAX_ANSWER_CHARS:
+                raise CompletionFailed(f"{where} sent an answer above {MAX_ANSWER_CHARS} characters.")
+        if is_telling:
+            if waiting is not None:
+                chunk = replace(chunk, tokens=chunk.tokens or waiting)  # noqa: PLW2901  # the same chunk
+                waiting = None
+            yield chunk
+            continue
+        waiting = chunk.tokens or waiting
+        if not call_chars:
+            silent_since = silent_since or time.monotonic()
+            _check_silence(silent_since, where, timeouts, has_begun=chars > 0)
+    if waiting is not None:  # stopped
+        yield ChatChunk(tokens=waiting)
+
+
+def _close(chunks: Iterator[ChatChunk]) -> None:
+    if isinstance(chunks, Generator):
+        chunks.close()
 
 
 def _check_silence(since: float, where: str, timeouts: Timeouts, *, has_begun: bool) -> None:
@@ -385,6 +438,20 @@ def _check_silence(since: float, where: str, timeouts: Timeouts, *, has_begun: b
     if time.monotonic() - since > limit_s:
         failure = TimedOut(where, "idle" if has_begun else "first_byte")
         raise CompletionFailed(str(failure)) from failure
+
+
+def _told(operation: str, ref: ModelRef) -> contextlib.AbstractContextManager[traces.Span]:
+    """Give a span that tells of a call of a model, and ends with the block."""
+    facts = {
+        "gen_ai.operation.name": operation,
+        "gen_ai.provider.name": ref.provider,
+        "gen_ai.request.model": ref.model,
+    }
+    return traces.ending(traces.begin(f"{operation} {ref.model}", facts, "client"))
+
+
+def _tokens(prompt_tokens: int, completion_tokens: int) -> traces.Facts:
+    return {"gen_ai.usage.input_tokens": prompt_tokens, "gen_ai.usage.output_tokens": completion_tokens}
 
 
 @contextlib.contextmanager

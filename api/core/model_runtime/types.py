@@ -152,7 +152,8 @@ class ChatChunk:
 
     ``text`` is a delta of the answer, ``reasoning`` a delta of the model's
     thinking, which never becomes part of the answer. ``tool_calls`` come whole,
-    once. ``tokens`` comes with the last chunk, where the provider reports it.
+    once. ``tokens`` is what the call took so far, wherever the provider reports
+    it; at the beginning some tell those of the prompt alone, as an estimate.
     """
 
     text: str = ""
@@ -288,6 +289,22 @@ class Score:
 
     index: int
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Texts as a model ranks them, best first."""
+
+    scores: list[Score]
+    tokens: TokenCount = NO_TOKENS
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said in a recording, in its own language; empty where nothing is."""
+
+    text: str
+    tokens: TokenCount = NO_TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

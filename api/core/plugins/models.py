@@ -22,7 +22,7 @@ from api.core.model_runtime.types import (
     ModelSchema,
     ModelType,
     ProviderSchema,
-    Score,
+    Ranking,
 )
 from api.core.model_runtime.upstream import (
     CHECK_TOTAL_S,
@@ -33,6 +33,7 @@ from api.core.model_runtime.upstream import (
     to_refused,
     upstream,
 )
+from api.core.model_runtime.whole_answers import reading
 from api.core.plugins.manifest import Manifest, Network
 from api.core.plugins.model_manifest import DEFAULT_CONTEXT_TOKENS, DeclaredModelProvider
 from api.core.plugins.model_wire import read_chat, to_question
@@ -185,13 +186,12 @@ class _Embeds(PluginProvider):
             "input_type": "query" if kind is EmbedKind.QUERY else "document",
         }
         told = self._ask_once(asked, cancel)
-        usage = told.get("usage")
-        tokens = usage.get("tokens") if isinstance(usage, dict) else None
-        return to_embeddings(told.get("embeddings"), tokens, len(texts))
+        with reading("list of embeddings") as answer:
+            return to_embeddings(answer.take(told)["embeddings"], answer.tokens, len(texts))
 
 
 class _Reranks(PluginProvider):
-    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> Ranking:
         """Return the ``top_n`` texts that answer the query best; see RerankModel."""
         asked: JSONObject = {
             "action": "invoke_rerank",
@@ -202,7 +202,9 @@ class _Reranks(PluginProvider):
             "score_threshold": None,
             "top_n": min(top_n, len(texts)),
         }
-        return to_scores(self._ask_once(asked, cancel).get("docs"), len(texts))[:top_n]
+        told = self._ask_once(asked, cancel)
+        with reading("ranking") as answer:
+            return Ranking(to_scores(answer.take(told)["docs"], len(texts))[:top_n], answer.tokens)
 
 
 CAPABILITIES: dict[ModelType, type[PluginProvider]] = {

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
+from api import traces
 from api.core.http import HTTPClient, HTTPFailure, HTTPReply, Timeouts
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.waiting import within
@@ -101,6 +102,16 @@ def retrieve(
     (a wrong key, an unknown knowledge, an answer of another shape),
     EgressDenied, and Cancelled when ``cancel`` is set.
     """
+    facts = {"gen_ai.operation.name": "retrieval", "slipway.search_method": "external"}
+    with traces.span("retrieval", facts) as span:
+        found = _answered(api, query, http, cancel)
+        span.tell({"slipway.found": len(found)})
+    return found
+
+
+def _answered(
+    api: ExternalAPI, query: ExternalQuery, http: HTTPClient, cancel: Cancel
+) -> list[ExternalRecord]:
     reply = _post(api, query, http, cancel)
     if reply.status != 200:
         raise _to_failure(api, query.knowledge_id, reply)

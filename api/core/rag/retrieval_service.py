@@ -8,6 +8,7 @@ a result is whole or an error; no part of it is left out because its search fail
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from api import traces
 from api.core.model_runtime.types import ModelRef
 from api.core.rag.chunk import Hit
 from api.core.rag.fusion import Candidate, Part, by_score, fuse_by_rank, fuse_by_weight, to_candidate
@@ -100,6 +101,19 @@ def _make_search(
 
 
 def _retrieve(search: Search, settings: RetrievalModel, deps: Deps) -> list[Found]:
+    facts: traces.Facts = {
+        "gen_ai.operation.name": "retrieval",
+        "slipway.search_method": settings.search_method,
+        "slipway.top_k": settings.top_k,
+        "slipway.reranked": settings.rerank_ref is not None,
+    }
+    with traces.span("retrieval", facts) as span:
+        found = _ranked(search, settings, deps)
+        span.tell({"slipway.found": len(found)})
+    return found
+
+
+def _ranked(search: Search, settings: RetrievalModel, deps: Deps) -> list[Found]:
     reranker = settings.rerank_ref
     if reranker is None:
         live = _gather(search, settings, deps, wanted=settings.top_k)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
+from api import traces
 from api.core.http import Cancelled, HTTPFailure
 from api.core.model_runtime.types import Usage
 from api.core.ports import Cancel, CodeFailed, JSONObject, JSONValue
@@ -50,7 +51,12 @@ def call_tool(tool: Tool, given: JSONObject, context: ToolContext, *, timeout_s:
 
     Raises ToolFailed, or Cancelled when ``context.cancel`` was set.
     """
-    arguments = read_arguments(tool.schema.parameters, given)
+    facts = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool.schema.name}
+    with traces.span(f"execute_tool {tool.schema.name}", facts):
+        return _called(tool, read_arguments(tool.schema.parameters, given), context, timeout_s)
+
+
+def _called(tool: Tool, arguments: JSONObject, context: ToolContext, timeout_s: float) -> ToolOutput:
     limit_s = timeout_s if tool.schema.timeout_s is None else tool.schema.timeout_s
     with within(limit_s, context.cancel) as cancel:
         late = ToolFailed(

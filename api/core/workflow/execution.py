@@ -15,6 +15,7 @@ from typing import Literal
 import orjson
 from pydantic import ValidationError
 
+from api import traces
 from api.core.events import FormAsked, NodeFinished, NodeStarted, RetrieverResource, RunPaused
 from api.core.http import Cancelled
 from api.core.model_runtime.types import Usage
@@ -133,10 +134,28 @@ def execute(shared: Shared, task: Task) -> Generator[Told, None, Outcome]:
     except StepsExceeded as failure:
         return Outcome(status="failed", result=NOTHING, failure=failure)
     report = _Report(shared, task, number)
-    outcome = yield from _work(shared, report)
+    outcome = yield from _traced(shared, report)
     if outcome.status in ("succeeded", "exception"):
         shared.add(node, outcome.result)
     yield report.finished(outcome)
+    return outcome
+
+
+def _traced(shared: Shared, report: "_Report") -> Generator[Told, None, Outcome]:
+    """Do a node's work as a span of its run."""
+    ctx, place = report.ctx, report.place
+    facts: traces.Facts = {
+        "slipway.node_id": ctx.node.id,
+        "slipway.node_type": ctx.node.type,
+        "slipway.node_execution_id": ctx.execution_id,
+        "slipway.iteration_index": place.iteration_index,
+        "slipway.loop_index": place.loop_index,
+    }
+    with traces.span(f"node {ctx.node.type}", facts) as span:
+        outcome = yield from _work(shared, report)
+        span.tell({"slipway.status": outcome.status})
+        if outcome.failure is not None:
+            span.fail(outcome.failure.error_type)
     return outcome
 
 
@@ -243,6 +262,7 @@ class _Report:
     """The events of one execution."""
 
     def __init__(self, shared: Shared, task: Task, number: int) -> None:
+        self.place = task.place
         self._task = task
         self._number = number
         self._shared = shared
@@ -261,7 +281,7 @@ class _Report:
         )
 
     def started(self, length: int | None) -> NodeStarted:
-        ctx, place = self.ctx, self._task.place
+        ctx, place = self.ctx, self.place
         is_container = length is not None
         return NodeStarted(
             execution_id=ctx.execution_id,
@@ -278,7 +298,7 @@ class _Report:
         )
 
     def finished(self, outcome: Outcome, *, retry_index: int | None = None) -> NodeFinished:
-        ctx, place, failure = self.ctx, self._task.place, outcome.failure
+        ctx, place, failure = self.ctx, self.place, outcome.failure
         return NodeFinished(
             execution_id=ctx.execution_id,
             node_id=ctx.node.id,
@@ -308,7 +328,7 @@ class _Report:
         return shown
 
     def _metadata(self, result: NodeResult) -> JSONObject:
-        place = self._task.place
+        place = self.place
         metadata: JSONObject = dict(result.metadata)
         if result.usage is not None:
             metadata |= {

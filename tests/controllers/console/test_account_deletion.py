@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import delete as delete_rows
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
@@ -13,7 +14,7 @@ from api.models.account import Account, Invitation, LoginSession, TenantMember
 from api.models.file import UploadFile
 from api.principal import Role
 from api.runtime import Runtime
-from api.services import account_deletion
+from api.services import account_deletion, setup
 from api.services.account_deletion import LastAccount
 from tests.conftest import ONCE
 from tests.controllers.console.sign_in_calls import log_in, profile_status
@@ -22,6 +23,7 @@ from tests.controllers.console.test_password_resets import read_code
 from tests.factories import Owner, make_app, make_chat_app, make_member, make_owner
 from tests.letterbox import Letterbox
 from tests.uploads import PNG
+from tests.waiting import is_waited_for, wait_until
 
 DELETE = f"{CONSOLE}/account/delete"
 
@@ -81,6 +83,7 @@ def test_account_deleted_leaves_its_work_and_nothing_of_itself(
     assert invite(bare, owner, editor.email).get_json()["invitation_results"][0]["status"] == "success"
 
 
+@pytest.mark.usefixtures("owner")  # or the person were the last account
 def test_owner_of_others_workspace_hands_it_over_first(
     bare: FlaskClient, runtime: Runtime, person: Owner, letterbox: Letterbox
 ) -> None:
@@ -101,6 +104,7 @@ def test_owner_of_others_workspace_hands_it_over_first(
     assert listed(bare, heir)[heir.email]["role"] == "owner"
 
 
+@pytest.mark.usefixtures("owner")  # or the person were the last account
 def test_workspace_of_nobody_else_is_closed(
     bare: FlaskClient, runtime: Runtime, person: Owner, letterbox: Letterbox
 ) -> None:
@@ -114,6 +118,7 @@ def test_workspace_of_nobody_else_is_closed(
 
 
 @ONCE
+@pytest.mark.usefixtures("owner")  # or the person were the last account
 def test_account_without_mail_is_the_operators_to_delete(
     bare: FlaskClient, runtime: Runtime, person: Owner
 ) -> None:
@@ -123,6 +128,18 @@ def test_account_without_mail_is_the_operators_to_delete(
     account_deletion.delete_by_operator(runtime, person.email.upper())
 
     assert left_of(runtime, person) == [0, 0, 0, 0]
+
+
+@pytest.mark.usefixtures("owner")
+def test_account_somebody_else_deletes_meanwhile_is_not_there(runtime: Runtime, person: Owner) -> None:
+    with ThreadPoolExecutor(1) as pool, runtime.transaction() as session:
+        setup.hold(session)
+        deleted = pool.submit(account_deletion.delete_by_operator, runtime, person.email)
+        wait_until(lambda: is_waited_for(runtime))
+        session.execute(delete_rows(Account).where(Account.id == person.account_id))
+
+    with pytest.raises(NotFound):
+        deleted.result()
 
 
 def test_last_account_of_an_installation_stays(fresh_client: FlaskClient) -> None:

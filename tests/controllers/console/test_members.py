@@ -23,6 +23,7 @@ from tests.conftest import BOTH
 from tests.controllers.console.sign_in_calls import log_in, profile_status
 from tests.factories import PASSWORD, Owner, make_member, make_owner
 from tests.letterbox import Letterbox
+from tests.waiting import is_waited_for, wait_until
 
 CONSOLE = "/console/api"
 MEMBERS = f"{CONSOLE}/workspaces/current/members"
@@ -114,6 +115,24 @@ def test_invitation_is_taken_up_by_one_of_many(house: Flask, bare: FlaskClient, 
 
     assert sorted(statuses) == [200] + [403] * 7
     assert len(listed(bare, owner)) == 2
+
+
+def test_invitation_of_a_workspace_that_is_being_closed_waits_and_is_over(
+    bare: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    token = token_of(invite(bare, owner, new_email(owner)))
+    here = Tenant.id == owner.tenant_id
+
+    with ThreadPoolExecutor(1) as pool, runtime.transaction() as session:
+        session.execute(select(Tenant.id).where(here).with_for_update())  # as a deletion of its owner does
+        session.execute(update(Tenant).where(here).values(status="suspended"))
+        joined = pool.submit(activate, bare, token)
+        wait_until(lambda: is_waited_for(runtime))
+
+    assert code_of(joined.result()) == (403, "already_activate")
+    with runtime.reading() as session:
+        members = session.scalars(select(TenantMember.id).where(TenantMember.tenant_id == owner.tenant_id))
+        assert len(members.all()) == 1
 
 
 def test_invitation_of_somebody_with_an_account_leaves_it_as_it_is(

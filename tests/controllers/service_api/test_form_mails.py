@@ -143,6 +143,20 @@ def test_whole_workspace_gets_the_words_of_the_form_where_there_are_no_others(
     assert len(letterbox.mails) == 2
 
 
+@ONCE
+def test_subject_is_short_however_long_what_it_shows_is(
+    client: FlaskClient, runtime: Runtime, owner: Owner, letterbox: Letterbox
+) -> None:
+    guest = f"guest-{owner.email}"
+    graph = mailing(external(guest), subject="About {{#s.what#}}")
+    Waiting(FlowApp(client, runtime, owner, "workflow", graph), inputs={"what": "tea " * 10_000})
+
+    subject = letterbox.read(guest).subject
+
+    assert subject.startswith("About tea tea")
+    assert len(subject) <= 200
+
+
 def test_link_opens_its_form_for_its_address_alone_while_the_form_waits(
     client: FlaskClient, runtime: Runtime, owner: Owner, letterbox: Letterbox
 ) -> None:

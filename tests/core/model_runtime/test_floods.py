@@ -17,6 +17,7 @@ import pytest
 from api.core.egress import EgressPolicy
 from api.core.http import HTTPClient, Timeouts
 from api.core.model_runtime import providers  # noqa: F401  # fills the registry
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import ChatRequest, Message, ModelRef, Role
 from api.core.ports import Cancel
@@ -41,7 +42,7 @@ def flooded_by(kind: str) -> Iterator[ModelRuntime]:
             )
             timeouts = Timeouts(connect_s=5, first_byte_s=0.5, idle_s=0.5)
             with contextlib.closing(HTTPClient(EgressPolicy(allow_private=True), timeouts)) as http:
-                yield ModelRuntime(lambda _tenant_id, _ref: resolved, http, InlineOffload())
+                yield ModelRuntime(lambda _tenant_id, _ref: resolved, http, InlineOffload(), book=Tab())
         finally:
             flood.kill()
 

@@ -23,6 +23,7 @@ from api.core.model_runtime.types import (
     ModelSchema,
     ModelType,
     ProviderSchema,
+    Ranking,
     Role,
     Score,
     TokenCount,
@@ -111,10 +112,10 @@ class FakeProvider(SilentProvider):
             list(self._play())
         return Embeddings([[float(len(text))] for text in texts], TokenCount(prompt_tokens=len(texts)))
 
-    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> Ranking:
         self.batches.append([query, *texts])
         list(self._play())
-        return [Score(index, 1.0) for index in range(top_n)]
+        return Ranking([Score(index, 1.0) for index in range(top_n)])
 
     def _play(self) -> Iterator[ChatChunk]:
         for step in self.attempts.pop(0):
@@ -147,7 +148,7 @@ def make_runtime(
         return ResolvedModel(credentials=credentials, is_quota_ok=is_quota_ok, report=report)
 
     http = HTTPClient(EgressPolicy(), timeouts)
-    return ModelRuntime(resolve, http, InlineOffload(), backoff_s=backoff_s, tab=tab)
+    return ModelRuntime(resolve, http, InlineOffload(), book=tab or Tab(), backoff_s=backoff_s)
 
 
 def chat(
@@ -342,6 +343,20 @@ def test_embed_failed_batch_alone_is_tried_again() -> None:
 def test_embed_no_texts_calls_nobody() -> None:
     assert embed(make_runtime(), []).vectors == []
     assert FakeProvider.batches == []
+
+
+def test_attempts_that_told_their_cost_are_in_the_book_also_where_they_failed() -> None:
+    tab = Tab()
+    early = ChatChunk(tokens=TokenCount(prompt_tokens=30, is_estimate=True))
+    last = ChatChunk(tokens=TokenCount(prompt_tokens=30, completion_tokens=4), finish_reason="stop")
+    FakeProvider.attempts = [[early, busy()], [busy()], [early, ChatChunk(text="Yes"), last]]
+
+    chunks = list(chat(make_runtime(tab=tab)))
+
+    assert [chunk.text for chunk in chunks] == ["Yes", ""]
+    assert chunks[0].tokens == early.tokens  # what is told alone waits for the next word
+    (spent,) = tab.take()
+    assert (spent.calls, spent.prompt_tokens, spent.completion_tokens) == (2, 60, 4)
 
 
 def test_embed_batches_that_were_paid_for_are_on_the_tab_also_where_another_failed() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from api.core.egress import EgressPolicy
 from api.core.http import HTTPClient, Timeouts
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.provider import PROVIDERS, ProviderContext, RetryableFailure
 from api.core.model_runtime.runtime import MAX_SPOKEN_CHARS, ModelRuntime, ResolvedModel, spoken_parts
-from api.core.model_runtime.types import Audio, ModelRef, ModelSchema, ModelType, ProviderSchema
+from api.core.model_runtime.types import Audio, ModelRef, ModelSchema, ModelType, ProviderSchema, Transcript
 from api.core.ports import Cancel
 from api.errors import CompletionFailed, ModelUnavailable, QuotaExceeded
 from tests.vendors import InlineOffload
@@ -51,11 +52,11 @@ class Talker(Silent):
     acts: ClassVar[list[str | bytes | Exception]] = []
     spoken: ClassVar[list[tuple[str, str]]] = []
 
-    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> str:
+    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> Transcript:
         act = self.acts.pop(0)
         if isinstance(act, Exception):
             raise act
-        return str(act)
+        return Transcript(str(act))
 
     def speak(self, model: str, text: str, voice: str, cancel: Cancel) -> Iterator[bytes]:
         self.spoken.append((text, voice))
@@ -79,7 +80,7 @@ def make_runtime(reports: list[bool] | None = None) -> ModelRuntime:
     noted = [] if reports is None else reports
     resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=noted.append)
     http = HTTPClient(EgressPolicy(), Timeouts(connect_s=20, first_byte_s=20, idle_s=20))
-    return ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), backoff_s=0)
+    return ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), book=Tab(), backoff_s=0)
 
 
 def speak(text: str = "Hi.", voice: str = "ann", ref: ModelRef = REF) -> bytes:

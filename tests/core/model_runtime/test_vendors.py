@@ -387,7 +387,7 @@ def test_anthropic_unknown_model_is_described_carefully(claude: Provider) -> Non
 
 def rerank(provider: Provider, texts: list[str], top_n: int = 2) -> list[Score]:
     assert isinstance(provider, RerankModel)
-    return provider.rerank("m", "q", texts, top_n, Cancel(30))
+    return provider.rerank("m", "q", texts, top_n, Cancel(30)).scores
 
 
 def ranking(*scores: float, name: str = "relevance_score") -> list[dict[str, object]]:

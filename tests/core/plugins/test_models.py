@@ -189,7 +189,7 @@ def test_calls_of_a_plugin_s_models_are_counted_at_their_price(runner: Any) -> N
             credentials=credentials, is_quota_ok=True, report=list[bool]().append, make=made
         )
         http = client(allow_private=True)
-        models = ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), tab=tab)
+        models = ModelRuntime(lambda _tenant, _ref: resolved, http, InlineOffload(), book=tab)
         request = ChatRequest(model="chat-1", messages=(Message.of(Role.USER, "hello"),))
         ref = ModelRef(made.schema.id, "chat-1")
         assert fold(models.chat("t", ref, request, Cancel(20))).text == "ab"

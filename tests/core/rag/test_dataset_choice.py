@@ -6,6 +6,7 @@ import pytest
 
 from api.core.egress import EgressPolicy
 from api.core.http import Cancelled, HTTPClient, Timeouts
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import ModelRef, TokenCount
 from api.core.ports import Cancel
@@ -21,7 +22,7 @@ def ask(script: Script, query: str = "How many ships?", cancel: Cancel | None = 
     resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=list[bool]().append)
     timeouts = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
     models = ModelRuntime(
-        lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload()
+        lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload(), book=Tab()
     )
     ref = ModelRef("scripted", script.model)
     return choose(query, OFFERS, models, cancel or Cancel(5), tenant_id="t", ref=ref)

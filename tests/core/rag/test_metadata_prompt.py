@@ -8,6 +8,7 @@ import pytest
 
 from api.core.egress import EgressPolicy
 from api.core.http import Cancelled, HTTPClient, Timeouts
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import ModelRef
 from api.core.ports import Cancel, JSONValue
@@ -38,7 +39,7 @@ def make(
     resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=list[bool]().append)
     timeouts = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
     models = ModelRuntime(
-        lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload()
+        lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload(), book=Tab()
     )
     model = FilterModel(tenant_id="t", ref=ModelRef("scripted", script.model), parameters={"temperature": 0})
     return make_filter(query, fields, model, models, cancel or Cancel(5), now=NOW).filter

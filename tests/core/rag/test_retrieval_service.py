@@ -11,6 +11,7 @@ import pytest
 
 from api.core.egress import EgressPolicy
 from api.core.http import Cancelled, HTTPClient, Timeouts
+from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.provider import PROVIDERS, ProviderContext
 from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import (
@@ -20,6 +21,7 @@ from api.core.model_runtime.types import (
     ModelSchema,
     ModelType,
     ProviderSchema,
+    Ranking,
     Score,
     TokenCount,
 )
@@ -81,11 +83,11 @@ class PlanarProvider:
         type(self).before()
         return Embeddings([[1.0, 0.0] for _ in texts], TokenCount())
 
-    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> Ranking:
         self.reranked.append((query, list(texts), top_n))
         type(self).before()
         scores = [Score(index, int(text.split()[0]) / 100) for index, text in enumerate(texts)]
-        return sorted(scores, key=lambda one: -one.score)[:top_n]
+        return Ranking(sorted(scores, key=lambda one: -one.score)[:top_n])
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +100,9 @@ def _planar(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_models() -> ModelRuntime:
     resolved = ResolvedModel(credentials={}, is_quota_ok=True, report=list[bool]().append)
     timeouts = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
-    return ModelRuntime(lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload())
+    return ModelRuntime(
+        lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload(), book=Tab()
+    )
 
 
 @dataclass

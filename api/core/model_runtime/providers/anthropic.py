@@ -303,7 +303,7 @@ class _Answer:
         """Return the chunk that ends the answer; raises CompletionFailed when it has no end."""
         if not self.is_done and self._finish_reason is None:
             raise CompletionFailed("The provider's stream ended before the answer did.")
-        tokens = TokenCount(prompt_tokens=self._prompt_tokens, completion_tokens=self._completion_tokens)
+        tokens = self._tokens()
         return ChatChunk(
             tool_calls=tuple(
                 ToolCall(id=call["id"], name=call["name"], arguments=call["arguments"] or "{}")
@@ -322,11 +322,11 @@ class _Answer:
                 self._calls[event["index"]] = {"id": block["id"], "name": block["name"], "arguments": ""}
                 return CallPiece(chars=CALL_CHARS + len(block["id"]))
             case "message_start":
-                self._count(event["message"].get("usage") or {})
+                return self._count(event["message"].get("usage") or {}, is_estimate=True)
             case "message_delta":
                 reason = event["delta"].get("stop_reason")
                 self._finish_reason = FINISH_REASONS.get(reason, reason) or self._finish_reason
-                self._count(event.get("usage") or {})
+                return self._count(event.get("usage") or {})
             case "message_stop":
                 self.is_done = True
             case "error":
@@ -347,12 +347,25 @@ class _Answer:
         self._has_spoken = True
         return chunk
 
-    def _count(self, usage: dict[str, Any]) -> None:
-        """Take in running totals; cached tokens of the prompt are counted apart from the others."""
+    def _count(self, usage: dict[str, Any], *, is_estimate: bool = False) -> ChatChunk:
+        """Take in running totals; cached tokens of the prompt are counted apart from the others.
+
+        At the beginning those of the answer mean nothing yet.
+        """
+        if not usage:
+            return SILENCE
         kinds = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
         if usage.get("input_tokens") is not None:
             self._prompt_tokens = sum(int(usage.get(kind) or 0) for kind in kinds)
         self._completion_tokens = int(usage.get("output_tokens") or self._completion_tokens)
+        return ChatChunk(tokens=self._tokens(is_estimate=is_estimate))
+
+    def _tokens(self, *, is_estimate: bool = False) -> TokenCount:
+        return TokenCount(
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=self._completion_tokens,
+            is_estimate=is_estimate,
+        )
 
     def _refused(self, event: dict[str, Any]) -> Refused:
         message, codes = read_error(event)

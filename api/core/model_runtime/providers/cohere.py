@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
 
-import orjson
-
 from api.core.model_runtime.openai_endpoint import OpenAIEndpoint
 from api.core.model_runtime.openai_protocol import to_embeddings
 from api.core.model_runtime.provider import ProviderContext, provider
@@ -18,11 +16,11 @@ from api.core.model_runtime.types import (
     ModelType,
     Price,
     ProviderSchema,
-    Score,
+    Ranking,
 )
 from api.core.model_runtime.upstream import secrets_of
+from api.core.model_runtime.whole_answers import reading
 from api.core.ports import Cancel, JSONObject
-from api.errors import CompletionFailed
 
 DEFAULT_BASE = "https://api.cohere.com"
 MAX_EMBEDDED_TEXTS = 96
@@ -121,15 +119,11 @@ class CohereProvider:
             "embedding_types": ["float"],
         }
         content = self._endpoint.post(f"{self._root}/v2/embed", body, cancel)
-        try:
-            found = orjson.loads(content)
-            rows = found["embeddings"]["float"]
-            tokens = ((found.get("meta") or {}).get("billed_units") or {}).get("input_tokens")
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
-            raise CompletionFailed("The provider's embeddings are malformed.") from exc
-        return to_embeddings(rows, tokens, len(texts))
+        with reading("list of embeddings") as answer:
+            rows = answer.read(content)["embeddings"]["float"]
+            return to_embeddings(rows, answer.tokens, len(texts))
 
-    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
-        """Return the ``top_n`` texts that answer the query best, best first."""
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> Ranking:
+        """Return the ``top_n`` texts that answer the query best."""
         body = rerank_body(model, query, texts, top_n)
         return self._endpoint.rerank(f"{self._root}/v2/rerank", body, len(texts), cancel)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
 
+from api.core.model_runtime.metering import Spent, spent_on
 from api.core.model_runtime.openai_endpoint import OpenAIEndpoint
 from api.core.model_runtime.openai_protocol import api_root, embeddings_body
 from api.core.model_runtime.provider import ProviderContext, provider
@@ -13,13 +14,15 @@ from api.core.model_runtime.types import (
     CredentialField,
     Embeddings,
     EmbedKind,
+    ModelRef,
     ModelSchema,
     ModelType,
     Price,
     ProviderSchema,
-    Score,
+    Ranking,
 )
-from api.core.model_runtime.upstream import secrets_of
+from api.core.model_runtime.upstream import CHECK_TOTAL_S, credentials_check, secrets_of
+from api.core.model_runtime.whole_answers import reading
 from api.core.ports import Cancel
 
 DEFAULT_BASE = "https://api.jina.ai"
@@ -100,9 +103,12 @@ class JinaProvider:
             secrets=secrets_of(self.schema.credential_fields, context.credentials),
         )
 
-    def check_credentials(self) -> None:
+    def check_credentials(self) -> Spent:
         """Prove the key by embedding a word; no cheaper call asks for it."""
-        self._endpoint.check(f"{self._root}/embeddings", body=embeddings_body(CHECKED_MODEL, ["ping"]))
+        body = embeddings_body(CHECKED_MODEL, ["ping"])
+        with credentials_check(), reading("list of embeddings") as answer:
+            answer.read(self._endpoint.post(f"{self._root}/embeddings", body, Cancel(CHECK_TOTAL_S)))
+        return spent_on(ModelRef(self.schema.id, CHECKED_MODEL), answer.tokens.prompt_tokens, 0, _PRICE)
 
     def model_schema(self, model: str) -> ModelSchema:
         """Return what is known of a model, a guess for one that is not on the list."""
@@ -117,7 +123,7 @@ class JinaProvider:
             body["task"] = TASKS[kind]
         return self._endpoint.embed(f"{self._root}/embeddings", body, len(texts), cancel)
 
-    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
-        """Return the ``top_n`` texts that answer the query best, best first."""
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> Ranking:
+        """Return the ``top_n`` texts that answer the query best."""
         body = {**rerank_body(model, query, texts, top_n), "return_documents": False}
         return self._endpoint.rerank(f"{self._root}/rerank", body, len(texts), cancel)

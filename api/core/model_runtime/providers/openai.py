@@ -34,6 +34,7 @@ from api.core.model_runtime.types import (
     ModelSchema,
     ModelType,
     ProviderSchema,
+    Transcript,
 )
 from api.core.model_runtime.upstream import (
     CHECK_TOTAL_S,
@@ -136,7 +137,7 @@ class OpenAIProvider:
                 content = HTTPResponse(response.http_response).read(MAX_EMBEDDINGS_BYTES)
         return read_embeddings(content, len(texts))
 
-    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> str:
+    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> Transcript:
         """Return what is said in a recording."""
         file = (f"audio.{audio.extension}", audio.content, audio.mime_type)
         with self._calling(cancel) as client:

@@ -1,6 +1,7 @@
 """Any server that speaks the OpenAI wire: vLLM, Ollama, DeepSeek and many more."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from api.core.model_runtime.openai_endpoint import OpenAIEndpoint
@@ -19,7 +20,8 @@ from api.core.model_runtime.types import (
     ModelSchema,
     ModelType,
     ProviderSchema,
-    Score,
+    Ranking,
+    Transcript,
 )
 from api.core.model_runtime.upstream import check_features, secrets_of
 from api.core.ports import Cancel
@@ -174,17 +176,18 @@ class OpenAICompatibleProvider:
             self._url("embeddings"), embeddings_body(model, texts), len(texts), cancel
         )
 
-    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> list[Score]:
-        """Return the ``top_n`` texts that answer the query best, best first."""
+    def rerank(self, model: str, query: str, texts: Sequence[str], top_n: int, cancel: Cancel) -> Ranking:
+        """Return the ``top_n`` texts that answer the query best."""
         if self._credentials.get("rerank_format") == "tei":
             # This server has the path at its root, whatever it has below /v1.
             url = f"{api_root(self._credentials['endpoint_url']).removesuffix('/v1')}/rerank"
             body = tei_rerank_body(query, texts)
         else:
             url, body = self._url("rerank"), rerank_body(model, query, texts, top_n)
-        return self._endpoint.rerank(url, body, len(texts), cancel)[:top_n]
+        ranking = self._endpoint.rerank(url, body, len(texts), cancel)
+        return replace(ranking, scores=ranking.scores[:top_n])
 
-    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> str:
+    def transcribe(self, model: str, audio: Audio, cancel: Cancel) -> Transcript:
         """Return what is said in a recording."""
         return self._endpoint.transcribe(self._url("audio/transcriptions"), model, audio, cancel)
 
