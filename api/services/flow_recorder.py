@@ -215,7 +215,7 @@ class FlowRecorder:
         elif is_one and ledger.is_one_statement(self.runtime.engine, spent):
             with self.runtime.autocommit() as connection:
                 end = _end_with_nodes(tuple(self.pending[0]))
-                ledger.end_run(connection, end, {**row, ROWS: to_recordset(self.pending)}, spent)
+                ledger.write_with(connection, end, {**row, ROWS: to_recordset(self.pending)}, spent)
         else:
             with self.runtime.writing() as connection:
                 self._write(connection, row, spent)
@@ -227,7 +227,7 @@ class FlowRecorder:
         if self.is_alone:
             ledger.add(connection, spent)
         else:
-            ledger.end_run(connection, END_RUN, row, spent)
+            ledger.write_with(connection, END_RUN, row, spent)
 
     def _needs_session(self, row: Mapping[str, Any]) -> bool:
         """Tell whether more than the run and its nodes is to be written."""

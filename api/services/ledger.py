@@ -3,7 +3,8 @@
 Every call of a model is added up by the tally of whoever made it (core/model_runtime
 does that, in one place). Those of a run are added to the ledger with the statements
 that end the run, so that either both are written or neither; on PostgreSQL that is
-the same statement. All others are added as they end.
+the same statement. So are those of a search with what notes it. All others are
+added as they end.
 """
 
 import logging
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, Update, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,6 +36,7 @@ USAGE = Base.metadata.tables["usage_days"]
 KEYS = ("tenant_id", "day", "app_id", "key_id", "actor_id", "provider", "model", "currency")
 SUMS = ("calls", "prompt_tokens", "completion_tokens", "total_price")
 STORE_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+Statement = TypeVar("Statement", Insert, Update)
 PREFIX = "spent_"  # sets the ledger's parameters apart from those of the statement it is joined with
 
 
@@ -42,9 +44,9 @@ PREFIX = "spent_"  # sets the ledger's parameters apart from those of the statem
 class Tally:
     """Whose calls of models are, and what of them is not in the ledger yet: a Book.
 
-    At most one of ``app_id`` and ``dataset_id`` is set. Calls of a run ``wait`` for the
-    statement that ends it, which takes them by ``settled``; the others, and what
-    ends after its run, are written at once.
+    At most one of ``app_id`` and ``dataset_id`` is set. Calls of a run or a search
+    ``wait`` for the statement that ends it, which takes them by ``settled``; the
+    others, and what ends after that, are written at once.
     """
 
     runtime: Runtime
@@ -143,18 +145,18 @@ _ADD_SQLITE: Insert = _adding(sqlite.insert)
 
 
 def is_one_statement(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether :func:`end_run` takes one statement for these rows."""
+    """Tell whether :func:`write_with` takes one statement for these rows."""
     return not rows or (len(rows) == 1 and joins_inserts(engine))
 
 
-def end_run(
-    connection: Connection, end: Update, values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+def write_with(
+    connection: Connection, statement: Statement, values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Run the statement that ends a run, and add what it took to the ledger."""
+    """Run a statement, such as the one that ends a run, and add what was taken to the ledger."""
     if len(rows) == 1 and joins_inserts(connection):
-        connection.execute(_joined(end), {**values, **rows[0]})
+        connection.execute(_joined(statement), {**values, **rows[0]})
         return
-    connection.execute(end, values)
+    connection.execute(statement, values)
     add(connection, rows)
 
 
@@ -166,8 +168,8 @@ def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 @lru_cache(maxsize=16)
-def _joined(end: Update) -> Update:
-    return end.add_cte(_ADD_POSTGRES.cte("ledger"))
+def _joined(statement: Statement) -> Statement:
+    return statement.add_cte(_ADD_POSTGRES.cte("ledger"))
 
 
 # -- shown ---------------------------------------------------------------------------------------

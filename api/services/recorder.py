@@ -154,13 +154,13 @@ class Recorder:
         with ledger.settled(self.tally) as spent:
             if is_all and ledger.is_one_statement(self.runtime.engine, spent):
                 with self.runtime.autocommit() as connection:
-                    ledger.end_run(connection, END_MESSAGE, row, spent)
+                    ledger.write_with(connection, END_MESSAGE, row, spent)
             elif is_all:
                 with self.runtime.writing() as connection:
-                    ledger.end_run(connection, END_MESSAGE, row, spent)
+                    ledger.write_with(connection, END_MESSAGE, row, spent)
             else:
                 with self.runtime.transaction() as session:
-                    ledger.end_run(session.connection(), END_MESSAGE, row, spent)
+                    ledger.write_with(session.connection(), END_MESSAGE, row, spent)
                     self._store_the_rest(session, now, names_it=names_it)
         self.is_stored = True
 

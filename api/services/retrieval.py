@@ -8,6 +8,7 @@ datasets, and counts as a hit of what it returned.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, Update, and_, any_, bindparam, select, update
 from sqlalchemy.dialects import postgresql
@@ -28,7 +29,7 @@ from api.models.document import ChildChunk, Document, Segment
 from api.models.types import Id, joins_inserts
 from api.principal import ActorKind, Principal
 from api.runtime import Runtime
-from api.services import metadata_filters, providers, remembered
+from api.services import ledger, metadata_filters, providers, remembered
 from api.services.access import access_dataset
 from api.services.index_rows import embedding_of
 from api.services.ledger import Tally
@@ -131,7 +132,18 @@ def hit_test(
     and stores raise.
     """
     asked = None if raw is None else load_retrieval_model(raw)
-    models = _models(runtime, principal, dataset_id)
+    tally = _tally(runtime, principal, dataset_id)
+    try:
+        return _hit_test(tally, principal, dataset_id, query, asked)
+    finally:
+        tally.end()  # what a search took that failed
+
+
+def _hit_test(
+    tally: Tally, principal: Principal, dataset_id: str, query: str, asked: RetrievalModel | None
+) -> HitTest:
+    runtime = tally.runtime
+    models = _models(tally)
     with runtime.reading() as session:
         dataset = access_dataset(session, principal, dataset_id)
         if dataset.provider == "external":
@@ -157,7 +169,13 @@ def hit_test(
         documents = [record.document for record in records]
         metadata = metadata_filters.load_named(session, documents, is_showing_built_in=is_showing_built_in)
     note_search(
-        runtime, principal, [dataset.id], query, [record.found for record in records], source="hit_testing"
+        runtime,
+        principal,
+        [dataset.id],
+        query,
+        [record.found for record in records],
+        source="hit_testing",
+        tally=tally,
     )
     return HitTest(query=query, point=plot.query, records=records, metadata=metadata)
 
@@ -207,14 +225,16 @@ def note_search(
     *,
     source: str,
     app_id: str | None = None,
+    tally: Tally | None = None,
 ) -> None:
-    """Keep a search in the log of its datasets, and count it where it hit.
+    """Keep a search in the log of its datasets, count it where it hit, and what it took of models.
 
     What was found is worth more than that: where it cannot be written, that is
     logged and no error.
     """
     try:
-        _note(runtime, principal, dataset_ids, query, found, source=source, app_id=app_id)
+        with ledger.settled(tally) as spent:
+            _note(runtime, principal, dataset_ids, query, found, source=source, app_id=app_id, spent=spent)
     except Unavailable:
         logger.warning("search not noted", extra={"dataset_ids": list(dataset_ids)})
 
@@ -228,6 +248,7 @@ def _note(
     *,
     source: str,
     app_id: str | None,
+    spent: Sequence[Mapping[str, Any]],
 ) -> None:
     segments = {one.passage.segment_id for one in found}
     documents = {one.passage.document_id for one in found}
@@ -246,8 +267,10 @@ def _note(
     tenant_id = principal.tenant_id
     if len(rows) == 1 and joins_inserts(runtime.engine):
         hits = {"hit_segments": list(segments), "hit_documents": list(documents), "of_tenant": tenant_id}
-        with runtime.autocommit() as connection:
-            connection.execute(NOTE_ALL, {**{NOTED + name: rows[0][name] for name in rows[0]}, **hits})
+        values = {**{NOTED + name: rows[0][name] for name in rows[0]}, **hits}
+        is_one = ledger.is_one_statement(runtime.engine, spent)
+        with runtime.autocommit() if is_one else runtime.writing() as connection:
+            ledger.write_with(connection, NOTE_ALL, values, spent)
         return
     with runtime.writing() as connection:
         connection.execute(INSERT_QUERY, rows)
@@ -256,6 +279,7 @@ def _note(
                 connection.execute(
                     statement, [{"hit_id": id_, "of_tenant": tenant_id} for id_ in sorted(ids)]
                 )
+        ledger.add(connection, spent)
 
 
 def load_records(runtime: Runtime, tenant_id: str, found: Sequence[Found]) -> list[Record]:
@@ -298,19 +322,23 @@ def _deps(
     )
 
 
-def _models(runtime: Runtime, principal: Principal, dataset_id: str) -> ModelRuntime:
-    """Return the way to a workspace's models, as it is configured now, or was a second ago."""
-    tenant_id = principal.tenant_id
-    key = ProvidersVersion(tenant_id)
-    version = remembered.recall(runtime, key, lambda: _find_version(runtime, tenant_id))
+def _tally(runtime: Runtime, principal: Principal, dataset_id: str) -> Tally:
     is_key = principal.kind is ActorKind.SERVICE
-    tally = Tally(
+    return Tally(
         runtime=runtime,
-        tenant_id=tenant_id,
+        tenant_id=principal.tenant_id,
         dataset_id=dataset_id,
         actor_id=None if is_key else principal.id,
         key_id=principal.id if is_key else None,
+        wait=True,
     )
+
+
+def _models(tally: Tally) -> ModelRuntime:
+    """Return the way to a workspace's models, as it is configured now, or was a second ago."""
+    runtime, tenant_id = tally.runtime, tally.tenant_id
+    key = ProvidersVersion(tenant_id)
+    version = remembered.recall(runtime, key, lambda: _find_version(runtime, tenant_id))
     return providers.model_runtime(tally, version or 0)
 
 
