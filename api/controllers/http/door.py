@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, Literal, TypeVar, cast
 
 import orjson
-from flask import Flask, Response, current_app, request
+from flask import Flask, Request, Response, current_app, request
 from werkzeug.wsgi import ClosingIterator
 
 from api.core.ports import JSONValue
@@ -44,6 +44,11 @@ class Guard:
 def runtime() -> Runtime:
     """Return the runtime of the program that serves this request."""
     return cast("Runtime", current_app.extensions["runtime"])
+
+
+def present_request() -> Request:
+    """Return the request itself: each look through Flask's stand-in for it costs half a microsecond."""
+    return cast("Request", request._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001  # as Flask says
 
 
 def base_url() -> str:

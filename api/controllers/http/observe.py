@@ -9,10 +9,10 @@ import re
 import time
 import uuid
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g
 
 from api import __version__, traces
-from api.controllers.http.door import runtime, when_sent
+from api.controllers.http.door import present_request, runtime, when_sent
 from api.logs import request_id
 from api.principal import works_for
 
@@ -31,31 +31,32 @@ def install_observation(app: Flask) -> None:
 
 
 def _begin() -> None:
-    sent = request.headers.get("X-Request-Id", "")
+    asked = present_request()
+    sent = asked.headers.get("X-Request-Id", "")
     g.started = time.monotonic()
     g.request_id = sent if SANE_ID.fullmatch(sent) else uuid.uuid4().hex
     request_id.set(g.request_id)
     works_for.set("")
-    route = request.url_rule.rule if request.url_rule else None
+    route = asked.url_rule.rule if asked.url_rule else None
+    method = _method(asked)
     g.span = runtime().tracer.begin(
-        f"{_method()} {route or 'none'}",
+        f"{method} {route or 'none'}",
         "server",
-        {"http.request.method": _method(), "http.route": route, "slipway.request_id": g.request_id},
-        {name: request.headers[name] for name in CARRIER if name in request.headers},
+        {"http.request.method": method, "http.route": route, "slipway.request_id": g.request_id},
+        {name: asked.headers[name] for name in CARRIER if name in asked.headers},
     )
     traces.current.set(g.span)
 
 
-def _method() -> str:
-    return request.method if request.method in METHODS else "other"
+def _method(asked: Request) -> str:
+    return asked.method if asked.method in METHODS else "other"
 
 
-def _tell(response: Response) -> None:
+def _tell(asked: Request, span: traces.Span, response: Response) -> None:
     """Tell the request's span how it came out; a stream is told until its client has all of it, or leaves."""
-    span: traces.Span = g.get("span", traces.NO_SPAN)
     traces.current.set(traces.NO_SPAN)
     status = response.status_code
-    app_id = (request.view_args or {}).get("app_id") if status < 400 else None
+    app_id = (asked.view_args or {}).get("app_id") if status < 400 else None
     span.tell({"http.response.status_code": status, "slipway.app_id": app_id})
     if status >= 500:
         span.fail(str(status))
@@ -63,21 +64,23 @@ def _tell(response: Response) -> None:
 
 
 def _end(response: Response) -> Response:
+    asked = present_request()
+    here = runtime()
     headers = response.headers
     headers["X-Request-Id"] = headers["X-Trace-Id"] = g.get("request_id", "")
     headers["X-Version"] = __version__
-    headers["X-Env"] = runtime().limits.deploy_env
-    route = request.url_rule.rule if request.url_rule else None
+    headers["X-Env"] = here.limits.deploy_env
+    route = asked.url_rule.rule if asked.url_rule else None
     took_s = time.monotonic() - g.get("started", time.monotonic())
-    runtime().metrics.count_request(_method(), route or "none", response.status_code, took_s)
+    here.metrics.count_request(_method(asked), route or "none", response.status_code, took_s)
     logger.info(
         "request",
         extra={
-            "method": request.method,
+            "method": asked.method,
             "route": route,
             "status": response.status_code,
             "duration_ms": round(took_s * 1000, 2),
         },
     )
-    _tell(response)
+    _tell(asked, g.get("span", traces.NO_SPAN), response)
     return response

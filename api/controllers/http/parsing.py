@@ -18,6 +18,7 @@ import orjson
 from flask import Request, g, request
 from flask_restx.reqparse import Argument, RequestParser
 
+from api.controllers.http.door import present_request
 from api.controllers.http.errors import MediaTypeUnsupported
 from api.core.ports import JSONObject, JSONValue
 from api.errors import BadRequest, InvalidRequest
@@ -110,7 +111,7 @@ def form_field(name: str, type: Callable[[Any], object], **options: Any) -> Fiel
 
 def parse(fields: RequestParser, into: type[Into]) -> Into:
     """Return ``into`` built from the present request; raises InvalidRequest for the first fault."""
-    return into(**fields.parse_args())
+    return into(**fields.parse_args(present_request()))
 
 
 def json_body(req: Request = request, *, may_be_text: bool = False) -> JSONObject:
