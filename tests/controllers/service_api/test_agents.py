@@ -44,12 +44,18 @@ NOW = {
     "enabled": True,
 }
 WAITING = threading.Event()
+ROLLED = threading.Event()
 
 
 def _wait(arguments: JSONObject, context: ToolContext) -> Iterator[ToolMessage]:
     WAITING.set()
     wait_for_stop(context.cancel)
     yield TextMessage("never told")
+
+
+def _roll(arguments: JSONObject, context: ToolContext) -> Iterator[ToolMessage]:
+    yield TextMessage("42")
+    ROLLED.set()  # once the message is taken
 
 
 def _paint(arguments: JSONObject, context: ToolContext) -> Iterator[ToolMessage]:
@@ -63,7 +69,7 @@ def _fail(arguments: JSONObject, context: ToolContext) -> list[ToolMessage]:
 
 @pytest.fixture(scope="module", autouse=True)
 def studio() -> Iterator[None]:
-    """Tools that paint, fail and wait, known as built-in ones while this module runs."""
+    """Tools that paint, fail, roll and wait, known as built-in ones while this module runs."""
     made = provide(
         ToolProviderSchema(id="studio", label=Words("Studio"), description=Words("-"), icon_svg="<svg/>")
     )
@@ -73,6 +79,7 @@ def studio() -> Iterator[None]:
 
     for name, invoke, parameters in (
         ("wait", _wait, ()),
+        ("roll", _roll, ()),
         ("paint", _paint, (parameter("what"), parameter("style"))),
         ("fail", _fail, ()),
     ):
@@ -339,14 +346,17 @@ def test_stop_inside_a_tool_ends_the_run_and_keeps_the_thought(
     client: FlaskClient, runtime: Runtime, owner: Owner
 ) -> None:
     WAITING.clear()
-    both = calls(("eval_expression", {"expression": "6*7"}), ("wait", {}))
-    app, script = make_agent(runtime, owner, ["Wait.", both], ["never"], tools=(ADD, studio_tool("wait")))
+    ROLLED.clear()
+    both = calls(("roll", {}), ("wait", {}))
+    tools = (studio_tool("roll"), studio_tool("wait"))
+    app, script = make_agent(runtime, owner, ["Wait.", both], ["never"], tools=tools)
     told = ask(client, app, response_mode="streaming")
     first = next(iter(told.response))
     while b"task_id" not in first:
         first = next(iter(told.response))
     task = orjson.loads(first.split(b"data: ")[1].split(b"\n")[0])
     assert WAITING.wait(10)
+    assert ROLLED.wait(10)
 
     client.post(f"/v1/chat-messages/{task['task_id']}/stop", json={"user": "ann"}, headers=app.headers)
     rest = read_rest(told)
@@ -358,9 +368,9 @@ def test_stop_inside_a_tool_ends_the_run_and_keeps_the_thought(
     assert (message["answer"], thought["thought"], thought["tool"]) == (
         "Wait.",
         "Wait.",
-        "eval_expression;wait",
+        "roll;wait",
     )
-    assert orjson.loads(thought["observation"]) == {"eval_expression": "42"}
+    assert orjson.loads(thought["observation"]) == {"roll": "42"}
 
 
 def read_rest(told: Any) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from api.controllers.schemas.dataset import DATASET_MODEL
 from api.principal import Role
 from api.runtime import Runtime
-from tests.conftest import ONCE
+from tests.conftest import BOTH, ONCE
 from tests.factories import Owner, make_dataset_key, make_key, make_member, make_owner
 from tests.services.test_indexing import idle, make_document, work
 from tests.statements import count_statements
@@ -74,6 +74,7 @@ def test_list_takes_a_larger_limit_as_the_largest(
 
 
 @ONCE
+@BOTH
 def test_search_takes_few_statements_once_the_caller_is_known(
     client: FlaskClient, idle: Runtime, owner: Owner
 ) -> None:
@@ -93,8 +94,9 @@ def test_search_takes_few_statements_once_the_caller_is_known(
     counts = [len(search()) for _ in range(3)]
     (document,) = client.get(f"/v1/datasets/{dataset_id}/documents", headers=headers).get_json()["data"]
 
-    # The dataset, its mark, passages, rows, the log, two counters; slow machines may ask for the caller too.
-    assert min(counts) == 7
+    # The dataset, its mark, passages, rows; the log and two counters, which on PostgreSQL are one statement.
+    # Slow machines may ask for the caller too.
+    assert min(counts) == (7 if idle.engine.dialect.name == "sqlite" else 5)
     assert document["hit_count"] == 4
 
 
