@@ -3,6 +3,7 @@
 from flask import Response, request
 from flask_restx import Namespace, Resource
 
+from api.controllers.http import limits
 from api.controllers.http.auth import console
 from api.controllers.http.door import public, render, runtime
 from api.controllers.http.parsing import parse
@@ -60,8 +61,10 @@ class DeletionFeedback(Resource):
 
     @ns.expect(FEEDBACK)
     @ns.response(200, "In the operator's log.", RESULT)
+    @ns.response(429, "Too many calls from this address in a minute.")
     @public
     def post(self) -> Response:
         """Write a reason into the operator's log, without the address."""
+        limits.count_address(request.remote_addr or "")
         account_deletion.note_feedback(parse(FEEDBACK, FeedbackIn).feedback)
         return render(render_success())

@@ -1,7 +1,9 @@
 """An account deleted for good, over HTTP and by the operator."""
 
 import io
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
@@ -171,3 +173,20 @@ def test_reason_for_leaving_is_the_operators_to_read(
 
     assert answer.get_json() == {"result": "success"}
     assert caplog.messages == ["Someone who deleted their account says: 'Too\\nexpensive'"]
+
+
+@ONCE
+def test_reasons_for_leaving_are_counted_by_address(
+    bare: FlaskClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(runtime, limits=replace(runtime.limits, visitor_rpm=2))
+    monkeypatch.setitem(bare.application.extensions, "runtime", few)
+    sent = {"email": "ada@example.com", "feedback": "Too expensive"}
+    address = f"198.51.100.{uuid.uuid4()}"
+
+    told = [
+        bare.post(f"{DELETE}/feedback", json=sent, environ_overrides={"REMOTE_ADDR": address})
+        for _ in range(3)
+    ]
+
+    assert [answer.status_code for answer in told] == [200, 200, 429]
