@@ -50,9 +50,10 @@ def _counting(name: str, chosen: Callable[[ColumnElement[str]], ColumnElement[bo
 
 # One row each by its key: SQLite would look through all documents of a tenant for several.
 COUNT_HITS = tuple(
-    _counting(name, lambda column: column == bindparam("hit_id")) for name in ("segments", "documents")
+    _counting(name, lambda column: column == bindparam("hit_id")) for name in ("documents", "segments")
 )
-# On PostgreSQL all of it is one statement, which needs no transaction around it.
+# On PostgreSQL all of it is one statement, which needs no transaction around it. It runs what stands
+# before its INSERT from the last to the first, so that rows are locked in one order by either way.
 HITS = postgresql.ARRAY(Id)
 NOTED = "noted_"  # sets the query's parameters apart from columns of the others
 NOTE_ALL = INSERT_QUERY.values(
@@ -250,8 +251,9 @@ def _note(
     app_id: str | None,
     spent: Sequence[Mapping[str, Any]],
 ) -> None:
-    segments = {one.passage.segment_id for one in found}
-    documents = {one.passage.document_id for one in found}
+    # The ledger, documents, segments, each in order: searches that change the same never wait in a circle.
+    segments = sorted({one.passage.segment_id for one in found})
+    documents = sorted({one.passage.document_id for one in found})
     row = {
         "tenant_id": principal.tenant_id,
         "content": query,
@@ -265,21 +267,18 @@ def _note(
         {**row, "id": new_id(), "created_at": now, "dataset_id": dataset_id} for dataset_id in dataset_ids
     ]
     tenant_id = principal.tenant_id
-    if len(rows) == 1 and joins_inserts(runtime.engine):
-        hits = {"hit_segments": list(segments), "hit_documents": list(documents), "of_tenant": tenant_id}
-        values = {**{NOTED + name: rows[0][name] for name in rows[0]}, **hits}
-        is_one = ledger.is_one_statement(runtime.engine, spent)
-        with runtime.autocommit() if is_one else runtime.writing() as connection:
+    if len(rows) == 1 and joins_inserts(runtime.engine) and ledger.is_one_statement(runtime.engine, spent):
+        hits = {"hit_segments": segments, "hit_documents": documents, "of_tenant": tenant_id}
+        with runtime.autocommit() as connection:
+            values = {**{NOTED + name: rows[0][name] for name in rows[0]}, **hits}
             ledger.write_with(connection, NOTE_ALL, values, spent)
         return
     with runtime.writing() as connection:
         connection.execute(INSERT_QUERY, rows)
-        for statement, ids in zip(COUNT_HITS, (segments, documents), strict=True):
-            if ids:
-                connection.execute(
-                    statement, [{"hit_id": id_, "of_tenant": tenant_id} for id_ in sorted(ids)]
-                )
         ledger.add(connection, spent)
+        for statement, ids in zip(COUNT_HITS, (documents, segments), strict=True):
+            if ids:
+                connection.execute(statement, [{"hit_id": id_, "of_tenant": tenant_id} for id_ in ids])
 
 
 def load_records(runtime: Runtime, tenant_id: str, found: Sequence[Found]) -> list[Record]:

@@ -10,11 +10,13 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from sqlalchemy import TextClause
+from sqlalchemy.orm import Session, sessionmaker
 
 from api.backends.keywords import tables
 from api.backends.keywords.tables import Mark
 from api.core.ports import Offload
 from api.core.rag.chunk import Hit
+from api.core.rag.keyword_search import words_of
 
 if TYPE_CHECKING:
     from api.backends.keywords.memory import Snapshot
@@ -38,6 +40,7 @@ class MemorySearch:
 
     def __init__(
         self,
+        sessions: sessionmaker[Session],
         offload: Offload,
         max_bytes: int,
         *,
@@ -45,6 +48,7 @@ class MemorySearch:
         newer: Callable[[int, int], TextClause],
         stored: Callable[[str], str],
     ) -> None:
+        self._sessions = sessions
         self._offload = offload
         self._max_bytes = max_bytes
         self._reading = reading
@@ -54,9 +58,14 @@ class MemorySearch:
         self._cache: Cache | None = None
 
     def search(
-        self, marks: Sequence[Mark], words: Sequence[str], *, top_k: int, documents: Collection[str] | None
+        self, collections: Sequence[str], query: str, *, top_k: int, documents: Collection[str] | None
     ) -> list[Hit] | None:
-        """Return the best of the collections at their marks; None where they are too large for memory."""
+        """Return the entries that match best, see KeywordIndex; None where they are too large for memory."""
+        words = words_of(query)
+        if top_k < 1 or not words or (documents is not None and not documents):
+            return []
+        with tables.connected(self._sessions) as connection:
+            marks = tables.load_marks(connection, collections)
         snapshots = self._snapshots(marks)
         if snapshots is None:
             return None

@@ -114,7 +114,9 @@ class Backend:
 
     def __init__(self, sessions: sessionmaker[Session], offload: Offload, cache_bytes: int) -> None:
         self._sessions = sessions
-        self._memory = MemorySearch(offload, cache_bytes, reading=self._reading, newer=_newer, stored=str)
+        self._memory = MemorySearch(
+            sessions, offload, cache_bytes, reading=self._reading, newer=_newer, stored=str
+        )
 
     @classmethod
     def from_settings(cls, settings: Settings, *, sessions: sessionmaker[Session], offload: Offload) -> Self:
@@ -143,12 +145,7 @@ class Backend:
         self, collections: Sequence[str], query: str, *, top_k: int, documents: Collection[str] | None = None
     ) -> list[Hit]:
         """Return the entries that match best; see KeywordIndex."""
-        words = keyword_search.words_of(query)
-        if top_k < 1 or not words or (documents is not None and not documents):
-            return []
-        with tables.connected(self._sessions) as connection:
-            marks = tables.load_marks(connection, collections)
-        found = self._memory.search(marks, words, top_k=top_k, documents=documents)
+        found = self._memory.search(collections, query, top_k=top_k, documents=documents)
         if found is not None:
             return found
         with tables.reading(self._sessions) as session:

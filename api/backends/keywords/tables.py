@@ -1,8 +1,8 @@
 """The tables both keyword indexes keep in the program's own database; made by migration 0004.
 
 What must stay true: numbers of a collection's entries are committed in their
-order, and its size is the sum of its rows in
-``keyword_sizes``, changed in the same transaction as its entries.
+order, and its size is the sum of its rows in ``keyword_sizes``, changed in the
+same transaction as its entries.
 """
 
 import json

@@ -1,11 +1,15 @@
 """Datasets over the public API, with a dataset key."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from flask.testing import FlaskClient
 
 from api.controllers.schemas.dataset import DATASET_MODEL
+from api.core.ports import JSONObject
 from api.principal import Role
 from api.runtime import Runtime
+from api.services import retrieval
 from tests.conftest import BOTH, ONCE
 from tests.factories import Owner, make_dataset_key, make_key, make_member, make_owner
 from tests.services.test_indexing import idle, make_document, work
@@ -98,6 +102,36 @@ def test_search_takes_few_statements_once_the_caller_is_known(
     # Slow machines may ask for the caller too.
     assert min(counts) == (7 if idle.engine.dialect.name == "sqlite" else 5)
     assert document["hit_count"] == 4
+
+
+@BOTH
+def test_searches_of_one_dataset_and_of_several_count_what_they_hit_without_loss(
+    client: FlaskClient, idle: Runtime, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A circle of locks would cost one of them its note, and a second."""
+    text = "\n\n".join(f"Harbour {number} counts its ships." for number in range(4))
+    made = make_document(idle, owner, text)
+    other = make_document(idle, owner, SHIPS)
+    work(idle, owner)
+    asked: JSONObject = {"search_method": "full_text_search", "top_k": 4}
+    found = [
+        record.found
+        for record in retrieval.hit_test(
+            idle, owner.principal, made.dataset_id, "harbour ships", asked
+        ).records
+    ]
+    both = ([made.dataset_id], [made.dataset_id, other.dataset_id])
+
+    def note(number: int) -> None:
+        retrieval.note_search(idle, owner.principal, both[number % 2], "ships", found, source="app")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(note, range(60)))
+
+    url = f"/v1/datasets/{made.dataset_id}/documents"
+    (document,) = client.get(url, headers=key_of(idle, owner)).get_json()["data"]
+    assert caplog.messages == []
+    assert document["hit_count"] == 61
 
 
 def test_key_deleted_in_the_console_opens_nothing_more(
