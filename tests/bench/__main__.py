@@ -20,9 +20,10 @@ from tests.bench import corpora, databases, measure, report, retrieval
 from tests.bench.databases import Database
 from tests.bench.indexing import measure_indexing, measure_pdf
 from tests.bench.library import set_up_library
-from tests.bench.processes import GUNICORN, ROOT, Server, free_port, python, run, serving
+from tests.bench.processes import GUNICORN, ROOT, Server, python, run, serving
 from tests.bench.scenarios import Bench, Scenario, Subject, measure_scenario, scenarios, warm_up
 from tests.bench.workspace import http_call, set_up
+from tests.ports import free_port
 
 PARTS = ("start", "statements", "index", "pdf", "search", "quality")
 """What is measured besides the loads, by the names that choose it."""

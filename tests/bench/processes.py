@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -79,14 +78,6 @@ def run(command: Sequence[str], env: Mapping[str, str], timeout_s: float = RUN_T
     if done.returncode:
         raise NotStarted(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
     return done.stdout
-
-
-def free_port() -> int:
-    """Return a port of loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def python(module: str, *arguments: str) -> list[str]:

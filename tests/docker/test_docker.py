@@ -21,7 +21,8 @@ import yaml
 from api.core.ports import Queue
 from api.settings import Settings
 from tests.conftest import answers
-from tests.live.conftest import PATIENT, START_TIMEOUT_S, free_port
+from tests.live.conftest import PATIENT, START_TIMEOUT_S
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +19,7 @@ import pytest
 from tests.commands import PROGRAM, Started, begin
 from tests.conftest import DATABASE_URL, REDIS_URL, answers
 from tests.factories import PASSWORD
+from tests.ports import free_port
 from tests.servers import Reply, ScriptedServer, Seen
 
 ROOT = Path(__file__).parents[2]
@@ -27,12 +27,6 @@ START_TIMEOUT_S = 60.0
 ATTEMPTS = 5
 PATIENT = pytest.mark.timeout(200)
 """For tests that start programs, on a machine that has much else to do."""
-
-
-def free_port() -> int:
-    """Return a port nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -16,8 +16,9 @@ from api.core.tools.mcp.sessions import MCPSessions
 from api.core.tools.mcp.tools import fetch_tools, to_schema, to_tool
 from api.core.tools.tool import ToolFailed
 from tests.conftest import answers
-from tests.live.conftest import PATIENT, ROOT, START_TIMEOUT_S, free_port
+from tests.live.conftest import PATIENT, ROOT, START_TIMEOUT_S
 from tests.mcp_double import see_off
+from tests.ports import free_port
 from tests.tools import make_context
 from tests.waiting import wait_until
 
