@@ -219,11 +219,21 @@ def test_compatible_feature_not_declared_is_refused_before_the_call(vendor: Vend
     assert vendor.server.seen == []
 
 
-def test_compatible_check_number_that_is_none_is_refused(vendor: Vendor) -> None:
-    provider = vendor.make("openai_api_compatible", {"endpoint_url": "URL", "context_size": "many"})
+@pytest.mark.parametrize("size", ["many", "-1", "1e3", "9" * 20, "9" * 5000])
+def test_compatible_check_number_that_is_none_is_refused(vendor: Vendor, size: str) -> None:
+    provider = vendor.make("openai_api_compatible", {"endpoint_url": "URL", "context_size": size})
     with pytest.raises(InvalidRequest) as refused:
         provider.check_credentials()
     assert refused.value.field == "context_size"
+
+
+@pytest.mark.parametrize("size", ["9" * 20, "9" * 5000])
+def test_compatible_number_too_large_to_tell_counts_as_none(vendor: Vendor, size: str) -> None:
+    schema = vendor.make("openai_api_compatible", {"endpoint_url": "URL", "context_size": size}).model_schema(
+        "m"
+    )
+    assert schema is not None
+    assert schema.context_tokens == 4_096
 
 
 def test_compatible_endpoint_without_scheme_is_refused(vendor: Vendor) -> None:

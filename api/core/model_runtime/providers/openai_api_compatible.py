@@ -1,5 +1,6 @@
 """Any server that speaks the OpenAI wire: vLLM, Ollama, DeepSeek and many more."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -32,6 +33,7 @@ DEFAULT_MAX_CHUNKS = 10
 
 # Not every server lists its models; that it answers at all proves the address.
 ACCEPTED_BY_CHECK = frozenset({200, 404, 405})
+WHOLE = re.compile(r"\d{1,9}")
 
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="6" '
@@ -143,8 +145,11 @@ class OpenAICompatibleProvider:
         """Prove address and key by asking for the list of models."""
         for variable in ("context_size", "max_tokens_to_sample", "max_chunks"):
             value = self._credentials.get(variable, "").strip()
-            if value and not value.isdecimal():
-                raise InvalidRequest(f"{variable} must be a whole number, not {value!r}.", field=variable)
+            if value and not WHOLE.fullmatch(value):
+                raise InvalidRequest(
+                    f"{variable} must be a whole number of at most nine digits, not {value[:40]!r}.",
+                    field=variable,
+                )
         self._endpoint.check(self._url("models"), accepted=ACCEPTED_BY_CHECK)
 
     def model_schema(self, model: str) -> ModelSchema:
@@ -204,7 +209,7 @@ class OpenAICompatibleProvider:
 
     def _whole(self, variable: str, default: int) -> int:
         value = self._credentials.get(variable, "").strip()
-        return int(value) if value.isdecimal() else default
+        return int(value) if WHOLE.fullmatch(value) else default
 
 
 def _type_of(model: str) -> ModelType:
