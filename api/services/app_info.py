@@ -11,7 +11,7 @@ from api.core.apps.features import Features
 from api.core.apps.flow import FlowSpec
 from api.core.apps.spec import FLOW_MODES, AppSpec
 from api.core.ports import JSONObject
-from api.errors import AppUnavailable, BadRequest, Forbidden
+from api.errors import AppUnavailable, BadRequest, Forbidden, Unauthorized
 from api.models.account import Account
 from api.models.app import App, Site
 from api.runtime import Limits, Runtime
@@ -68,12 +68,17 @@ class SiteInfo:
 
 
 def get_info(session: Session, app: AppSpec) -> AppInfo:
-    """Return name and maker of the caller's app, and the words it is sorted by."""
+    """Return name and maker of the caller's app, and the words it is sorted by.
+
+    Raises Unauthorized where the app is gone, whose caller is still remembered for a second.
+    """
     row = session.execute(
         select(App.description, Account.name)
         .outerjoin(Account, Account.id == App.created_by)
         .where(App.tenant_id == app.tenant_id, App.id == app.id)
-    ).one()
+    ).one_or_none()
+    if row is None:
+        raise Unauthorized("Access token is invalid")
     labels = tags.load_labels(session.connection(), app.tenant_id, [app.id])
     return AppInfo(
         name=app.name,

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 
 from api.errors import Unavailable
+from api.models.app import App
 from api.runtime import Runtime
 from api.services import access, remembered
 from tests.factories import ChatApp
@@ -57,6 +59,18 @@ def test_app_switched_by_another_process_is_noticed_when_the_second_is_over(
     while status_of(client, chat_app) == 200:
         assert time.monotonic() < deadline
     assert status_of(client, chat_app) == 403
+
+
+def test_app_deleted_by_another_process_tells_nothing_of_itself(
+    client: FlaskClient, runtime: Runtime, chat_app: ChatApp
+) -> None:
+    assert status_of(client, chat_app) == 200
+    with runtime.transaction() as session:
+        session.execute(delete(App).where(App.id == chat_app.id))
+
+    answer = client.get("/api/info", headers=chat_app.headers)
+
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
 
 
 def test_of_many_who_come_together_one_looks_for_all(runtime: Runtime) -> None:
