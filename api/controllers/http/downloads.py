@@ -42,11 +42,19 @@ def send_file(download: Download, *, as_attachment: bool) -> Response:
     response.headers["Content-Disposition"] = f"{disposition}; filename*=UTF-8''{name}"
     response.headers["Cache-Control"] = f"private, max-age={runtime().limits.files_url_ttl_s}"
     try:
-        answer = response.make_conditional(request, accept_ranges=True, complete_length=download.size_bytes)
+        answer = response.make_conditional(
+            request, accept_ranges=_asks_for_a_piece(), complete_length=download.size_bytes
+        )
     except RequestedRangeNotSatisfiable:
         response.close()
         raise
     return cast("Response", answer)
+
+
+def _asks_for_a_piece() -> bool:
+    """Tell whether one range of bytes is asked for: what else a Range says is not understood, so ignored."""
+    asked = request.range
+    return asked is not None and asked.units == "bytes" and len(asked.ranges) == 1
 
 
 def send_archive(pieces: Iterator[bytes], name: str) -> Response:

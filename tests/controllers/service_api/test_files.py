@@ -478,6 +478,9 @@ def test_download_as_attachment_is_bytes_to_be_saved(client: FlaskClient, chat_a
         ("bytes=8-", 206, uploads.MP4[8:], f"bytes 8-{len(uploads.MP4) - 1}/{len(uploads.MP4)}"),
         ("bytes=-4", 206, uploads.MP4[-4:], f"bytes 28-31/{len(uploads.MP4)}"),
         ("bytes=9999-", 416, None, "bytes */32"),
+        ("bytes=0-1,4-5", 200, uploads.MP4, None),
+        ("bytes=a-b", 200, uploads.MP4, None),
+        ("lines=0-3", 200, uploads.MP4, None),
     ],
 )
 def test_download_of_a_range_gives_that_range(
