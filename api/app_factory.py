@@ -8,7 +8,7 @@ from flask import Flask
 from flask.json.provider import JSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api.backends import build_runtime
+from api.backends import build_runtime, make_data_dir
 from api.backends.broker import Broker
 from api.backends.database import create_database, session_factory
 from api.backends.secret import check_secret, exchanged, keep_secret, root_secret
@@ -81,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         flask.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's own way to wrap a program
             flask.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies
         )
+    make_data_dir(settings)
     database = create_database(flask, settings, Base.metadata)
     flask.extensions["runtime"] = build_runtime(settings, session_factory(flask, database))
     register_doors(

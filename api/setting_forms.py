@@ -1,7 +1,23 @@
-"""What addresses and keys in settings look like."""
+"""What settings look like: the lines they stand on, addresses, keys."""
 
 import base64
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from dotenv.parser import parse_stream
+
+
+def broken_line(env_file: Path) -> int | None:
+    """Return the number of the first line that is neither ``NAME=value`` nor a comment, None without one.
+
+    Raises OSError, or UnicodeError for a file that is no text.
+    """
+    with env_file.open(encoding="utf-8") as file:
+        for found in parse_stream(file):
+            if found.error or (found.key is not None and found.value is None):
+                text = found.original.string  # with the blank lines before it
+                return found.original.line + text[: -len(text.lstrip())].count("\n")
+    return None
 
 
 def is_redis_url(url: str) -> bool:

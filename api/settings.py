@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from api.setting_forms import is_http_url, is_key, is_redis_url
+from api.setting_forms import broken_line, is_http_url, is_key, is_redis_url
 
 OnOff = Literal["on", "off"]
 Plan = Literal["sandbox", "professional", "team", "enterprise"]
@@ -415,6 +415,8 @@ class Settings(BaseSettings):
             raise ValueError("REDIS_URL must have the form redis://host:port/number")
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.owner_email.strip()):
             raise ValueError(f"OWNER_EMAIL={self.owner_email} is not an e-mail address")
+        if self.public_url and not is_http_url(self.public_url):
+            raise ValueError("PUBLIC_URL must begin with https:// or http://")
         if not is_http_url(self.notion_api_url):
             raise ValueError("NOTION_API_URL must begin with https:// or http://")
         return self
@@ -460,8 +462,13 @@ class Settings(BaseSettings):
 
 def load_settings(env_file: str | None = ".env") -> Settings:
     """Read the settings; raises SettingsError with one sentence that names the setting at fault."""
+    env_file = env_file if env_file and Path(env_file).exists() else None
     try:
-        return Settings(_env_file=env_file if env_file and Path(env_file).exists() else None)
+        if env_file and (number := broken_line(Path(env_file))) is not None:
+            raise SettingsError(f"Line {number} of {env_file} must have the form NAME=value.")
+        return Settings(_env_file=env_file)
+    except (OSError, UnicodeError) as exc:
+        raise SettingsError(f"{env_file} cannot be read: {exc}.") from None
     except ValidationError as exc:
         fault = exc.errors()[0]
         name = ".".join(str(part) for part in fault["loc"]).upper()

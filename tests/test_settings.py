@@ -51,6 +51,9 @@ from tests.conftest import make_settings
         ("SMTP_HOST=m\nMAIL_FROM=a@b.c", "SMTP_HOST needs CONSOLE_WEB_URL or PUBLIC_URL"),
         ("MAIL_FROM=nobody", "MAIL_FROM=nobody is not an e-mail address."),
         ("CONSOLE_WEB_URL=console", "CONSOLE_WEB_URL must begin with https:// or http://."),
+        ("PUBLIC_URL=slipway.example", "PUBLIC_URL must begin with https:// or http://."),
+        ("PORT=5001\nDATA DIR=/x", "Line 2 of"),
+        ("# a comment\n\nHOST", "Line 3 of"),
         ("OWNER_EMAIL=bad", "OWNER_EMAIL=bad is not an e-mail address."),
     ],
 )
@@ -65,6 +68,14 @@ def test_bad_setting_is_refused_with_one_sentence_that_names_it(
 
     assert sentence in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_bytes(b"HOST=\xff\n")
+
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(str(env))
 
 
 def test_lists_are_comma_separated(tmp_path: Path) -> None:
@@ -90,6 +101,13 @@ def test_lists_are_comma_separated(tmp_path: Path) -> None:
 def test_program_refuses_what_it_cannot_use(tmp_path: Path, values: dict[str, object], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         create_app(make_settings(tmp_path, **values))
+
+
+def test_data_dir_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SettingsError, match=r"^DATA_DIR=[^ ]*/file/data cannot be used: Not a directory\.$"):
+        create_app(make_settings(tmp_path / "file" / "data"))
 
 
 @pytest.mark.parametrize(

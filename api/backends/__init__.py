@@ -33,6 +33,14 @@ MB = 1024 * 1024
 OWN_PLUGINS = Path(api.__file__).resolve().parents[1] / "plugins"
 
 
+def make_data_dir(settings: Settings) -> None:
+    """Make the directory of everything embedded, its owner's alone; raises SettingsError where that fails."""
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SettingsError(f"DATA_DIR={settings.data_dir} cannot be used: {exc.strerror}.") from exc
+
+
 def build_runtime(settings: Settings, session_factory: sessionmaker[Session]) -> Runtime:
     """Return the runtime a configuration asks for; raises SettingsError where it cannot be had."""
     may_be_private = settings.provider_private_network == "allow"
