@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
+from api.backends.channel import redis as redis_channel
 from api.backends.channel.redis import Backend
 from api.backends.channel.redis_stream import HEADER_ID, Keys, to_header_fields
 from api.core.events import ErrorOccurred, Event, RunHeader, TextChunk
@@ -239,7 +240,13 @@ def test_redis_channel_hundreds_of_runs_at_once_all_arrive(writing: Backend, rea
         assert read_on(remote) == events
 
 
-def test_run_whose_copy_is_still_on_its_way_is_found(reading: Backend, writing: Backend) -> None:
+@pytest.mark.parametrize(
+    "pauses_s", [redis_channel.COPY_COMES_S, (0.8,)], ids=["several-looks", "the-last-look"]
+)
+def test_run_whose_copy_is_still_on_its_way_is_found(
+    reading: Backend, writing: Backend, monkeypatch: pytest.MonkeyPatch, pauses_s: tuple[float, ...]
+) -> None:
+    monkeypatch.setattr(redis_channel, "COPY_COMES_S", pauses_s)
     header = make_header()
     threading.Timer(0.1, writing.open, [header]).start()
 

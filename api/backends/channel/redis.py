@@ -81,12 +81,12 @@ class Backend:
         Who has just read a run's first event may come here before its copy does.
         """
         log: EventLog | None = self._local.find(task_id)
-        for pause_s in COPY_COMES_S:
-            log = log or find_log(self._redis, self._keys, task_id, self._lost_after_s)
+        for pause_s in (0.0, *COPY_COMES_S):
             if log is not None:
-                return log
+                break
             time.sleep(pause_s)
-        return None
+            log = find_log(self._redis, self._keys, task_id, self._lost_after_s)
+        return log
 
     def signal(self, task_id: str) -> None:
         """Tell whichever process runs the task to stop it. May raise Unavailable for a run elsewhere."""
