@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.core.model_runtime.provider import short_id
 from api.core.model_runtime.types import ChatRequest, Message, ModelRef, ToolSpec
@@ -18,6 +18,12 @@ class ModelChoice(BaseModel):
     name: str = Field(min_length=1)
     mode: Literal["chat", "completion"] = "chat"
     completion_params: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("completion_params")
+    @classmethod
+    def _check_stop(cls, params: dict[str, Any]) -> dict[str, Any]:
+        _stop_of(params)
+        return params
 
     @property
     def ref(self) -> ModelRef:
@@ -38,7 +44,16 @@ class ModelChoice(BaseModel):
             model=self.name,
             messages=messages,
             parameters={**own, **(parameters or {})},
-            stop=tuple(self.completion_params.get("stop") or ()),
+            stop=_stop_of(self.completion_params),
             tools=tools,
             user=user,
         )
+
+
+def _stop_of(params: dict[str, Any]) -> tuple[str, ...]:
+    """Return the texts the answer ends before; one may stand there without a list. Raises ValueError."""
+    stop = params.get("stop") or ()
+    texts = (stop,) if isinstance(stop, str) else stop
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("stop must be a text or a list of texts")
+    return tuple(texts)

@@ -104,6 +104,8 @@ def test_config_takes_short_and_long_provider_ids(
         ({"model": {**BUILTIN, "name": "gpt-4o"}}, "model.name"),
         ({"model": {**BUILTIN, "name": "multilingual-e5-small"}}, "model.name"),
         ({"model": {**BUILTIN, "name": ""}}, "model.name"),
+        ({"model": {**BUILTIN, "completion_params": {"stop": 5}}}, "model.completion_params"),
+        ({"model": {**BUILTIN, "completion_params": {"stop": ["END", 5]}}}, "model.completion_params"),
         ({"pre_prompt": 5}, "pre_prompt"),
         ({"external_data_tools": 5}, "external_data_tools"),
         ({"external_data_tools": ["api"]}, "external_data_tools.0"),

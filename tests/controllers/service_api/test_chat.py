@@ -125,6 +125,20 @@ def test_continued_conversation_remembers_what_was_said(
     assert [message.text for message in script.requests[-1].messages] == ["One", "Hello world", "Two"]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"), [("END", ("END",)), (["a", "b"], ("a", "b")), ([], ()), (None, ()), ("", ())]
+)
+def test_model_is_told_what_to_stop_before(
+    client: FlaskClient, runtime: Runtime, owner: Owner, given: object, told: tuple[str, ...]
+) -> None:
+    script = Script()
+    app = make_chat_app(runtime, owner, model={**script.choice, "completion_params": {"stop": given}})
+
+    send(client, app, response_mode="blocking")
+
+    assert script.requests[-1].stop == told
+
+
 @pytest.mark.parametrize("blank", ["", None, "  "])
 def test_blank_conversation_starts_a_new_one(client: FlaskClient, scripted: ChatApp, blank: object) -> None:
     assert send(client, scripted, conversation_id=blank).status_code == 200
