@@ -16,12 +16,16 @@ class Repeated(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a caller asks of an app, as it came through the door; ``key_id`` is the API key it came with."""
+    """What a caller asks of an app, as it came through the door; ``key_id`` is the API key it came with.
+
+    ``workflow_id`` is the published version of a chatflow that is to answer, None for the one in use.
+    """
 
     query: str
     inputs: JSONObject
     files: tuple[JSONObject, ...] = ()
     conversation_id: str | None = None
+    workflow_id: str | None = None
     auto_generate_name: bool = True
     invoke_from: str = "service-api"
     key_id: str | None = None

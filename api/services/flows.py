@@ -51,6 +51,11 @@ def published_flow(runtime: Runtime, app: AppSpec) -> FlowSpec:
     return _published(runtime, app, app.workflow_id)
 
 
+def asked_flow(runtime: Runtime, app: AppSpec, workflow_id: str | None) -> FlowSpec:
+    """Return the version a caller names, the one in use where it names none. Raises as those two do."""
+    return chosen_flow(runtime, app, workflow_id) if workflow_id else published_flow(runtime, app)
+
+
 def chosen_flow(runtime: Runtime, app: AppSpec, workflow_id: str) -> FlowSpec:
     """Return a published version of an app's workflow. Raises NotFound; BadRequest for what is none.
 

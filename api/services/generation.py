@@ -92,7 +92,7 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
     authentication; files and an idempotency claim take one more each.
     """
     if app.mode in FLOW_MODES:
-        flow = flows.published_flow(runtime, app)
+        flow = flows.asked_flow(runtime, app, ask.workflow_id)
         return generate_flow(FlowCall(runtime=runtime, app=app, flow=flow, principal=principal, ask=ask))
     tally = Tally(
         runtime=runtime,

@@ -45,6 +45,7 @@ class ChatTurnIn:
     inputs: JSONObject | None = None
     response_mode: str = "blocking"
     conversation_id: str | None = None
+    workflow_id: str | None = None
     files: tuple[JSONObject, ...] | None = None
     auto_generate_name: bool = True
     on_disconnect: str = "continue"
@@ -68,6 +69,9 @@ CHAT = parser(
     json_field("query", Text(needs_content=True), required=True, help="The user's message."),
     *SHARED,
     json_field("conversation_id", UUID(may_be_blank=True), nullable=True, help="Blank starts a new one."),
+    json_field(
+        "workflow_id", Text(), nullable=True, help="Of a chatflow: the published version that answers."
+    ),
     json_field("auto_generate_name", Boolean(), help="Whether a model names a new conversation afterwards."),
 )
 COMPLETION = parser(json_field("query", Text(), help="Text for {{query}}."), *SHARED)

@@ -45,7 +45,7 @@ class OwnRatingIn:
     content: str | None = None
 
 
-OWN_CHAT = CHAT.copy().remove_argument("user")
+OWN_CHAT = CHAT.copy().remove_argument("user").remove_argument("workflow_id")
 OWN_COMPLETION = COMPLETION.copy().remove_argument("user")
 OWN_RUN = RUN.copy().remove_argument("user")
 OWN_RATING = FEEDBACK.copy().remove_argument("user")

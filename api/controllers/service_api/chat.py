@@ -25,7 +25,7 @@ class ChatMessages(Resource):
     @ns.doc(produces=swagger.ANSWER_OR_STREAM, params=swagger.RUN_HEADERS)
     @ns.response(200, ANSWERED, CHAT_ANSWER)
     @ns.response(400, "A bad parameter, an app of another mode, or a model that does not answer.")
-    @ns.response(404, "The caller has no such conversation.")
+    @ns.response(404, "The caller has no such conversation, or the app no such version.")
     @app_key("chat", has_guests=True)
     def post(self, caller: KeyCaller) -> Response:
         """Send a message and get the answer, streamed or whole."""
@@ -37,6 +37,7 @@ class ChatMessages(Resource):
             inputs=turn.inputs or {},
             files=turn.files or (),
             conversation_id=turn.conversation_id,
+            workflow_id=turn.workflow_id if caller.guest is None else None,
             auto_generate_name=turn.auto_generate_name,
             key_id=caller.key_id,
             invoke_from=caller.invoke_from,

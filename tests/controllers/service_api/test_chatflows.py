@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from api.core.model_runtime.types import Role
 from api.errors import CompletionFailed
 from api.runtime import Runtime
+from tests.controllers.guest_calls import open_page
 from tests.controllers.service_api.test_workflows import FlowApp
 from tests.factories import Owner
 from tests.fakes import TOKENS, Script
@@ -61,6 +62,51 @@ def test_words_of_a_model_go_out_while_it_speaks(chatflow: FlowApp, script: Scri
     assert ended == ["s"]
     told = [event["answer"] for event in before + rest if event["event"] == "message"]
     assert "".join(told) == "So: Hello world!"
+
+
+@pytest.fixture
+def renewed(chatflow: FlowApp, script: Script) -> FlowApp:
+    """The chatflow with another version in use than its first, which ``workflow_id`` names."""
+    path = f"/console/api/apps/{chatflow.id}/workflows"
+    nodes = [drawn("s", "start"), writer(script), drawn("a", "answer", answer="Now: {{#llm.text#}}")]
+    draft = {"graph": {"nodes": nodes, "edges": edges("s > llm > a")}}
+    for step, body in (("draft", draft), ("publish", {})):
+        done = chatflow.client.post(f"{path}/{step}", json=body, headers=chatflow.owner.headers)
+        assert done.status_code == 200, done.text
+    return chatflow
+
+
+@pytest.mark.parametrize("mount", ["/api", "/v1"])
+def test_version_that_is_named_answers(renewed: FlowApp, mount: str) -> None:
+    def answer(**body: Any) -> str:
+        told: str = renewed.post(f"{mount}/chat-messages", query="Hi", **body).get_json()["answer"]
+        return told
+
+    assert answer(workflow_id=renewed.workflow_id) == "So: Hello world!"
+    assert [answer(workflow_id=nothing) for nothing in ("", None)] == ["Now: Hello world"] * 2
+    assert answer() == "Now: Hello world"
+
+
+def test_version_that_is_none_is_refused(renewed: FlowApp) -> None:
+    path = f"/console/api/apps/{renewed.id}/workflows/draft"
+    draft_id = renewed.client.get(path, headers=renewed.owner.headers).get_json()["id"]
+
+    def refused(workflow_id: object) -> tuple[int, str]:
+        answer = renewed.post("/v1/chat-messages", query="Hi", workflow_id=workflow_id)
+        return answer.status_code, answer.get_json()["code"]
+
+    assert refused("x") == (400, "bad_request")
+    assert refused(draft_id) == (400, "bad_request")
+    assert refused(5) == (400, "invalid_param")
+    assert refused("11111111-1111-4111-8111-111111111111") == (404, "not_found")
+
+
+def test_guest_of_a_page_is_answered_by_the_version_in_use(renewed: FlowApp) -> None:
+    guest = open_page(renewed.client, renewed.owner, renewed.id)
+
+    told = guest.post("/chat-messages", query="Hi", inputs={}, workflow_id=renewed.workflow_id)
+
+    assert told.get_json()["answer"] == "Now: Hello world"
 
 
 def test_cost_of_all_models_is_told_at_the_end(chatflow: FlowApp) -> None:
