@@ -3,8 +3,14 @@
 Field names on the deny-list are masked whatever they hold; texts that look like
 a credential are masked wherever they stand. Content (prompts, answers) is never
 logged by anyone.
+
+What must stay true: the log is locked by the interpreter's own locks. A greenlet
+that waits for one of gevent's, which a native thread holds, may never be woken,
+and its request is never answered; every import on such a thread takes the log's
+lock many times. Nobody yields within it.
 """
 
+import _thread
 import logging
 import re
 import sys
@@ -57,6 +63,8 @@ def configure_logging(level: str, log_format: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.lock = _thread.RLock()
+    logging._lock = _thread.RLock()  # type: ignore[attr-defined]  # noqa: SLF001  # see the module's docstring
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -1,7 +1,10 @@
 """What Offload promises; run in a plain and in a patched process (test_under_gevent.py)."""
 
+import logging
 import threading
 import time
+from array import array
+from collections.abc import Iterator
 from contextvars import copy_context
 from pathlib import Path
 
@@ -9,7 +12,10 @@ import pytest
 from gevent import monkey
 
 from api.backends.offload import Backend
+from api.core.model_runtime import local_embedding
+from api.core.model_runtime.types import EmbedKind
 from api.core.ports import Offload
+from api.logs import configure_logging
 from api.principal import works_for
 from tests.conftest import make_settings
 from tests.waiting import assert_quick
@@ -92,3 +98,66 @@ def test_offload_call_lets_other_work_go_on(offload: Offload) -> None:
     offload.call(native_sleep, 0.3, timeout_s=5)
     assert len(worked) == 5
     other.join(5)
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """A logger of the program's own log, at a level that is not written."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logging("ERROR", "json")
+    yield logging.getLogger("tests.offload")
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_log_is_open_while_native_work_asks_for_loggers(offload: Offload, log: logging.Logger) -> None:
+    def import_much() -> None:
+        for number in range(30_000):
+            logging.getLogger(f"tests.imported_{number % 100}").setLevel(logging.ERROR)
+
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            log.info("nobody reads this")
+            time.sleep(0)
+
+    writers = [threading.Thread(target=write, daemon=True) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    offload.call(import_much, timeout_s=60)
+    ended.set()
+    for writer in writers:
+        writer.join(5)
+        assert not writer.is_alive()
+
+
+class QuickEngine:
+    """An embedding engine that takes no time, so that threads meet where they look for it."""
+
+    def encode(self, _text: str, _is_query: bool) -> "array[float]":
+        return array("f", [1.0])
+
+    def token_count(self, _text: str, _is_query: bool) -> int:
+        return 1
+
+
+def test_embedding_on_all_native_threads_at_once_goes_on(
+    offload: Offload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_embedding, "_load", QuickEngine)
+    done: list[int] = []
+
+    def embed_many() -> int:
+        return sum(local_embedding.embed_text("x", EmbedKind.QUERY).tokens for _ in range(50_000))
+
+    def ask() -> None:
+        done.append(offload.call(embed_many, timeout_s=30))
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert done == [50_000] * 4

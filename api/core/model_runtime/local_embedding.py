@@ -10,7 +10,7 @@ call has scratch memory of its own. The same text gives the same vector, bit for
 bit, on the same kind of machine.
 """
 
-import threading
+import _thread
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +27,8 @@ MAX_TOKENS = 512
 _MAX_CHARS = 16 * MAX_TOKENS
 _MAX_RAW_CHARS = 4 * _MAX_CHARS
 
-_loading = threading.Lock()
+# The interpreter's own lock: native threads wait for it, which gevent's locks do not always wake.
+_loading = _thread.RLock()
 
 
 @dataclass(frozen=True, slots=True)
