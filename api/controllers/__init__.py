@@ -29,8 +29,6 @@ EXPOSED = [
     "Retry-After",
 ]
 METHODS = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"]
-
-
 CONSOLE = "/console/api/"
 PUBLIC_APIS = {"seed": "/api", "dify": "/v1"}
 """Mounts of the public API by the dialect spoken there."""

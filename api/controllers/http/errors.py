@@ -23,9 +23,9 @@ DIFY_CODES = {
     "rate_limit_exceeded": "too_many_requests",
     "internal_error": "internal_server_error",
 }
+SEED_CODES = {"bad_request": "invalid_param"}
 PASSED_ON = ("Allow", "Retry-After", "Content-Range")
 """Headers of a framework's refusal that its answer keeps."""
-SEED_CODES = {"bad_request": "invalid_param"}
 
 
 class BodyTooLarge(TooLarge):

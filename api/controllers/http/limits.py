@@ -58,9 +58,7 @@ def install_limits(app: Flask) -> None:
         storage_uri=app.config["RATELIMIT_STORAGE_URI"],
         storage_options=STORAGE_OPTIONS,
     )
-    app.extensions["limiter"] = {
-        limiter
-    }  # known already: it hooks into no request, doors count for themselves
+    app.extensions["limiter"] = {limiter}  # known already, so it hooks into no request: doors count
     limiter.init_app(app)
     app.extensions["call_counter"] = CallCounter(limiter.storage)
     app.after_request(_tell)
