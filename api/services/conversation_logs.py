@@ -31,6 +31,7 @@ from api.models.annotation import Annotation
 from api.models.app import App, AppModelConfig, EndUser
 from api.models.base import utc_now
 from api.models.conversation import LOGGED, Conversation, Message, MessageFeedback
+from api.models.types import unindexed
 from api.models.workflow import WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
@@ -38,6 +39,7 @@ from api.services import app_messages, conversations
 from api.services.access import AppNotFound, access_app, access_conversation_of_app
 from api.services.app_messages import AnnotationDetail, MessageDetail
 from api.services.conversations import SortBy
+from api.services.flow_call import DEBUGGER
 from api.services.local_days import Span, read_span
 from api.services.log_pages import Listed, Slice, load
 from api.services.log_search import ConversationSearch
@@ -186,7 +188,17 @@ def _load(
 ) -> LogPage:
     column = Conversation.updated_at if asked.sort_by.endswith("updated_at") else Conversation.created_at
     span = read_span(asked.start, asked.end, log.timezone)
-    listed = Listed(at=column, row_id=Conversation.id, where=_conditions(log, asked, span, column))
+    listed = Listed(
+        at=column,
+        row_id=Conversation.id,
+        in_order=[Conversation.app_id == log.app.id, LOGGED],  # that app's id alone is one workspace's
+        by_id=[
+            unindexed(Conversation.app_id) == log.app.id,
+            unindexed(Conversation.deleted_at).is_(None),
+            Conversation.invoke_from != DEBUGGER,
+        ],
+        where=_conditions(log, asked, span, column),
+    )
     search = ConversationSearch(session, log.app, asked.keyword, span) if asked.keyword else None
     after = None
     if log.held is not None:
@@ -210,8 +222,8 @@ def _load(
 def _conditions(
     log: _Log, asked: LogQuery, span: Span, column: InstrumentedAttribute[datetime]
 ) -> list[ColumnElement[bool]]:
-    """Return what the conversations asked for have in common. The app's id alone is one workspace's."""
-    where: list[Any] = [Conversation.app_id == log.app.id, LOGGED, *span.holds(column)]
+    """Return what the conversations asked for have in common."""
+    where = span.holds(column)
     if asked.annotation_status != "all":
         annotated = (
             select(Message.conversation_id)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
+    literal,
     select,
     tuple_,
 )
@@ -32,7 +33,7 @@ from api.core.text import grams
 from api.models.app import App
 from api.models.conversation import Message
 from api.models.log_index import LOG_GRAMS, LOG_PLACES, PLACES, LogBlock
-from api.models.types import position_of
+from api.models.types import UTCDateTime, position_of, unindexed
 from api.models.workflow import WorkflowRun
 from api.services.log_pages import Part, Place
 
@@ -41,6 +42,8 @@ TABLES: dict[Kind, type[Message | WorkflowRun]] = {"messages": Message, "workflo
 
 FEW = 2_000
 """So many rows that may hold a keyword are read at once."""
+BATCH = 1_000
+"""Where there are more, so many."""
 PART_BLOCKS = 4
 """So many blocks of a log are looked through at once."""
 COLUMNS = (LogBlock.id, LogBlock.first_at, LogBlock.last_at, LogBlock.last_id, LogBlock.open)
@@ -79,28 +82,34 @@ class Candidates:
         """How many rows of the index may hold the keyword."""
         return sum(block.bits.bit_count() for block in self.likely)
 
+    @property
+    def batch(self) -> int:
+        """How many of them are read at once: all, or the latest ones."""
+        return FEW if self.count <= FEW else BATCH
+
     def first(self) -> Sequence[int]:
-        """Return the numbers of the latest FEW of these rows."""
+        """Return the numbers of the first batch of these rows."""
         return next(self._batches(), ())
 
     def others(self) -> Iterator[Sequence[int]]:
-        """Yield the numbers of the others, FEW at a time."""
+        """Yield the numbers of each other batch."""
         return islice(self._batches(), 1, None)
 
     def _batches(self) -> Iterator[Sequence[int]]:
         numbers = (
             block.id * PLACES + place for block in self.likely for place in grams.places_in(block.bits)
         )
-        while batch := list(islice(numbers, FEW)):
+        size = self.batch
+        while batch := list(islice(numbers, size)):
             yield batch
 
     def parts(self) -> Iterator[Part]:
         """Yield where there are others than those of the first batch, as the log itself is parted."""
-        told = 0
+        told, size = 0, self.batch
         group: list[Block] = []
         for block in self.likely:
             told += block.bits.bit_count()
-            if told <= FEW:
+            if told <= size:
                 continue
             if group and (len(group) == PART_BLOCKS or group[-1].begin != block.last):
                 yield _part_of(group)
@@ -118,25 +127,31 @@ class Candidates:
         for lower, upper in zip([*ends, None], [None, *ends], strict=True):
             yield Part(lower=lower, upper=upper, rows=PART_BLOCKS * PLACES)
 
+    def newest(self) -> ColumnElement[datetime]:
+        """Return the time after which no row of the index holds the keyword: that of the latest of them."""
+        table = TABLES[self.kind]
+        row_id = select(LOG_PLACES.c.row_id).where(LOG_PLACES.c.number == self.first()[0]).scalar_subquery()
+        at = select(table.created_at).where(table.id == row_id).scalar_subquery()
+        # It may be deleted, and be known until its block is made anew.
+        return func.coalesce(at, literal(self.likely[0].last[0], UTCDateTime()))
+
     def behind(self, ids: Any, says: ColumnElement[bool]) -> Select[Any]:
         """Return the query of the ``ids`` of those rows behind the index of which ``says`` is true."""
-        query = self._of_app(ids).where(says)
+        table = TABLES[self.kind]
+        query = select(ids).where(table.tenant_id == self.app.tenant_id, table.app_id == self.app.id, says)
         if not self.blocks:
             return query
-        table = TABLES[self.kind]
         return query.where(tuple_(table.created_at, table.id) > position_of(*self.blocks[0].last))
 
     def named(self, numbers: Sequence[int], ids: Any, says: ColumnElement[bool]) -> Select[Any]:
         """Return the same of the rows of some numbers."""
+        table = TABLES[self.kind]
         listed: BindParameter[Any] = bindparam(
             "numbers", list(numbers), expanding=True, literal_execute=True, unique=True
         )
         rows = select(LOG_PLACES.c.row_id).where(LOG_PLACES.c.number.in_(listed))
-        return self._of_app(ids).where(TABLES[self.kind].id.in_(rows), says)
-
-    def _of_app(self, ids: Any) -> Select[Any]:
-        table = TABLES[self.kind]
-        return select(ids).where(table.tenant_id == self.app.tenant_id, table.app_id == self.app.id)
+        of_app = table.tenant_id == self.app.tenant_id, unindexed(table.app_id) == self.app.id
+        return select(ids).where(*of_app, table.id.in_(rows), says)
 
 
 def _part_of(blocks: Sequence[Block]) -> Part:

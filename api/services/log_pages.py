@@ -82,15 +82,28 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """The rows of a list: their time, their id, and what is true of them."""
+    """The rows of a list: their time, their id, and what is true of them.
+
+    ``in_order`` says of what app they are, as the index knows it that has their
+    order; ``by_id`` says the same so that they are looked for by their ids.
+    """
 
     at: InstrumentedAttribute[datetime]
     row_id: InstrumentedAttribute[str]
-    where: Sequence[Any]
+    in_order: Sequence[Any]
+    by_id: Sequence[Any]
+    where: Sequence[ColumnElement[bool]]
 
     def query(self, *where: Any) -> Select[datetime, str]:
         """Return the query of the places of those rows of which still more is true."""
-        return select(self.at.label("at"), self.row_id.label("id")).where(*self.where, *where)
+        return self._where(*self.in_order, *where)
+
+    def named(self, is_named: ColumnElement[bool]) -> Select[datetime, str]:
+        """Return the same of rows that a condition names by their ids."""
+        return self._where(*self.by_id, is_named)
+
+    def _where(self, *where: Any) -> Select[datetime, str]:
+        return select(self.at.label("at"), self.row_id.label("id")).where(*where, *self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +186,9 @@ def load(
         places = _look_on(session, listed, wanted, search, parts)
         if places is None:
             everything = _ask_for_all(session, listed, search)
-            total, places = min(len(everything), COUNTED), wanted.of(everything)
-        ids = [row_id for _, row_id in places[wanted.skipped : wanted.end]]
+            total = min(len(everything), COUNTED)
+            places = wanted.of(everything)[wanted.skipped : wanted.end]
+        ids = [row_id for _, row_id in places]
         rows = list(session.execute(describe(_named(listed, ids, total))).all())
     return Page(
         rows=rows[: wanted.limit],
@@ -203,7 +217,7 @@ def _first(listed: Listed, wanted: Slice, search: Search | None, parts: Sequence
         counted = listed.query().order_by(*wanted.order(*key))
         page = wanted.up_to_end(listed.query(), *key)
     else:
-        found = listed.query(search.some()).limit(COUNTED).cte("found")
+        found = listed.named(search.some()).limit(COUNTED).cte("found")
         counted = select(found.c.at, found.c.id)
         source = _with_first(listed, wanted, search, parts, found) if parts else found
         page = wanted.up_to_end(select(source.c.at, source.c.id), source.c.at, source.c.id)
@@ -227,29 +241,32 @@ def _with_first(
 def _look_on(
     session: Session, listed: Listed, wanted: Slice, search: Search, parts: Sequence[Part]
 ) -> list[Place] | None:
-    """Return what a list has up to the end wanted, or None where to ask for all of it takes less."""
+    """Return a page and one place more where the list goes on, or None where to ask for all takes less."""
 
-    def read(*where: Any) -> set[Place]:
-        return _read(session, wanted.up_to_end(listed.query(*where), listed.at, listed.row_id))
+    def read(query: Select[datetime, str]) -> set[Place]:
+        return _read(session, wanted.up_to_end(query, listed.at, listed.row_id))
 
-    found = read(search.some())
-    looked = parts[0].rows
+    found = read(listed.named(search.some()))
+    looked, passed = parts[0].rows, 0
+    page: list[Place] = []
     for part, following in zip_longest(parts, parts[1:]):
         if looked > DEARER * search.count:
             return None
-        found |= read(*search.each(), *part.holds(listed.at, listed.row_id))
+        found |= read(listed.query(*search.each(), *part.holds(listed.at, listed.row_id)))
         looked += part.rows
-        sure = found if following is None else filter(following.before(wanted.is_descending).has, found)
-        places = sorted(sure, reverse=wanted.is_descending)
-        if len(places) >= wanted.end:
+        sure = found if following is None else set(filter(following.before(wanted.is_descending).has, found))
+        found = found - sure  # what comes later in the list than others that are not found yet
+        page += wanted.of(sure)[max(wanted.skipped - passed, 0) : wanted.end - passed]
+        passed += len(sure)
+        if passed >= wanted.end:
             break
-    return places
+    return page
 
 
 def _ask_for_all(session: Session, listed: Listed, search: Search) -> set[Place]:
-    found = _read(session, listed.query(search.some()))
+    found = _read(session, listed.named(search.some()))
     for condition in search.more():
-        found |= _read(session, listed.query(condition))
+        found |= _read(session, listed.named(condition))
     return found
 
 
@@ -260,5 +277,5 @@ def _read(session: Session, query: Select[datetime, str]) -> set[Place]:
 
 
 def _named(listed: Listed, ids: Sequence[str], total: int) -> CTE:
-    rows = listed.query(listed.row_id.in_(ids)).subquery()
+    rows = listed.named(listed.row_id.in_(ids)).subquery()
     return select(literal(total).label("total"), rows.c.at, rows.c.id).cte("page")

@@ -86,7 +86,7 @@ class ConversationSearch:
             .scalar_subquery()
         )
         # A planner would look for all of them with EXISTS.
-        return [Conversation.created_at <= self._candidates.likely[0].last[0], said.is_not(None)]
+        return [Conversation.created_at <= self._candidates.newest(), said.is_not(None)]
 
     def _said(self, numbers: Sequence[int]) -> Select[str]:
         return self._candidates.named(numbers, Message.conversation_id, self._says)

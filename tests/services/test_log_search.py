@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 
+from api.backends.database import count_statements
 from api.models.base import Base, new_id
+from api.models.conversation import Message
 from api.models.inserts import insert_rows
 from api.runtime import Runtime
 from api.services import log_blocks, log_index, log_pages
@@ -45,14 +48,15 @@ class Way:
     """How many rows and blocks are read at once, and how dear the reading by number is."""
 
     few: int
+    batch: int
     part_blocks: int
     dearer: int
 
 
 WAYS = {
-    "at once": Way(few=2_000, part_blocks=4, dearer=8),
-    "part by part": Way(few=5, part_blocks=2, dearer=1_000),
-    "by number": Way(few=5, part_blocks=1, dearer=0),
+    "at once": Way(few=2_000, batch=1_000, part_blocks=4, dearer=8),
+    "part by part": Way(few=5, batch=3, part_blocks=2, dearer=1_000),
+    "by number": Way(few=5, batch=3, part_blocks=1, dearer=0),
 }
 
 
@@ -71,6 +75,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
     """How searches go about it."""
     chosen: Way = request.param
     monkeypatch.setattr(log_index, "FEW", chosen.few)
+    monkeypatch.setattr(log_index, "BATCH", chosen.batch)
     monkeypatch.setattr(log_index, "PART_BLOCKS", chosen.part_blocks)
     monkeypatch.setattr(log_pages, "DEARER", chosen.dearer)
     return chosen
@@ -149,6 +154,7 @@ def test_runs_are_found_newest_first_however_far_they_are(
     for keyword in (*KEYWORDS, *OTHERS):
         check(keyword, lambda _: True)
     check("almanac", lambda number: number % 5 == 0, status="failed")
+    check("parcel", lambda number: number % 9 == 0, created_by_end_user_session_id=PERSON)
     check("parcel", lambda number: number <= 30, created_at__before=at(30).isoformat())
     check("parcel", lambda number: number >= 29, created_at__after=at(29).isoformat())
 
@@ -228,3 +234,38 @@ def ask_for(client: FlaskClient, owner: Owner, app_id: str, path: str, keyword: 
     answer = call(client, owner, app_id, path, keyword=keyword, limit=LIMIT, **query)
     assert answer.status_code == 200, answer.text
     return answer.get_json()
+
+
+def test_long_search_lets_others_have_their_turn_between_statements(
+    client: FlaskClient, runtime: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app_id = make_app(runtime, owner)
+    make_talks(runtime, owner, app_id)
+    log_blocks.index_logs(runtime)
+    for module, name, value in ((log_index, "FEW", 5), (log_index, "BATCH", 3), (log_pages, "DEARER", 0)):
+        monkeypatch.setattr(module, name, value)
+
+    with count_statements(runtime.engine) as statements:
+        turns: list[int] = []  # no event loop runs here whose others could tell of their turns
+        monkeypatch.setattr(log_pages, "give_way", lambda: turns.append(len(statements)))
+        assert ask_for(client, owner, app_id, "chat-conversations", "abcd")["data"] == []
+        asked = [statement for statement in statements if "log_places" in statement]
+
+    assert len(asked) >= ROWS // 3  # each reads three messages at most
+    assert len(set(turns)) == len(turns) >= len(asked) - 1
+
+
+def test_search_looks_no_less_far_when_the_latest_that_may_hold_it_is_deleted(
+    client: FlaskClient, runtime: Runtime, owner: Owner, way: Way
+) -> None:
+    app_id = make_app(runtime, owner)
+    talks = make_talks(runtime, owner, app_id)
+    log_blocks.index_logs(runtime)
+    latest = text_of(ROWS // 3 - 1)
+    with runtime.transaction() as session:
+        session.execute(delete(Message).where(Message.app_id == app_id, Message.query == latest))
+
+    found = [talk for talk in talks if any("almanac" in text and text != latest for text in talk.texts)]
+    found.sort(key=lambda talk: talk.updated_at, reverse=True)
+    ask = partial(ask_for, client, owner, app_id, "chat-conversations", "almanac", sort_by="-updated_at")
+    assert pages(ask) == [talk.id for talk in found]
