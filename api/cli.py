@@ -31,13 +31,14 @@ from api.services import (
     password_resets,
     secret_rotation,
     workspace_control,
+    workspace_deletion,
 )
 from api.services.first_start import banner, make_demo, page_of, server_url
 from api.services.plans import PLANS
 from api.services.setup import set_up
 from api.services.verification import verify
 from api.settings import Settings, SettingsError, load_settings, render_env_example
-from api.tasks.schedule import PURGES
+from api.tasks.cleanup import purge_now
 
 ROOT = Path(__file__).parents[1]
 DEMO_FILE = "demo.env"
@@ -170,11 +171,11 @@ def workspace() -> None:
 
 @workspace.command("list")
 def list_workspaces() -> None:
-    """Print id, status, plan, end of the trial and name of every workspace."""
+    """Print id, status, plan, end of the trial, owner and name of every workspace."""
     with _told(), _runtime().reading() as session:
-        for row in workspace_control.load_tenants(session):
+        for row, owner in workspace_control.load_tenants(session):
             trial = f"{row.trial_end_at:%Y-%m-%d}" if row.trial_end_at else "-"
-            click.echo(f"{row.id}  {row.status}  {row.plan}  {trial}  {row.name}")
+            click.echo(f"{row.id}  {row.status}  {row.plan}  {trial}  {owner or '-'}  {row.name}")
 
 
 @workspace.command("create")
@@ -220,6 +221,24 @@ def resume(workspace_id: str) -> None:
     """Open a suspended workspace again."""
     with _told(), _runtime().transaction() as session:
         workspace_control.resume(session, workspace_id)
+
+
+@workspace.command("owner")
+@click.argument("workspace_id")
+@click.argument("email")
+def set_owner(workspace_id: str, email: str) -> None:
+    """Make an account the owner of a workspace; who was it becomes an admin."""
+    with _told(), _runtime().transaction() as session:
+        workspace_control.set_owner(session, workspace_id, email)
+
+
+@workspace.command("delete")
+@click.argument("workspace_id")
+def delete_workspace(workspace_id: str) -> None:
+    """Delete a suspended workspace for good, with all it has; accounts stay."""
+    runtime = _runtime()
+    with _told(), runtime.transaction() as session:
+        workspace_deletion.delete_workspace(runtime, session, workspace_id)
 
 
 @main.command("backup")
@@ -301,10 +320,10 @@ def rotate_secret(new: str | None) -> None:
 @main.command("purge")
 def purge_all() -> None:
     """Remove now what the schedule would remove in time: what is deleted, unused, or kept long enough."""
-    runtime = _runtime()
     with _told():
-        for _, purge in PURGES:
-            purge(runtime)
+        failed = purge_now(_runtime())
+    if failed:
+        raise click.ClickException(f"{failed} removals failed; the log says why.")
 
 
 @main.command()
