@@ -88,6 +88,7 @@ def use_versions(desk: Desk, runtime: Runtime) -> None:
     desk.call("PATCH", one, sent={"marked_name": "First"}, **version)
     desk.call("POST", f"{one}/restore", **version)
     desk.call("DELETE", one, **version)
+    assert desk.call("GET", "/spec/schema-definitions") == []
     desk.call("GET", f"{HERE}/workflows/default-workflow-block-configs", app_id=app_id)
     desk.call(
         "GET",

@@ -74,6 +74,9 @@ PUBLISHED = Model(
         "workflow_id": fields.String,
     },
 )
+SCHEMA_DEFINITION = Model(
+    "SchemaDefinition", {"name": fields.String, "label": fields.String, "schema": fields.Raw}
+)
 BLOCK_DEFAULT = Model(
     "BlockDefault",
     {
