@@ -246,10 +246,8 @@ def delete_workspace(workspace_id: str) -> None:
 def back_up_all(file: Path) -> None:
     """Write all rows, files and keys into one archive; the program may work meanwhile."""
     flask, settings = _app(), _settings()
-    with _migrations(flask) as migrations, _told():
-        revision = migrations.current_revision(flask.extensions["sqlalchemy"].engine)
-        if revision != migrations.newest_revision():
-            raise click.ClickException("The database has not the newest schema; migrate first.")
+    with _told(), _migrations(flask) as migrations:
+        revision = _check_schema(migrations, flask.extensions["sqlalchemy"].engine)
         with _written_whole(file) as target:
             found = backups.back_up(
                 flask.extensions["runtime"], target, revision=revision, secret=root_secret(settings)
@@ -312,8 +310,9 @@ def create_owner(email: str, name: str, password: str) -> None:
 )
 def rotate_secret(new: str | None) -> None:
     """Exchange the root secret while nothing runs; everyone signs in again, API keys stay."""
+    runtime = _runtime()
     with _told(), exchanged(_settings(), new) as secret:
-        count = secret_rotation.rotate(_runtime(), secret)
+        count = secret_rotation.rotate(runtime, secret)
     click.echo(f"The keys of {count} workspaces are sealed under the new secret; start again with it.")
 
 
@@ -347,7 +346,11 @@ def _app() -> Flask:
 
 
 def _runtime() -> Runtime:
-    runtime: Runtime = _app().extensions["runtime"]
+    """Return what the server works with; ends the command unless the database has this program's schema."""
+    flask = _app()
+    with _told(), _migrations(flask) as migrations:
+        _check_schema(migrations, flask.extensions["sqlalchemy"].engine)
+    runtime: Runtime = flask.extensions["runtime"]
     return runtime
 
 
@@ -399,6 +402,21 @@ def _check_database(engine: Engine) -> None:
         reason = str(exc.orig).partition("\n")[0]
         place = _place(engine.url)
         raise SettingsError(f"DATABASE_URL: the database at {place} cannot be opened: {reason}.") from None
+
+
+def _check_schema(migrations: ModuleType, engine: Engine) -> str:
+    """Return the schema of the database; raises SettingsError unless it is this program's."""
+    revision: str | None = migrations.current_revision(engine)
+    place = _place(engine.url)
+    if revision is None:
+        asked = "are DATABASE_URL and DATA_DIR those of the server?"
+        raise SettingsError(
+            f"The database at {place} is empty: {asked} A new one is begun by `start` or `migrate`."
+        )
+    if revision != migrations.newest_revision():
+        remedy = "migrate first, or run the version it belongs to"
+        raise SettingsError(f"The database at {place} has another schema than this program: {remedy}.")
+    return revision
 
 
 def _place(url: URL) -> str:

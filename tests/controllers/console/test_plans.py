@@ -248,6 +248,32 @@ def test_operator_makes_limits_and_closes_workspaces(tmp_path: Path) -> None:
     assert counts == [(1,), (0,), (0,)]
 
 
+@pytest.mark.usefixtures("commands")
+def test_operator_makes_the_first_owner_once_and_is_told_of_another_database(tmp_path: Path) -> None:
+    told = run(
+        tmp_path,
+        ("workspace", "list"),
+        ("purge",),
+        ("migrate",),
+        ("create-owner", "nonsense", "--password", PASSWORD),
+        ("create-owner", "ada@example.com", "--password", "short"),
+        ("create-owner", "ada@example.com", "--password", PASSWORD),
+        ("create-owner", "bo@example.com", "--password", PASSWORD),
+        ("workspace", "list"),
+        ("migrate", "--down-to", "0020"),
+        ("reset-password", "ada@example.com"),
+    )
+
+    assert told[0] == told[1] == (1, told[0][1])
+    assert f"{tmp_path / 'slipway.db'} is empty: are DATABASE_URL and DATA_DIR those of" in told[0][1]
+    assert told[3] == (1, "Error: This is not an e-mail address.")
+    assert told[4] == (1, "Error: The password must have at least 8 characters.")
+    assert told[5] == (0, "")
+    assert told[6] == (1, "Error: The installation is already set up.")
+    assert told[7][1].endswith("ada@example.com  Owner's Workspace")
+    assert (told[9][0], "has another schema than this program" in told[9][1]) == (1, True)
+
+
 def run(data_dir: Path, *lines: tuple[str, ...]) -> list[tuple[int, str]]:
     """Return how each command line ends and what it prints, one program for all."""
     settings = {"DATA_DIR": str(data_dir), "SECRET_KEY": SECRET.get_secret_value(), "LOG_LEVEL": "ERROR"}
