@@ -16,8 +16,6 @@ from typing import BinaryIO
 import click
 from flask import Flask
 from gunicorn.app.wsgiapp import WSGIApplication
-from sqlalchemy import URL, Engine
-from sqlalchemy.exc import DatabaseError
 
 from api.app_factory import check_secret, create_app, exchanged, keep_secret, root_secret
 from api.core.plugins.index import write_index
@@ -112,7 +110,7 @@ def migrate(down_to: str | None) -> None:
 @click.argument("message")
 def new_migration(message: str) -> None:
     """Write a migration from what the tables have become; read it before you trust it."""
-    with _migrations(_app()) as migrations:
+    with _told(), _migrations(_app()) as migrations:
         migrations.upgrade()
         known = [int(path.name[:4]) for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py")]
         migrations.revision(message=message, autogenerate=True, rev_id=f"{max(known) + 1:04}")
@@ -247,7 +245,7 @@ def back_up_all(file: Path) -> None:
     """Write all rows, files and keys into one archive; the program may work meanwhile."""
     flask, settings = _app(), _settings()
     with _told(), _migrations(flask) as migrations:
-        revision = _check_schema(migrations, flask.extensions["sqlalchemy"].engine)
+        revision = migrations.check_schema(flask.extensions["sqlalchemy"].engine)
         with _written_whole(file) as target:
             found = backups.back_up(
                 flask.extensions["runtime"], target, revision=revision, secret=root_secret(settings)
@@ -349,7 +347,7 @@ def _runtime() -> Runtime:
     """Return what the server works with; ends the command unless the database has this program's schema."""
     flask = _app()
     with _told(), _migrations(flask) as migrations:
-        _check_schema(migrations, flask.extensions["sqlalchemy"].engine)
+        migrations.check_schema(flask.extensions["sqlalchemy"].engine)
     runtime: Runtime = flask.extensions["runtime"]
     return runtime
 
@@ -383,49 +381,16 @@ def _written_whole(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _migrations(flask: Flask) -> Iterator[ModuleType]:
-    """Give what migrates, in a context of ``flask``; raises SettingsError unless the database opens.
+    """Give what migrates, in a context of ``flask``.
 
+    Raises SettingsError unless the database opens, and for one that a later version has used.
     Loaded here and not above: the process that serves is forked from this one and needs none of it.
     """
     migrations = importlib.import_module("api.backends.migrations")
     migrations.install_migrations(flask)
     with flask.app_context():
-        _check_database(flask.extensions["sqlalchemy"].engine)
+        migrations.check_database(flask.extensions["sqlalchemy"].engine)
         yield migrations
-
-
-def _check_database(engine: Engine) -> None:
-    """Raise SettingsError, which names the place and never the password, unless the database opens."""
-    try:
-        engine.connect().close()
-    except DatabaseError as exc:
-        reason = str(exc.orig).partition("\n")[0]
-        place = _place(engine.url)
-        raise SettingsError(f"DATABASE_URL: the database at {place} cannot be opened: {reason}.") from None
-
-
-def _check_schema(migrations: ModuleType, engine: Engine) -> str:
-    """Return the schema of the database; raises SettingsError unless it is this program's."""
-    revision: str | None = migrations.current_revision(engine)
-    place = _place(engine.url)
-    if revision is None:
-        asked = "are DATABASE_URL and DATA_DIR those of the server?"
-        raise SettingsError(
-            f"The database at {place} is empty: {asked} A new one is begun by `start` or `migrate`."
-        )
-    if revision != migrations.newest_revision():
-        remedy = "migrate first, or run the version it belongs to"
-        raise SettingsError(f"The database at {place} has another schema than this program: {remedy}.")
-    return revision
-
-
-def _place(url: URL) -> str:
-    """Return host and port of a database server, or the file of an embedded one."""
-    return (
-        str(url.database)
-        if url.get_backend_name() == "sqlite"
-        else f"{url.host or 'localhost'}:{url.port or 5432}"
-    )
 
 
 def _greet(settings: Settings, runtime: Runtime) -> None:

@@ -271,7 +271,7 @@ def test_operator_makes_the_first_owner_once_and_is_told_of_another_database(tmp
     assert told[5] == (0, "")
     assert told[6] == (1, "Error: The installation is already set up.")
     assert told[7][1].endswith("ada@example.com  Owner's Workspace")
-    assert (told[9][0], "has another schema than this program" in told[9][1]) == (1, True)
+    assert (told[9][0], "has an older schema than this program: migrate first" in told[9][1]) == (1, True)
 
 
 def run(data_dir: Path, *lines: tuple[str, ...]) -> list[tuple[int, str]]:
