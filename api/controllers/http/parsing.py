@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import orjson
 from flask import Request, g, request
@@ -83,9 +83,16 @@ class Field(Argument):
         raise self._missing()
 
 
-def parser(*fields: Field) -> RequestParser:
+class Parser(RequestParser):
+    """A parser; never changed once made, so it stands for itself where a door's description is copied."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+def parser(*fields: Field) -> Parser:
     """Return a parser of the given fields."""
-    made = RequestParser(argument_class=Field)
+    made = Parser(argument_class=Field)
     for field in fields:
         made.add_argument(field)
     return made
@@ -109,7 +116,7 @@ def form_field(name: str, type: Callable[[Any], object], **options: Any) -> Fiel
     return Field(name, type=type, location="form", store_missing=False, **options)
 
 
-def parse(fields: RequestParser, into: type[Into]) -> Into:
+def parse(fields: Parser, into: type[Into]) -> Into:
     """Return ``into`` built from the present request; raises InvalidRequest for the first fault."""
     return into(**fields.parse_args(present_request()))
 
