@@ -43,3 +43,18 @@ def test_program_on_sqlite_is_made_without_what_it_does_not_use(tmp_path: Path) 
     )
 
     assert done.stdout.split() == []
+
+
+READ = """
+import sys
+read = []
+sys.addaudithook(lambda event, args: event == "open" and read.append(str(args[0])))
+import api.gevent_boot
+print(sum(path.endswith("entry_points.txt") for path in read))
+"""
+
+
+def test_patch_reads_nothing_of_packages_it_is_not_about() -> None:
+    done = subprocess.run([sys.executable, "-c", READ], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "0\n"
