@@ -1,7 +1,7 @@
 """What this process was given at start: the chosen backends, the limits, and ``transaction()``.
 
 Boundary: holds and hands out; decides nothing. Made once by the composition
-root (api/app_factory.py) and passed down as an argument.
+root (api/foundation.py) and passed down as an argument.
 """
 
 import logging
