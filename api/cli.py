@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import click
+from gunicorn.app.wsgiapp import WSGIApplication
 
 from api.settings import Settings, SettingsError, load_settings
 
@@ -53,7 +54,6 @@ def start(demo: bool) -> None:
     child = os.fork()
     if child == 0:
         os._exit(importlib.import_module("api.preparation").prepare(settings))
-    gunicorn = importlib.import_module("gunicorn.app.wsgiapp")  # read meanwhile
     _, status = os.waitpid(child, 0)
     if status != 0:
         raise SystemExit(1)
@@ -61,7 +61,7 @@ def start(demo: bool) -> None:
         importlib.import_module("api.app_factory")  # several share what was read before they were forked
     gc.freeze()  # what is shared their collector must not touch, and so copy
     sys.argv[:] = ["gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
-    gunicorn.WSGIApplication("%(prog)s").run()
+    WSGIApplication("%(prog)s").run()
 
 
 def _settings(demo: bool) -> Settings:
