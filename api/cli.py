@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 import click
+from gevent import monkey
+from gevent.os import fork_gevent
 from gunicorn.app.wsgiapp import WSGIApplication
 
 from api.settings import Settings, SettingsError, load_settings
@@ -51,10 +53,11 @@ def start(demo: bool) -> None:
     """Migrate, print where to go, and serve."""
     settings = _settings(demo)
     gc.set_threshold(20_000, 10, 10)  # for all that is forked: what is read stays, and is not garbage
-    child = os.fork()
+    child = fork_gevent()
     if child == 0:
         os._exit(importlib.import_module("api.preparation").prepare(settings))
-    _, status = os.waitpid(child, 0)
+    # The system's own wait: gevent's sleeps for a minute where the child has ended before it begins.
+    _, status = monkey.get_original("os", "waitpid")(child, 0)
     if status != 0:
         raise SystemExit(1)
     if settings.workers > 1:
