@@ -102,6 +102,11 @@ class HTTPResponse:
 
     def iter_lines(self) -> Iterator[bytes]:
         """Yield the lines of the body without their ends (LF or CRLF); raises BodyTooLarge above 4 MiB."""
+        for lines in self.iter_line_groups():
+            yield from lines
+
+    def iter_line_groups(self) -> Iterator[list[bytes]]:
+        """Yield the same lines, those together that came together."""
         rest = b""
         for data in self.iter_bytes():
             if b"\n" not in data:
@@ -110,10 +115,9 @@ class HTTPResponse:
                     raise BodyTooLarge(f"{self._raw.url.host} sent a line above {MAX_LINE_BYTES} bytes.")
                 continue
             *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                yield line.removesuffix(b"\r")
+            yield [line.removesuffix(b"\r") for line in lines]
         if rest:
-            yield rest.removesuffix(b"\r")
+            yield [rest.removesuffix(b"\r")]
 
     def read(self, max_bytes: int) -> bytes:
         """Return the decompressed body; raises BodyTooLarge above ``max_bytes``."""

@@ -102,7 +102,7 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
         key_id=ask.key_id,
         wait=True,
     )
-    models = providers.model_runtime(tally, app.providers_version)
+    models = providers.model_runtime(tally, app.providers_version, is_watched=ask.is_watched)
     models.schema(app.tenant_id, app.configured().model.ref)
     slots = limits.take_slots(runtime, app, ask.key_id)
     try:

@@ -168,7 +168,8 @@ class OpenAICompatibleProvider:
     def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
         """Yield the answer as it comes."""
         check_features(self.model_schema(request.model), request)
-        return self._endpoint.chat(self._url("chat/completions"), chat_body(request), cancel)
+        url, body = self._url("chat/completions"), chat_body(request)
+        return self._endpoint.chat(url, body, cancel, joins=request.joins)
 
     def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:  # noqa: ARG002  # the wire has no word for it
         """Return one vector per text."""
