@@ -1,7 +1,8 @@
 """The composition root: puts settings, backends, doors and jobs together."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from flask import Flask
@@ -59,6 +60,14 @@ class OrjsonProvider(JSONProvider):
         return orjson.loads(s)
 
 
+class House(Flask):
+    """Flask, whose handlers are all plain functions here: it need not look for coroutines on each call."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is."""
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the program, ready to serve; starts no thread and touches no table.
 
@@ -66,7 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, settings.log_format)
-    flask = Flask(__name__, static_folder=None)
+    flask = House(__name__, static_folder=None)
     flask.request_class = HouseRequest
     flask.json = OrjsonProvider(flask)
     flask.config.update(
