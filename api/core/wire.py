@@ -17,7 +17,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import httpx2
@@ -469,14 +469,17 @@ def _write(link: _Link, request: httpx2.Request) -> None:
     if not TOKEN.fullmatch(method) or FORBIDDEN_IN_TARGET.search(target):
         raise InvalidRequest(UNSENDABLE)
     lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
+    is_chunked = False
     for name, value in headers:
         if not TOKEN.fullmatch(name) or FORBIDDEN_IN_HEADERS.search(value):
             raise InvalidRequest(UNSENDABLE)
+        is_chunked = is_chunked or name.lower() == b"transfer-encoding"
         lines.append(b"%b: %b\r\n" % (name, value))
     waiting = b"".join((*lines, b"\r\n"))
+    assert isinstance(request.stream, httpx2.SyncByteStream)
     # A server may refuse a body half-way and say why; where it does not, reading fails too.
     with contextlib.suppress(ConnectionBroken):
-        for piece in _body(request):
+        for piece in _chunks(request.stream) if is_chunked else request.stream:
             if len(waiting) + len(piece) > CHUNK_BYTES:
                 link.send(waiting)
                 waiting = piece
@@ -485,13 +488,9 @@ def _write(link: _Link, request: httpx2.Request) -> None:
         link.send(waiting)
 
 
-def _body(request: httpx2.Request) -> Iterator[bytes]:
-    """Yield the body of a request as it is sent."""
-    assert isinstance(request.stream, httpx2.SyncByteStream)
-    if "transfer-encoding" not in request.headers:
-        yield from request.stream
-        return
-    for piece in request.stream:
+def _chunks(body: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a body whose length is not known as it is sent."""
+    for piece in body:
         if piece:  # an empty one would be the end
             yield b"%x\r\n%b\r\n" % (len(piece), piece)
     yield b"0\r\n\r\n"
