@@ -283,14 +283,13 @@ def _build(
     method: str, url: str | httpx2.URL, headers: dict[str, str], content: bytes | None
 ) -> httpx2.Request:
     body = content or b""
-    if body or method.upper() in METHODS_WITH_BODY:
+    if (body or method.upper() in METHODS_WITH_BODY) and "transfer-encoding" not in headers:
         headers["content-length"] = str(len(body))
     try:
         parsed = _parse_url(url)
-        raw = [
-            (b"host", parsed.netloc),
-            *((name.encode(), value.encode()) for name, value in headers.items()),
-        ]
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        if "host" not in headers:
+            raw.insert(0, (b"host", parsed.netloc))
         # Given its parts as they are sent, a request takes a third of the time it takes to work them out.
         request = httpx2.Request(method, parsed, headers=raw, stream=httpx2.ByteStream(body))
     # Either cause quotes what may be a key.

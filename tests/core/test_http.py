@@ -265,6 +265,18 @@ def test_request_json_is_sent_with_its_type(client: HTTPClient) -> None:
         assert server.seen[0].json == {"a": "ü"}
 
 
+def test_request_says_once_whom_it_is_for_and_how_long_it_is(client: HTTPClient) -> None:
+    sent = {"Host": "elsewhere.example", "Content-Length": "99"}
+    with ScriptedServer(Reply(body=b"ok")) as server:
+        client.request("POST", server.url, cancel=Cancel(10), max_bytes=99, content=b"four", headers=sent)
+        client.request("POST", server.url, cancel=Cancel(10), max_bytes=99)
+        client.request("GET", server.url, cancel=Cancel(10), max_bytes=99)
+    first, second, third = (dict(seen.headers) for seen in server.seen)
+    assert (first["host"], first["content-length"]) == ("elsewhere.example", "4")
+    assert (second["host"], second["content-length"]) == (server.url.split("/")[2], "0")
+    assert "content-length" not in third
+
+
 def test_request_carries_the_id_of_the_request_it_is_made_for(client: HTTPClient) -> None:
     outside = request_id.set("trace-me-2")
     try:
