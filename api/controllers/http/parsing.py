@@ -41,16 +41,24 @@ class Field(Argument):
     """One declared parameter; its faults are InvalidRequest with the field's name."""
 
     def source(self, request: Request) -> Mapping[str, Any]:
-        """Return where the parameter is looked for."""
-        if self.location == "json":
-            return json_body(request)
+        """Return where a parameter of the query or of a form is looked for."""
         return getattr(request, self.location)  # type: ignore[no-any-return]
 
     def parse(self, request: Request, bundle_errors: bool = False) -> tuple[object, bool]:
         """Return the value and whether there is one; who a guest is says its passport, not the request."""
         if self.type is user_name and "guest" in g:
             return g.guest.user, True
-        return super().parse(request, bundle_errors)  # type: ignore[no-any-return]
+        if self.location != "json":
+            return super().parse(request, bundle_errors)  # type: ignore[no-any-return]
+        body = json_body(request)  # each name has one value there
+        if self.name not in body:
+            if self.required:
+                raise self._missing()
+            return None, False
+        try:
+            return self.convert(body[self.name], "="), True
+        except InvalidRequest as error:
+            raise self._named(error) from error
 
     def convert(self, value: object, op: str) -> object:
         """Check one value; null counts as absent unless the field is nullable."""
