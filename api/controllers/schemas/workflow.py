@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from flask import Request, request
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import (
     UUID,
     Boolean,
