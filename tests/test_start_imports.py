@@ -26,14 +26,14 @@ UNUSED = (
 )
 DOORS = ("api.controllers", "flask_restx", "jsonschema", "flask_limiter", "limits")
 PROGRAM = ("api.services", "api.tasks", "api.models.account", "api.core.workflow.engine")
-GROUND = ("sqlalchemy", "flask", "werkzeug", "jinja2", "api.backends", "api.core", "cryptography", "httpx2")
+GROUND = ("api.backends", "api.core", "cryptography", "httpx2")
 STEPS = {
     "what serves": (
         "import api.cli, api.app_factory; api.app_factory.create_app()",
         (*UNUSED, "api.commands", "api.greeting"),
     ),
     "parent of what serves": (
-        "import api.cli, api.server, gunicorn.app.wsgiapp",
+        "import importlib, api.cli, api.server; list(map(importlib.import_module, api.cli.SHARED))",
         (*UNUSED, *DOORS, *PROGRAM, *GROUND),
     ),
     "start with nothing to migrate": (
