@@ -16,7 +16,10 @@ class Repeated(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a caller asks of an app, as it came through the door; ``key_id`` is the API key it came with."""
+    """What a caller asks of an app, as it came through the door; ``key_id`` is the API key it came with.
+
+    ``is_watched`` says that the caller sees the answer come.
+    """
 
     query: str
     inputs: JSONObject
@@ -26,3 +29,4 @@ class Ask:
     invoke_from: str = "service-api"
     key_id: str | None = None
     claim: idempotency.Claim | None = None
+    is_watched: bool = True

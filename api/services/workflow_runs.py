@@ -102,6 +102,9 @@ class LogPage:
     has_values: bool
 
 
+NO_LOGS = LogPage(items=(), total=0, has_more=False, has_values=False)
+
+
 def access_run(session: Session, tenant_id: str, app_id: str, run_id: str) -> WorkflowRun:
     """Return a run of an app; raises NotFound."""
     row = None

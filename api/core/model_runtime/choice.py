@@ -1,5 +1,6 @@
 """How apps and nodes say which model they use."""
 
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +20,7 @@ class ModelChoice(BaseModel):
     mode: Literal["chat", "completion"] = "chat"
     completion_params: dict[str, Any] = Field(default_factory=dict)
 
-    @property
+    @cached_property
     def ref(self) -> ModelRef:
         """The model by the provider's short id."""
         return ModelRef(short_id(self.provider), self.name)
