@@ -4,13 +4,11 @@ Read by gunicorn's parent process before it forks; what serves is opened in the
 worker, after the patch. How a worker stops stands in api/server.py.
 """
 
-from gevent import monkey
+import api.gevent_boot  # noqa: F401  # isort: skip  # the patch comes before everything it patches
 
-monkey.patch_all()
+import sys
 
-import sys  # noqa: E402 - nothing may come before the patch
-
-from api.settings import SettingsError, load_settings  # noqa: E402
+from api.settings import SettingsError, load_settings
 
 try:
     settings = load_settings()

@@ -1,48 +1,20 @@
-"""The composition root: puts settings, backends, doors and jobs together."""
+"""The composition root: puts doors on the foundation, which has settings, backends and jobs together."""
 
-from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import orjson
 from flask import Flask
 from flask.json.provider import JSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api.backends import build_runtime, make_data_dir
-from api.backends.broker import Broker
-from api.backends.database import create_database, session_factory
-from api.backends.secret import check_secret, exchanged, keep_secret, root_secret
 from api.controllers import register_doors
+from api.controllers.http.refusals import refusal
 from api.controllers.http.uploads import HouseRequest
-from api.core.model_runtime import providers
-from api.core.workflow import nodes
-from api.logs import configure_logging
-from api.models import account, app, conversation, dataset, document, file, job, provider, usage, workflow
-from api.models.base import Base
+from api.foundation import create_foundation
+from api.queue_factory import start_queue
 from api.runtime import Runtime
-from api.settings import Settings, SettingsError, load_settings
-from api.tasks import MODULES
-from api.tasks.registry import run_woken
-from api.tasks.schedule import to_ticks
-
-if TYPE_CHECKING:
-    from celery import Celery
-
-__all__ = [
-    "check_secret",
-    "create_app",
-    "create_worker",
-    "exchanged",
-    "keep_secret",
-    "root_secret",
-    "start_queue",
-    "start_worker",
-]
-
-PLUG_INS = (providers, nodes, MODULES)
-"""Importing these fills the registries of providers, nodes and tasks."""
-TABLES = (account, app, conversation, dataset, document, file, job, provider, usage, workflow)
-"""Importing these fills the metadata."""
+from api.services.shutdown import Shutdown
+from api.settings import Settings, load_settings
 
 
 class OrjsonProvider(JSONProvider):
@@ -65,8 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises SettingsError where the configuration cannot be used.
     """
     settings = settings or load_settings()
-    configure_logging(settings.log_level, settings.log_format)
-    flask = Flask(__name__, static_folder=None)
+    flask = create_foundation(settings)
     flask.request_class = HouseRequest
     flask.json = OrjsonProvider(flask)
     flask.config.update(
@@ -81,9 +52,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         flask.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's own way to wrap a program
             flask.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies, x_host=settings.proxies
         )
-    make_data_dir(settings)
-    database = create_database(flask, settings, Base.metadata)
-    flask.extensions["runtime"] = build_runtime(settings, session_factory(flask, database))
     register_doors(
         flask, console_origins=settings.console_cors_origins, api_origins=settings.api_cors_origins
     )
@@ -91,29 +59,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def start_worker(flask: Flask) -> None:
-    """Start the queue's part of a serving process; called once, and only there."""
-    start_queue(cast("Runtime", flask.extensions["runtime"]))
-
-
-def start_queue(runtime: Runtime) -> None:
-    """Start what a process does again and again, and its jobs where the queue has them run there."""
-    runtime.queue.start(partial(run_woken, runtime), to_ticks(runtime))
-
-
-def create_worker(settings: Settings | None = None) -> "tuple[Celery, Runtime]":
-    """Return the Celery app of a process that works but does not serve, and what it works with.
-
-    Raises SettingsError where jobs run in the serving process.
-    """
-    from api.backends.celery_app import create_celery  # Celery is heavy; a serving process may do without
-
-    settings = settings or load_settings()
-    if settings.queue != "celery":
-        raise SettingsError(f"QUEUE={settings.queue} runs jobs in the serving process; set QUEUE=celery.")
-    runtime = cast("Runtime", create_app(settings).extensions["runtime"])
-    celery = create_celery(
-        Broker.from_settings(settings),
-        lambda job_id, _message_id: run_woken(runtime, job_id),
-        to_ticks(runtime),
-    )
-    return celery, runtime
+    """Start the queue's part of a serving process, and give it what its server needs; called once."""
+    runtime = cast("Runtime", flask.extensions["runtime"])
+    flask.extensions["refusal"] = refusal
+    flask.extensions["shutdown"] = Shutdown(runtime)
+    start_queue(runtime)

@@ -1,4 +1,9 @@
-"""The command line: start the program, migrate, and the few things an operator does by hand."""
+"""The command line: starts the program; what an operator does by hand stands in commands.py.
+
+The process of a start stays for as long as the program serves, as the parent of
+what serves. It reads no more than it needs for that: whatever else it had read,
+there would be twice.
+"""
 
 import api.gevent_boot  # noqa: F401  # isort: skip  # the patch comes before everything it patches
 
@@ -6,47 +11,39 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
-from typing import BinaryIO
 
 import click
-from flask import Flask
+from gevent import monkey
+from gevent.os import fork_gevent
 from gunicorn.app.wsgiapp import WSGIApplication
-from sqlalchemy import URL, Engine
-from sqlalchemy.exc import DatabaseError
 
-from api.app_factory import check_secret, create_app, exchanged, keep_secret, root_secret
-from api.core.plugins.index import write_index
-from api.errors import AppError, InvalidRequest
-from api.runtime import Runtime
-from api.services import (
-    account_deletion,
-    backups,
-    email_changes,
-    held_work,
-    password_resets,
-    secret_rotation,
-    workspace_control,
-)
-from api.services.first_start import banner, make_demo, page_of, server_url
-from api.services.plans import PLANS
-from api.services.setup import set_up
-from api.services.verification import verify
-from api.settings import Settings, SettingsError, load_settings, render_env_example
-from api.tasks.schedule import PURGES
+from api.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[1]
-DEMO_FILE = "demo.env"
-DEMO_KEY = "DEMO_APP_KEY"
-DEMO_WORKFLOW_KEY = "DEMO_WORKFLOW_KEY"
-DEMO_AGENT_KEY = "DEMO_AGENT_KEY"
+
+SHARED = ("sqlalchemy.orm", "flask_sqlalchemy")
+"""What both processes that are forked need, read once for both: 0.3 s of a start, for 15 MB."""
 
 
-@click.group()
+class Commands(click.Group):
+    """A start, and what is done by hand, which is read when it is asked for."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a name."""
+        return super().get_command(ctx, cmd_name) or _by_hand().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), *_by_hand().list_commands(ctx)])
+
+
+def _by_hand() -> click.Group:
+    group: click.Group = importlib.import_module("api.commands").main
+    return group
+
+
+@click.group(cls=Commands)
 def main() -> None:
     """Run Slipway."""
 
@@ -57,382 +54,31 @@ def main() -> None:
 )
 def start(demo: bool) -> None:
     """Migrate, print where to go, and serve."""
-    settings = _settings()
-    if demo and "demo" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"demo": True})
-    child = os.fork()
+    settings = _settings(demo)
+    gc.set_threshold(20_000, 10, 10)  # for all that is forked: what is read stays, and is not garbage
+    for name in SHARED:
+        importlib.import_module(name)
+    child = fork_gevent()
     if child == 0:
-        os._exit(_prepare(settings))
-    _, status = os.waitpid(child, 0)
+        os._exit(importlib.import_module("api.preparation").prepare(settings))
+    # The system's own wait: gevent's sleeps for a minute where the child has ended before it begins.
+    _, status = monkey.get_original("os", "waitpid")(child, 0)
     if status != 0:
         raise SystemExit(1)
-    gc.freeze()  # the workers share what is loaded: their collector must not touch, and so copy, it
+    if settings.workers > 1:
+        importlib.import_module("api.app_factory")  # several share what was read before they were forked
+    gc.freeze()  # what is shared their collector must not touch, and so copy
     sys.argv[:] = ["gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
     WSGIApplication("%(prog)s").run()
 
 
-def _prepare(settings: Settings) -> int:
-    """Migrate and greet, in a process of its own; return its exit status.
-
-    The server's workers are then forked from a process that has imported the
-    program and opened nothing: no connection, no thread.
-    """
+def _settings(demo: bool) -> Settings:
     try:
-        flask = create_app(settings)
-        with _migrations(flask) as migrations:
-            copy = migrations.keep_copy(flask.extensions["sqlalchemy"].engine, settings.data_dir / "backups")
-            if copy is not None:
-                click.echo(f"The database is migrated; as it was before, it is kept in {copy}.")
-            migrations.upgrade()
-        if settings.demo:
-            _greet(settings, flask.extensions["runtime"])
-    except SettingsError as exc:
-        click.echo(f"Error: {exc}", err=True)
-        return 1
-    sys.stdout.flush()
-    return 0
-
-
-@main.command()
-@click.option("--down-to", help="Go back to this revision instead; 'base' empties the database.")
-def migrate(down_to: str | None) -> None:
-    """Bring the database to the newest schema, or back to an older one."""
-    try:
-        with _migrations(_app()) as migrations:
-            if down_to is None:
-                migrations.upgrade()
-            else:
-                migrations.downgrade(revision=down_to)
+        settings = load_settings()
     except SettingsError as exc:
         raise click.ClickException(str(exc)) from None
-
-
-@main.command("new-migration")
-@click.argument("message")
-def new_migration(message: str) -> None:
-    """Write a migration from what the tables have become; read it before you trust it."""
-    with _migrations(_app()) as migrations:
-        migrations.upgrade()
-        known = [int(path.name[:4]) for path in (ROOT / "migrations" / "versions").glob("[0-9]*.py")]
-        migrations.revision(message=message, autogenerate=True, rev_id=f"{max(known) + 1:04}")
-
-
-@main.command("verify")
-@click.option("--dataset", help="Look at the dataset of this id alone.")
-@click.option("--repair", is_flag=True, help="Remove what is left over, and write what is missing.")
-def verify_stores(dataset: str | None, repair: bool) -> None:
-    """Compare documents with vectors and keywords; exit with 1 where something is wrong and stays so."""
-    is_wrong = False
-    with _told():
-        for told in verify(_runtime(), dataset, is_mending=repair):
-            click.echo(told.to_line())
-            is_wrong |= told.is_wrong
-    if is_wrong:
-        raise SystemExit(1)
-
-
-@main.command("plugin-index")
-@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def plugin_index(directory: Path) -> None:
-    """Print the index.json of the packages of plugins in a directory."""
-    click.echo(write_index(directory))
-
-
-@main.command("reset-password")
-@click.argument("email")
-def reset_password(email: str) -> None:
-    """Give an account a new password, printed once, and end its sessions."""
-    with _told():
-        click.echo(password_resets.reset_by_operator(_runtime(), email))
-
-
-@main.command("change-email")
-@click.argument("email")
-@click.argument("new")
-def change_email(email: str, new: str) -> None:
-    """Give an account another e-mail address, and end its sessions."""
-    with _told():
-        email_changes.change_by_operator(_runtime(), email, new)
-
-
-@main.command("delete-account")
-@click.argument("email")
-def delete_account(email: str) -> None:
-    """Delete an account for good; workspaces that only it had are suspended."""
-    with _told():
-        account_deletion.delete_by_operator(_runtime(), email)
-
-
-@main.group()
-def workspace() -> None:
-    """Look at workspaces; set their plans, suspend and resume them."""
-
-
-@workspace.command("list")
-def list_workspaces() -> None:
-    """Print id, status, plan, end of the trial and name of every workspace."""
-    with _told(), _runtime().reading() as session:
-        for row in workspace_control.load_tenants(session):
-            trial = f"{row.trial_end_at:%Y-%m-%d}" if row.trial_end_at else "-"
-            click.echo(f"{row.id}  {row.status}  {row.plan}  {trial}  {row.name}")
-
-
-@workspace.command("create")
-@click.argument("name")
-@click.argument("email")
-def create_workspace(name: str, email: str) -> None:
-    """Make a workspace for an account, and print its id."""
-    runtime = _runtime()
-    with _told(), runtime.transaction() as session:
-        click.echo(workspace_control.create_workspace(runtime, session, name=name, email=email))
-
-
-@workspace.command("plan")
-@click.argument("workspace_id")
-@click.argument("plan", type=click.Choice(tuple(PLANS)))
-def set_plan(workspace_id: str, plan: str) -> None:
-    """Put a workspace on a plan."""
-    with _told(), _runtime().transaction() as session:
-        workspace_control.set_plan(session, workspace_id, plan)
-
-
-@workspace.command("trial")
-@click.argument("workspace_id")
-@click.argument("end", type=click.DateTime(["%Y-%m-%d"]), required=False)
-def set_trial(workspace_id: str, end: datetime | None) -> None:
-    """Say when (UTC) a workspace's trial ends; without a day it is not on trial."""
-    with _told(), _runtime().transaction() as session:
-        end_at = None if end is None else end.replace(tzinfo=UTC)
-        workspace_control.set_trial_end(session, workspace_id, end_at)
-
-
-@workspace.command("suspend")
-@click.argument("workspace_id")
-def suspend(workspace_id: str) -> None:
-    """Close a workspace to its members, keys, guests and triggers."""
-    with _told(), _runtime().transaction() as session:
-        workspace_control.suspend(session, workspace_id)
-
-
-@workspace.command("resume")
-@click.argument("workspace_id")
-def resume(workspace_id: str) -> None:
-    """Open a suspended workspace again."""
-    with _told(), _runtime().transaction() as session:
-        workspace_control.resume(session, workspace_id)
-
-
-@main.command("backup")
-@click.argument("file", type=click.Path(path_type=Path))
-def back_up_all(file: Path) -> None:
-    """Write all rows, files and keys into one archive; the program may work meanwhile."""
-    flask, settings = _app(), _settings()
-    with _migrations(flask) as migrations, _told():
-        revision = migrations.current_revision(flask.extensions["sqlalchemy"].engine)
-        if revision != migrations.newest_revision():
-            raise click.ClickException("The database has not the newest schema; migrate first.")
-        with _written_whole(file) as target:
-            found = backups.back_up(
-                flask.extensions["runtime"], target, revision=revision, secret=root_secret(settings)
-            )
-    click.echo(f"{sum(found.rows.values())} rows and {found.files} files are in {file}; keep it secret.")
-
-
-@main.command("restore")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--resume", "goes_on", is_flag=True, help="Hold nothing back: it takes the place of the original."
-)
-def restore_all(file: Path, goes_on: bool) -> None:
-    """Fill an empty database, and the files, from an archive; nothing may work on it meanwhile.
-
-    Mails, schedules and runs that waited are held until 'resume', so that a copy does nothing twice.
-    """
-    flask, settings = _app(), _settings()
-    with _told(), file.open("rb") as source:
-        manifest, secret = backups.read_head(source)
-        check_secret(settings, secret)
-        with _migrations(flask) as migrations:
-            backups.check_empty(flask.extensions["runtime"])
-            migrations.upgrade()
-            if manifest.revision != migrations.newest_revision():
-                made_by = f"The archive was made by version {manifest.version}, with another schema"
-                raise click.ClickException(f"{made_by}; restore it with that one, then upgrade.")
-        found = backups.restore(flask.extensions["runtime"], source, is_copy=not goes_on)
-        keep_secret(settings, secret)
-        click.echo(f"{sum(found.rows.values())} rows and {found.files} files are restored.")
-        if not goes_on:
-            click.echo(f"Held until `resume`: {found.held.to_line()}.")
-        # Once more, with the secret of the archive: what is missing in stores may need a model to be asked.
-        told = list(verify(_runtime(), is_mending=True))
-    wrong = [finding.to_line() for finding in told if finding.is_wrong]
-    click.echo("\n".join(wrong) if wrong else "Searches find what they found.")
-    raise SystemExit(bool(wrong))
-
-
-@main.command("resume")
-def resume_held() -> None:
-    """Let a restored installation send the mails and run the schedules that 'restore' held."""
-    with _told():
-        click.echo(f"They go on: {held_work.release(_runtime()).to_line()}.")
-
-
-@main.command("create-owner")
-@click.argument("email")
-@click.option("--name", default="Owner", show_default=True)
-@click.password_option(envvar="OWNER_PASSWORD")
-def create_owner(email: str, name: str, password: str) -> None:
-    """Make the owner of an installation that has none."""
-    with _told():
-        set_up(_runtime(), email=email, name=name, password=password, language="en-US")
-
-
-@main.command("rotate-secret")
-@click.option(
-    "--new", envvar="NEW_SECRET_KEY", help="The new secret, from NEW_SECRET_KEY; else one is drawn."
-)
-def rotate_secret(new: str | None) -> None:
-    """Exchange the root secret while nothing runs; everyone signs in again, API keys stay."""
-    with _told(), exchanged(_settings(), new) as secret:
-        count = secret_rotation.rotate(_runtime(), secret)
-    click.echo(f"The keys of {count} workspaces are sealed under the new secret; start again with it.")
-
-
-@main.command("purge")
-def purge_all() -> None:
-    """Remove now what the schedule would remove in time: what is deleted, unused, or kept long enough."""
-    runtime = _runtime()
-    with _told():
-        for _, purge in PURGES:
-            purge(runtime)
-
-
-@main.command()
-def env() -> None:
-    """Print .env.example."""
-    click.echo(render_env_example(), nl=False)
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as exc:
-        raise click.ClickException(str(exc)) from None
-
-
-def _app() -> Flask:
-    try:
-        return create_app(_settings())
-    except SettingsError as exc:
-        raise click.ClickException(str(exc)) from None
-
-
-def _runtime() -> Runtime:
-    runtime: Runtime = _app().extensions["runtime"]
-    return runtime
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell what cannot be done in one sentence."""
-    try:
-        yield
-    except SettingsError as exc:
-        raise click.ClickException(str(exc)) from None
-    except AppError as error:
-        raise click.ClickException(error.message) from None
-    except OSError as error:
-        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that only its owner can read and that has its name once all is written."""
-    draft = path.with_name(f".{path.name}.incoming")
-    try:
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def _migrations(flask: Flask) -> Iterator[ModuleType]:
-    """Give what migrates, in a context of ``flask``; raises SettingsError unless the database opens.
-
-    Loaded here and not above: the process that serves is forked from this one and needs none of it.
-    """
-    migrations = importlib.import_module("api.backends.migrations")
-    migrations.install_migrations(flask)
-    with flask.app_context():
-        _check_database(flask.extensions["sqlalchemy"].engine)
-        yield migrations
-
-
-def _check_database(engine: Engine) -> None:
-    """Raise SettingsError, which names the place and never the password, unless the database opens."""
-    try:
-        engine.connect().close()
-    except DatabaseError as exc:
-        reason = str(exc.orig).partition("\n")[0]
-        place = _place(engine.url)
-        raise SettingsError(f"DATABASE_URL: the database at {place} cannot be opened: {reason}.") from None
-
-
-def _place(url: URL) -> str:
-    """Return host and port of a database server, or the file of an embedded one."""
-    return (
-        str(url.database)
-        if url.get_backend_name() == "sqlite"
-        else f"{url.host or 'localhost'}:{url.port or 5432}"
-    )
-
-
-def _greet(settings: Settings, runtime: Runtime) -> None:
-    """Make the demo on an empty database, and print how to use it, now and on every later start."""
-    given = settings.owner_password.get_secret_value() if settings.owner_password else None
-    try:
-        made = make_demo(runtime, email=settings.owner_email, password=given, pages=_pages())
-    except InvalidRequest as exc:
-        raise SettingsError(f"OWNER_PASSWORD: {exc.message}") from None
-    path = settings.data_dir / DEMO_FILE
-    if made is not None:
-        keys = {
-            DEMO_KEY: made.app_key,
-            DEMO_WORKFLOW_KEY: made.workflow_key,
-            DEMO_AGENT_KEY: made.agent_key,
-        }
-        _keep_keys(path, keys)
-    if not path.exists():
-        return
-    keys = dict(line.split("=", 1) for line in path.read_text().split())
-    url = server_url(settings.public_url, settings.host, settings.port)
-    told = banner(
-        url,
-        keys[DEMO_KEY],
-        made,
-        page=page_of(runtime, url, keys[DEMO_KEY]),
-        workflow_key=keys.get(DEMO_WORKFLOW_KEY),
-        agent_key=keys.get(DEMO_AGENT_KEY),
-    )
-    click.echo(told)
-
-
-def _pages() -> list[Path]:
-    """Return the pages that tell of the program in prose, where they lie beside it."""
-    root = Path(__file__).parents[1]
-    return sorted((root / "docs").glob("*.md")) + [page for page in (root / "README.md",) if page.exists()]
-
-
-def _keep_keys(path: Path, keys: Mapping[str, str]) -> None:
-    """Keep the demo's keys where only the operator can read them: the database holds their hashes alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.writelines(f"{name}={key}\n" for name, key in keys.items())
+    is_demo = demo and "demo" not in settings.model_fields_set
+    return settings.model_copy(update={"demo": True}) if is_demo else settings
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What this process was given at start: the chosen backends, the limits, and ``transaction()``.
 
 Boundary: holds and hands out; decides nothing. Made once by the composition
-root (api/app_factory.py) and passed down as an argument.
+root (api/foundation.py) and passed down as an argument.
 """
 
 import logging
@@ -188,7 +188,7 @@ class Runtime:
         of three round trips. Raises Unavailable as :meth:`transaction` does.
         """
         with _faults_told(), self.engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield committing_each(connection)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -208,18 +208,32 @@ class Runtime:
         Raises Unavailable as :meth:`transaction` does.
         """
         with _faults_told(), self.session_factory() as session:
-            session.connection(execution_options=reading_options(self.engine))
+            reading_each(session.connection())
             yield session
             assert not session.new, "a session that reads was given a row"
             assert not session.dirty, "a session that reads changed a row"
 
 
-def reading_options(bind: Connection | Engine) -> dict[str, str]:
-    """Return the execution options of statements that only read, so that no transaction is around them.
+def committing_each(connection: Connection) -> Connection:
+    """Have each statement of a connection that was just taken commit for itself, until it is given back.
 
-    SQLite needs none: it begins one before the first statement that writes (backends/database.py).
+    On PostgreSQL that is a word to the driver, which sends no BEGIN then, and
+    taken back when the connection is taken again (backends/postgres.py):
+    SQLAlchemy's own way takes as long as half a statement.
     """
-    return {} if bind.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+    if connection.dialect.name == "sqlite":
+        return connection.execution_options(isolation_level="AUTOCOMMIT")
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+    return connection
+
+
+def reading_each(connection: Connection) -> Connection:
+    """Have a connection that was just taken begin no transaction around statements that only read.
+
+    SQLite begins none before the first statement that writes (backends/database.py).
+    """
+    return connection if connection.dialect.name == "sqlite" else committing_each(connection)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import Any
 
 from celery import signals
 
-from api.app_factory import create_worker, start_queue
+from api.queue_factory import create_worker, start_queue
 from api.runtime import Runtime
-from api.services.shutdown import RESERVED_S, Shutdown
+from api.services.shutdown import Shutdown
 from api.settings import SettingsError
 
 POLL_S = 0.5
@@ -45,7 +45,7 @@ class _Ending:
     def _end(self) -> None:
         while not self._is_told:
             time.sleep(POLL_S)
-        self._shutdown.begin(self._runtime.limits.graceful_timeout_s - RESERVED_S)
+        self._shutdown.begin_within(self._runtime.limits.graceful_timeout_s)
         self._shutdown.end_work(lambda: False)
         if self._runtime.live_jobs:
             self._shutdown.close()

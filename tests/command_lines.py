@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 def main() -> None:
     """Run what the first argument has as JSON; print how each line ends and what it prints."""
-    from api import cli  # it patches the process that imports it
+    from api import cli, commands  # the first patches the process that imports it
 
-    cli._app = functools.cache(cli._app)
+    commands._app = functools.cache(commands._app)
     for line in json.loads(sys.argv[1]):
         result = CliRunner().invoke(cli.main, line)
         sys.stdout.write(json.dumps([result.exit_code, result.output]) + "\n")

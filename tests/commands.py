@@ -33,6 +33,10 @@ POLL_S = 0.02
 TIMEOUT_S = 90.0
 PROGRAM = "api.cli:main"
 LATER = (
+    "api.app_factory",
+    "api.commands",
+    "api.greeting",
+    "api.preparation",
     "api.backends.cache.memory",
     "api.backends.cache.redis",
     "api.backends.channel.redis",

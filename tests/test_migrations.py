@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from api.app_factory import create_app
 from api.backends.migrations import install_migrations, keep_copy, newest_revision
+from api.backends.schema import is_newest
 from tests.conftest import make_settings, stop_house
 from tests.live.conftest import empty_database
 
@@ -34,12 +35,15 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
 
 def test_migrations_go_up_down_and_up_again(empty: Flask) -> None:
     engine = empty.extensions["runtime"].session_factory.kw["bind"]
+    assert not is_newest(empty)
     upgrade()
+    assert is_newest(empty)
     made = sorted(inspect(engine).get_table_names())
     check()  # exits where the models say otherwise
     downgrade(revision="base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
     upgrade(revision="0013")
+    assert not is_newest(empty)
     add_defaults(engine)
     upgrade()
     assert sorted(inspect(engine).get_table_names()) == made

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from api.app_factory import create_app, create_worker
+from api.app_factory import create_app
 from api.backends import to_limits
+from api.queue_factory import create_worker
 from api.settings import Settings, SettingsError, load_settings
 from api.traces import NO_TRACER
 from tests.conftest import make_settings

@@ -165,11 +165,15 @@ def _from_json(stored: "str | bytes | float") -> Any:
 
 
 def _sqlite_file(url: URL) -> URL:
-    """Return the URL with an absolute path whose directory exists (0700 where it had to be made)."""
+    """Return the URL with the absolute path of a file, which only its owner reads where it had to be made.
+
+    Its directory likewise; and SQLite gives the files beside it the rights it has.
+    """
     if url.database in {None, "", ":memory:"}:
         raise SettingsError("DATABASE_URL must name a file, because threads cannot share SQLite in memory.")
     path = Path(str(url.database)).absolute()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
     return url.set(database=str(path))
 
 

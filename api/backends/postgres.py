@@ -16,6 +16,7 @@ def listen_to_postgres(engine: Engine) -> None:
     event.listen(engine, "connect", _read_ids_as_text)
     event.listen(engine, "connect", _write_no_nul)
     event.listen(engine, "checkout", _check_connection)
+    event.listen(engine, "checkout", _begin_transactions)
 
 
 def _check_encoding(connection: "psycopg.Connection[Any]", _entry: object) -> None:
@@ -46,6 +47,12 @@ class _NulFreeText(StrDumperUnknown):
 
 def _write_no_nul(connection: "psycopg.Connection[Any]", _entry: object) -> None:
     connection.adapters.register_dumper(str, _NulFreeText)
+
+
+def _begin_transactions(connection: "psycopg.Connection[Any]", *_args: object) -> None:
+    """Take back what ``committing_each`` said to whoever had the connection before."""
+    if connection.autocommit:
+        connection.autocommit = False
 
 
 def _check_connection(connection: "psycopg.Connection[Any]", *_args: object) -> None:

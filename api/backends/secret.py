@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from api.errors import Conflict
 from api.settings import Settings, SettingsError
 
 MIN_CHARS = 32
@@ -58,7 +59,11 @@ def exchanged(settings: Settings, given: str | None) -> Iterator[str]:
         raise SettingsError("NEW_SECRET_KEY must not begin or end with a space, which a file does not keep")
     next_path = settings.data_dir / "secret_key.next"
     Path(_draft(settings.data_dir, secret)).replace(next_path)
-    yield secret
+    try:
+        yield secret
+    except Conflict:  # nothing is sealed under it; after anything else, something may be
+        next_path.unlink()
+        raise
     if settings.secret_key is None:
         next_path.replace(settings.data_dir / "secret_key")
     else:

@@ -5,10 +5,11 @@ stay true: nothing started here is still running when the call returns.
 """
 
 import contextvars
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TypeVar
 
 from api.core.ports import Cancel
@@ -28,29 +29,53 @@ def give_way() -> None:
 
 
 def run_all(calls: Sequence[Callable[[Cancel], T]], cancel: Cancel, *, max_threads: int) -> list[T]:
-    """Return what the calls return, in their order; at most ``max_threads`` run at once.
+    """Return what the calls return, in their order; at most ``max_threads`` run at once, one on this thread.
 
     Each gets a Cancel that is set with ``cancel``, and by the first call that
-    fails: its error is raised here, and calls not yet begun never are. Where all
-    may run at once, the first does so on the caller's own thread.
+    fails: its error is raised here, and calls not yet begun never are.
     """
     if len(calls) < 2 or max_threads < 2:
         return [call(cancel) for call in calls]
-    own, others = (calls[:1], calls[1:]) if len(calls) <= max_threads else ((), calls)
-    with _child_of(cancel) as child, ThreadPoolExecutor(min(max_threads, len(others))) as pool:
+    with _child_of(cancel) as child:
+        waiting = iter(enumerate(calls))
+        own = [next(waiting)]
+        found: dict[int, T] = {}
+        failures: list[BaseException] = []
+
+        def work(first: Iterable[tuple[int, Callable[[Cancel], T]]] = ()) -> None:
+            try:
+                for place, call in chain(first, waiting):
+                    found[place] = _run(call, child)
+            except BaseException as failure:  # noqa: BLE001  # raised again below
+                failures.append(failure)
+                child.set()
+
         # Log lines of a thread name the request it works for.
-        futures = [pool.submit(contextvars.copy_context().run, _run, call, child) for call in others]
-        try:
-            found = [_run(call, child) for call in own]
-            wait(futures)
-        except BaseException:
-            child.set()  # the pool waits for what runs
-            if child.failure is not None:
-                raise child.failure from None
-            raise
+        threads = [
+            threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+            for _ in range(min(max_threads, len(calls)) - 1)
+        ]
+        for thread in threads:
+            thread.start()
+        work(own)
+        _join(threads, child)
         if child.failure is not None:
             raise child.failure
-        return [*found, *(future.result() for future in futures)]
+        if failures:
+            raise failures[0]
+        return [found[place] for place in range(len(calls))]
+
+
+def _join(threads: Sequence[threading.Thread], cancel: Cancel) -> None:
+    """Wait for the threads' ends; who interrupts this ends them."""
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        cancel.set()
+        for thread in threads:
+            thread.join()
+        raise
 
 
 def _run(call: Callable[[Cancel], T], cancel: Cancel) -> T:

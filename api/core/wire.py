@@ -1,8 +1,7 @@
 """HTTP/1.1 on guarded sockets: the transport under every outbound call.
 
 Boundary: speaks httpx2's transport interface upwards, so that vendor SDKs and
-our own client share one pool, and the standard library's http.client downwards
-(half the time per streamed chunk of httpx2's own transport). Every wait obeys
+our own client share one pool; answers are parsed in C, by llhttp. Every wait obeys
 the deadlines and the Cancel of its call, no answer keeps others from running
 however fast it comes, and every fault leaves here as one of the errors of
 api/core/waits.py; their texts name host and port only, never a path or a header.
@@ -10,8 +9,6 @@ api/core/waits.py; their texts name host and port only, never a path or a header
 
 import contextlib
 import functools
-import http.client
-import io
 import ipaddress
 import queue
 import re
@@ -20,10 +17,11 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import httpx2
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from api import traces
 from api.core.egress import EgressDenied, EgressPolicy, Resolve
@@ -50,8 +48,10 @@ WAIT_S = 0.001
 MOMENT_S = 1e-6
 
 FORBIDDEN_IN_HEADERS = re.compile(rb"[^\t\x20-\x7e]")
-HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A blank in a name would let one request pass for another with some servers."""
+TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A method or a header's name: a blank in it would let one request pass for another with some servers."""
+FORBIDDEN_IN_TARGET = re.compile(rb"[^\x21-\x7e]")
+MAX_HEAD_BYTES = 65_536
 UNSENDABLE = "The call's method, address or a header has characters HTTP forbids."
 
 
@@ -201,31 +201,23 @@ class Wire:
 
 
 class _Link:
-    """A connection, as http.client sees a socket: whatever it waits for obeys the call under way."""
+    """A connection: whatever it waits for obeys the call under way."""
 
     waits: Waits
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.idle_since = 0.0
-        self.http = http.client.HTTPConnection("", 0)
-        self.http.auto_open = 0
-        self.http.sock = self  # it uses the three methods below and no other
 
-    def sendall(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         self.sock.settimeout(self.waits.left_s(time.monotonic()))
         try:
             self.sock.sendall(data)
         except OSError as exc:
             raise self.waits.failure(exc) from exc
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self), CHUNK_BYTES)
-
-    def close(self) -> None:
-        """Do nothing: http.client closes too early; the exchange closes the socket itself."""
-
-    def recv_into(self, buffer: memoryview) -> int:
+    def receive(self) -> bytes:
+        """Return what has come, at most ``CHUNK_BYTES``; nothing at the end of the connection."""
         waits = self.waits
         asked_at = time.monotonic()
         if asked_at < waits.rests_until:
@@ -237,19 +229,19 @@ class _Link:
             asked_at = waits.turn_at = time.monotonic()
         self.sock.settimeout(waits.left_s(asked_at))
         try:
-            count = self.sock.recv_into(buffer)
+            data = self.sock.recv(CHUNK_BYTES)
         except OSError as exc:
             raise waits.failure(exc) from exc
         came_at = time.monotonic()
         has_waited = came_at - asked_at > WAIT_S
-        if has_waited and count < len(buffer):
+        if has_waited and len(data) < CHUNK_BYTES:
             waits.turn_at = came_at
         is_drained = has_waited or not isinstance(self.sock, ssl.SSLSocket)  # TLS gives one record a read
-        if waits.phase == "idle" and count < TRICKLE_BYTES and is_drained:
+        if waits.phase == "idle" and len(data) < TRICKLE_BYTES and is_drained:
             waits.rests_until = came_at + PACE_S + min(waits.late_s, MAX_LATE_S)
-        if not count and waits.cancel.is_set():
+        if not data and waits.cancel.is_set():
             raise Cancelled
-        return count
+        return data
 
     def is_quiet(self) -> bool:
         """Tell whether the idle peer has said nothing, not even goodbye."""
@@ -263,17 +255,66 @@ class _Link:
         return False
 
 
-class _Reader(io.RawIOBase):
-    """What one response reads from; closing it leaves the connection open."""
+class _Answer:
+    """What has come of an answer; the parser calls it. Answers of status 1xx are passed over.
 
-    def __init__(self, link: _Link) -> None:
-        self._link = link
+    ``status`` is 0 and ``headers`` are incomplete before the end of its head,
+    ``pieces`` are those of its body nobody has taken yet. Where the server does
+    not keep the connection, or has sent a surplus, it is of no further use.
+    """
 
-    def readable(self) -> bool:
-        return True
+    __slots__ = ("headers", "is_surplus", "is_whole", "keeps", "parser", "pieces", "status")
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the name Buffer is 3.12's
-        return self._link.recv_into(buffer)
+    def __init__(self) -> None:
+        self.parser = HttpResponseParser(self)
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.pieces: list[bytes] = []
+        self.is_whole = self.is_surplus = self.keeps = False
+
+    def on_message_begin(self) -> None:
+        self.is_surplus = self.is_whole
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.status:  # else of a trailer
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self.parser.get_status_code()
+        if status < 200:
+            self.headers.clear()
+        elif not self.status:
+            self.status, self.keeps = status, self.parser.should_keep_alive()
+
+    def on_body(self, data: bytes) -> None:
+        if not self.is_whole:
+            self.pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = bool(self.status)
+
+    def end_at_head(self) -> None:
+        """Expect no body; what has come of one is surplus."""
+        self.is_whole, self.is_surplus = True, bool(self.pieces)
+        self.pieces.clear()
+
+    def end(self) -> None:
+        """Let go of the parser, which holds on to this."""
+        del self.parser
+
+    @property
+    def frees(self) -> bool:
+        """Whether its connection may be used again."""
+        return self.is_whole and self.keeps and not self.is_surplus
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether nothing else tells where its body ends."""
+        return bool(self.status) and not any(
+            name.lower() == b"content-length"
+            or (name.lower() == b"transfer-encoding" and b"chunked" in value.lower())
+            for name, value in self.headers
+        )
 
 
 class _Exchange(httpx2.SyncByteStream):
@@ -286,8 +327,7 @@ class _Exchange(httpx2.SyncByteStream):
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._link: _Link | None = None
-        self._answer: http.client.HTTPResponse | None = None
-        self._is_complete = False
+        self._answer = _Answer()
         self._is_cut = False
         self._forget: Callable[[], None] = lambda: None
 
@@ -297,49 +337,62 @@ class _Exchange(httpx2.SyncByteStream):
         self._adopt(link.sock)
         link.waits = self._waits
         self._waits.phase = "send"
-        try:
-            _write(link.http, request)
-            self._waits.expect_answer()
-            answer = self._answer = link.http.getresponse()
-        except http.client.HTTPException as exc:
-            raise self._waits.broken() from exc
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.getheaders()]
-        return httpx2.Response(answer.status, headers=headers, stream=self, request=request)
+        _write(link, request)
+        self._waits.expect_answer()
+        answer, size_bytes = self._answer, 0
+        while not answer.status:
+            if size_bytes >= MAX_HEAD_BYTES:
+                raise self._waits.broken()
+            size_bytes += self._feed()
+        if request.method == "HEAD":
+            answer.end_at_head()
+        return httpx2.Response(answer.status, headers=answer.headers, stream=self, request=request)
 
     def __iter__(self) -> Iterator[bytes]:
         answer, waits = self._answer, self._waits
-        assert answer is not None
-        try:
-            while data := answer.read1(CHUNK_BYTES):
+        while answer.pieces or not answer.is_whole:
+            if answer.pieces:
                 waits.phase = "idle"
-                yield data
-        except GeneratorExit:
-            raise
-        except BaseException as exc:
+                pieces, answer.pieces = answer.pieces, []
+                yield b"".join(pieces)
+            else:
+                self._feed()
+
+    def _feed(self) -> int:
+        """Read more of the answer; return how many bytes. Raises ConnectionBroken where there is no more."""
+        answer, link = self._answer, self._link
+        if self._is_cut or link is None:
+            raise self._waits.broken()
+        try:
+            data = link.receive()
+        except BaseException:
             self._is_cut = True
-            if isinstance(exc, http.client.HTTPException):
-                raise waits.broken() from exc
             raise
-        if answer.length:
-            raise waits.broken()
-        self._is_complete = True
+        try:
+            answer.parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            answer.is_surplus = answer.is_whole
+            self._is_cut = not answer.is_whole  # told once what came before is taken
+        if not data:
+            answer.keeps = False
+            answer.is_whole = answer.is_whole or answer.ends_with_connection
+            self._is_cut = not answer.is_whole
+        return len(data)
 
     def close(self) -> None:
         """Return the connection to the pool where the answer is complete, close it elsewhere."""
-        link, answer = self._link, self._answer
-        self._link = self._answer = None
-        if answer is not None:
-            if not self._is_complete and not self._is_cut:
-                self._drain(answer)
-            answer.close()
-            self._is_complete = self._is_complete and not answer.will_close
+        answer = self._answer
+        if answer.status and not answer.is_whole and not self._is_cut:
+            self._drain()
+        link, self._link = self._link, None
         self._forget()
         with self._lock:
             sock, self._sock = self._sock, None
-        if link is not None and self._is_complete and not self._waits.cancel.is_set():
+        if link is not None and answer.frees and not self._waits.cancel.is_set():
             self._wire.give(self._origin, link)
         elif sock is not None:
             sock.close()
+        answer.end()
 
     def _connect(self) -> socket.socket:
         addresses = self._wire.resolve(self._origin, self._waits)
@@ -386,14 +439,14 @@ class _Exchange(httpx2.SyncByteStream):
             with contextlib.suppress(OSError):  # it is not connected yet, or not any more
                 socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
-    def _drain(self, answer: http.client.HTTPResponse) -> None:
+    def _drain(self) -> None:
         """Read what little follows the last byte the caller wanted, so that the connection can be kept."""
         self._waits.hurry()
         # When more is coming, closing the connection says that nobody listens.
-        with contextlib.suppress(HTTPFailure, Cancelled, http.client.HTTPException):
+        with contextlib.suppress(HTTPFailure, Cancelled):
             for _ in range(DRAIN_READS):
-                if not answer.read1(CHUNK_BYTES):
-                    self._is_complete = not answer.length
+                self._feed()
+                if self._answer.is_whole:
                     return
 
 
@@ -410,19 +463,34 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _write(connection: http.client.HTTPConnection, request: httpx2.Request) -> None:
-    target = request.url.raw_path.decode("ascii")
-    for name, value in request.headers.raw:
-        if not HEADER_NAME.fullmatch(name) or FORBIDDEN_IN_HEADERS.search(value):
+def _write(link: _Link, request: httpx2.Request) -> None:
+    """Send a request, the beginning of its body together with its head."""
+    method, target, headers = request.method.encode(), request.url.raw_path, request.headers.raw
+    if not TOKEN.fullmatch(method) or FORBIDDEN_IN_TARGET.search(target):
+        raise InvalidRequest(UNSENDABLE)
+    lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
+    is_chunked = False
+    for name, value in headers:
+        if not TOKEN.fullmatch(name) or FORBIDDEN_IN_HEADERS.search(value):
             raise InvalidRequest(UNSENDABLE)
-    try:
-        connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
-        for name, value in request.headers.raw:
-            connection.putheader(name, value)
-    except (ValueError, http.client.InvalidURL):
-        # The cause quotes the header, which may be a key.
-        raise InvalidRequest(UNSENDABLE) from None
+        is_chunked = is_chunked or name.lower() == b"transfer-encoding"
+        lines.append(b"%b: %b\r\n" % (name, value))
+    waiting = b"".join((*lines, b"\r\n"))
     assert isinstance(request.stream, httpx2.SyncByteStream)
     # A server may refuse a body half-way and say why; where it does not, reading fails too.
     with contextlib.suppress(ConnectionBroken):
-        connection.endheaders(request.stream, encode_chunked="transfer-encoding" in request.headers)
+        for piece in _chunks(request.stream) if is_chunked else request.stream:
+            if len(waiting) + len(piece) > CHUNK_BYTES:
+                link.send(waiting)
+                waiting = piece
+            else:
+                waiting += piece
+        link.send(waiting)
+
+
+def _chunks(body: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a body whose length is not known as it is sent."""
+    for piece in body:
+        if piece:  # an empty one would be the end
+            yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"

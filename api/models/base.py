@@ -6,7 +6,7 @@ not: their rows are removed in bounded batches by a job, which a cascade would
 turn into one endless statement.
 """
 
-import uuid
+import os
 from datetime import UTC, datetime
 
 from sqlalchemy import ForeignKey, MetaData
@@ -24,8 +24,10 @@ NAMING = {
 
 
 def new_id() -> str:
-    """Return a fresh random id."""
-    return str(uuid.uuid4())
+    """Return a fresh random id: a UUID of version 4, written without making one first, which takes longer."""
+    random = os.urandom(16).hex()
+    variant = "89ab"[int(random[16], 16) & 3]
+    return f"{random[:8]}-{random[8:12]}-4{random[13:16]}-{variant}{random[17:20]}-{random[20:]}"
 
 
 def utc_now() -> datetime:

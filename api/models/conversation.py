@@ -29,7 +29,7 @@ class Conversation(TenantScoped, Base):
         Index("ix_conversations_deleted_at", "deleted_at"),
         Index(
             "ix_conversations_log_updated",
-            *("app_id", "updated_at", "id"),
+            *("app_id", "updated_at", "id", "created_at"),
             sqlite_where=LOGGED,
             postgresql_where=LOGGED,
         ),

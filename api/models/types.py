@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     JSON,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Tuple,
     literal,
     tuple_,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -24,6 +25,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+T = TypeVar("T")
 
 
 class _PostgresId(postgresql.UUID[str]):
@@ -109,6 +112,30 @@ def _lower_by_itself(element: AsciiLower, compiler: SQLCompiler, **kw: Any) -> s
 @compiles(AsciiLower, "postgresql")
 def _lower_by_bytes(element: AsciiLower, compiler: SQLCompiler, **kw: Any) -> str:
     return f'lower({compiler.process(element.clauses, **kw)} COLLATE "C")'
+
+
+class Unindexed(FunctionElement[Any]):
+    """A column by which SQLite looks for no rows.
+
+    It has no statistics, and would rather read all rows of an app than those of a few hundred ids.
+    """
+
+    inherit_cache = True
+
+
+@compiles(Unindexed, "sqlite")
+def _with_plus(element: Unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"+{compiler.process(element.clauses, **kw)}"  # https://sqlite.org/optoverview.html#uplus
+
+
+@compiles(Unindexed, "postgresql")
+def _as_it_is(element: Unindexed, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+def unindexed(column: InstrumentedAttribute[T]) -> ColumnElement[T]:
+    """Return a column as it is, by which no rows are looked for; it compares as the column does."""
+    return type_coerce(Unindexed(column), column.type)
 
 
 def contains(column: ColumnElement[str] | InstrumentedAttribute[str], part: str) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from api.core.text.addresses import is_address
 from api.errors import BadRequest, Forbidden, InvalidRequest, Unauthorized
 from api.models.account import Account, Setup, Tenant
 from api.principal import Principal
@@ -73,9 +74,11 @@ def create_owner(
     """Make the installation's first account and its workspace; of parallel calls exactly one succeeds.
 
     ``session`` must be fresh: the password is hashed before its first
-    statement. Raises InvalidRequest for a weak password, AlreadySetUp when
-    there is an owner.
+    statement. Raises InvalidRequest for a weak password and for what is no
+    address, AlreadySetUp when there is an owner.
     """
+    if not is_address(normal_email(email)):
+        raise InvalidRequest("This is not an e-mail address.", field="email")
     passwords.check_password(password, field="password")
     password_hash = passwords.hash_password(runtime, password)
     session.add(Setup(id=1))

@@ -5,7 +5,7 @@ was still going when its app was deleted may write rows after the purge;
 ``sweep_deleted_apps`` finds them.
 """
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import Session
 
 from api.models.annotation import Annotation, AnnotationHit, AnnotationJob, AnnotationSetting
@@ -71,7 +71,7 @@ TABLES: tuple[Purged, ...] = (
 def purge_app(runtime: Runtime, tenant_id: str, app_id: str) -> None:
     """Remove the conversations, messages, annotations, runs, end users and files of a deleted app."""
     _drop_annotations(runtime, tenant_id, app_id)
-    while _purge_files(runtime, tenant_id, app_id):
+    while purge_files(runtime, UploadFile.tenant_id == tenant_id, UploadFile.app_id == app_id):
         pass
     of_app = (NodeExecution.tenant_id == tenant_id, NodeExecution.app_id == app_id)
     while run_purge.purge_executions(runtime, *of_app):
@@ -121,11 +121,12 @@ def _drop_annotations(runtime: Runtime, tenant_id: str, app_id: str) -> None:
         runtime.vectors.drop(name)
 
 
-def _purge_files(runtime: Runtime, tenant_id: str, app_id: str) -> bool:
-    """Remove one batch of files: first the bytes, then the rows that know where they lie."""
-    batch = select(UploadFile.id, UploadFile.storage_key).where(
-        UploadFile.tenant_id == tenant_id, UploadFile.app_id == app_id
-    )
+def purge_files(runtime: Runtime, *which: ColumnElement[bool]) -> bool:
+    """Remove one batch of files: first the bytes, then the rows that know where they lie.
+
+    Return whether there were any.
+    """
+    batch = select(UploadFile.id, UploadFile.storage_key).where(*which)
     with runtime.transaction() as session:
         found = session.execute(batch.limit(ROWS_PER_BATCH)).all()
     for file in found:

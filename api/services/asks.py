@@ -19,6 +19,7 @@ class Ask:
     """What a caller asks of an app, as it came through the door; ``key_id`` is the API key it came with.
 
     ``workflow_id`` is the published version of a chatflow that is to answer, None for the one in use.
+    ``is_watched`` says that the caller sees the answer come.
     """
 
     query: str
@@ -30,3 +31,4 @@ class Ask:
     invoke_from: str = "service-api"
     key_id: str | None = None
     claim: idempotency.Claim | None = None
+    is_watched: bool = True

@@ -31,7 +31,7 @@ from api.models.annotation import Annotation
 from api.models.app import App, AppModelConfig, EndUser
 from api.models.base import utc_now
 from api.models.conversation import LOGGED, Conversation, Message, MessageFeedback
-from api.models.types import position_of
+from api.models.types import unindexed
 from api.models.workflow import WorkflowRun
 from api.principal import Principal
 from api.runtime import Runtime
@@ -39,8 +39,9 @@ from api.services import app_messages, conversations
 from api.services.access import AppNotFound, access_app, access_conversation_of_app
 from api.services.app_messages import AnnotationDetail, MessageDetail
 from api.services.conversations import SortBy
+from api.services.flow_call import DEBUGGER
 from api.services.local_days import Span, read_span
-from api.services.log_pages import Slice, count, cut
+from api.services.log_pages import Listed, Slice, load
 from api.services.log_search import ConversationSearch
 
 COMPLETIONS = frozenset({AppMode.COMPLETION})
@@ -187,34 +188,42 @@ def _load(
 ) -> LogPage:
     column = Conversation.updated_at if asked.sort_by.endswith("updated_at") else Conversation.created_at
     span = read_span(asked.start, asked.end, log.timezone)
-    where = _conditions(log, asked, span, column)
+    listed = Listed(
+        at=column,
+        row_id=Conversation.id,
+        in_order=[Conversation.app_id == log.app.id, LOGGED],  # that app's id alone is one workspace's
+        by_id=[
+            unindexed(Conversation.app_id) == log.app.id,
+            unindexed(Conversation.deleted_at).is_(None),
+            Conversation.invoke_from != DEBUGGER,
+        ],
+        where=_conditions(log, asked, span, column),
+    )
     search = ConversationSearch(session, log.app, asked.keyword, span) if asked.keyword else None
     after = None
     if log.held is not None:
         created_at, updated_at, last_id = log.held
-        after = position_of(updated_at if column is Conversation.updated_at else created_at, last_id)
+        after = (updated_at if column is Conversation.updated_at else created_at), last_id
     is_descending = asked.sort_by.startswith("-")
     wanted = Slice(limit=asked.limit, page=asked.page, after=after, is_descending=is_descending)
-    found = cut(column, Conversation.id, where, wanted, search)
-    query = (
-        _described(log.app, found.page)
-        .options(*(defer(each, raiseload=True) for each in unread))
-        .add_columns(found.total.label("total"))
-        .order_by(*wanted.order(column, Conversation.id))
-    )
-    rows = session.execute(query).all()
-    return LogPage(
-        items=[_item(row, log) for row in rows[: asked.limit]],
-        total=count(session, found, wanted, rows),
-        has_more=len(rows) > asked.limit,
-    )
+
+    def describe(page: CTE) -> Select[Any]:
+        return (
+            _described(log.app, page)
+            .options(*(defer(each, raiseload=True) for each in unread))
+            .add_columns(page.c.total)
+            .order_by(*wanted.order(column, Conversation.id))
+        )
+
+    page = load(session, listed, wanted, describe, search)
+    return LogPage(items=[_item(row, log) for row in page.rows], total=page.total, has_more=page.has_more)
 
 
 def _conditions(
     log: _Log, asked: LogQuery, span: Span, column: InstrumentedAttribute[datetime]
 ) -> list[ColumnElement[bool]]:
-    """Return what the conversations asked for have in common. The app's id alone is one workspace's."""
-    where: list[Any] = [Conversation.app_id == log.app.id, LOGGED, *span.holds(column)]
+    """Return what the conversations asked for have in common."""
+    where = span.holds(column)
     if asked.annotation_status != "all":
         annotated = (
             select(Message.conversation_id)
@@ -240,7 +249,8 @@ def _described(app: App, page: CTE) -> Select[Any]:
     )
     return (
         select(Conversation, EndUser.session_id, Account.name, FirstMessage, Annotation, Writer, talk, judged)
-        .join(page, page.c.id == Conversation.id)
+        .select_from(page)
+        .outerjoin(Conversation, and_(Conversation.id == page.c.id, Conversation.tenant_id == app.tenant_id))
         .outerjoin(EndUser, EndUser.id == Conversation.from_end_user_id)
         .outerjoin(Account, Account.id == Conversation.from_account_id)
         .outerjoin(FirstMessage, FirstMessage.id == first)
@@ -248,7 +258,6 @@ def _described(app: App, page: CTE) -> Select[Any]:
         .outerjoin(Writer, Writer.id == Annotation.account_id)
         .outerjoin(talk, talk.c.talk_id == Conversation.id)
         .outerjoin(judged, judged.c.judged_id == Conversation.id)
-        .where(Conversation.tenant_id == app.tenant_id)
     )
 
 

@@ -101,7 +101,7 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
     runtime, variables, tally = call.runtime, _variables(call, begun), _tally(call)
 
     def begin(cancel: Cancel) -> Iterator[Event]:
-        models = providers.model_runtime(tally, call.app.providers_version)
+        models = providers.model_runtime(tally, call.app.providers_version, is_watched=call.ask.is_watched)
 
         def begin_graph() -> Iterator[Event]:
             return _graph(call, begun, variables, models, cancel)

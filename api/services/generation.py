@@ -102,7 +102,7 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
         key_id=ask.key_id,
         wait=True,
     )
-    models = providers.model_runtime(tally, app.providers_version)
+    models = providers.model_runtime(tally, app.providers_version, is_watched=ask.is_watched)
     models.schema(app.tenant_id, app.configured().model.ref)
     slots = limits.take_slots(runtime, app, ask.key_id)
     try:
@@ -121,8 +121,8 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
 
             def answered(asked: Asked) -> Iterator[Event]:
                 turn = replace(started.turn, inputs=asked.inputs, query=asked.query)
-                answer = partial(_events, runtime, app, replace(started, turn=turn), deps)
-                if app.mode not in CHAT_MODES:
+                answer = partial(_events, runtime, app, started, turn, deps)
+                if app.mode not in CHAT_MODES or app.annotations is None:
                     return answer()
                 inquiry = _inquiry(recorder, app, replace(ask, query=asked.query), deps)
                 return annotation_replies.answer_or(inquiry, answer)
@@ -290,11 +290,11 @@ def _claim(session: Session, claim: idempotency.Claim | None, header: RunHeader)
         raise Repeated(str(first.message_id))
 
 
-def _events(runtime: Runtime, app: AppSpec, started: Started, deps: Deps) -> Iterator[Event]:
-    """Yield the run's events; files are read and services asked here, on the run's own time."""
+def _events(runtime: Runtime, app: AppSpec, started: Started, turn: Turn, deps: Deps) -> Iterator[Event]:
+    """Yield the events of a run's turn; files are read and services asked here, on the run's own time."""
     detail = app.configured().file_upload.image.detail
     images = files.load_images(runtime, started.attached, detail=detail, cancel=deps.cancel)
     documents = attached_documents.load_documents(runtime, started.attached, started.earlier, deps.cancel)
-    inputs = external_data.filled(runtime, app, started.turn, deps.cancel)
-    turn = replace(started.turn, inputs=inputs, images=images, documents=documents)
+    inputs = external_data.filled(runtime, app, turn, deps.cancel)
+    turn = replace(turn, inputs=inputs, images=images, documents=documents)
     yield from RUNNERS[app.mode](app, turn, deps)

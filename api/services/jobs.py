@@ -7,12 +7,12 @@ lease while its job runs.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from api import traces
@@ -43,6 +43,7 @@ class Job(StrEnum):
     PURGE_CONVERSATION = "purge_conversation"
     PURGE_DATASET = "purge_dataset"
     PURGE_DOCUMENT = "purge_document"
+    PURGE_WORKSPACE = "purge_workspace"
     REBUILD_DATASET = "rebuild_dataset"
     RESUME_RUN = "resume_run"
     RUN_TRIGGER = "run_trigger"
@@ -50,6 +51,17 @@ class Job(StrEnum):
     SUMMARIZE_DOCUMENT = "summarize_document"
     SWITCH_ANNOTATIONS = "switch_annotations"
     SYNC_DOCUMENT = "sync_document"
+
+
+REMOVALS = (
+    Job.FORGET_ENTRIES,
+    Job.PURGE_APP,
+    Job.PURGE_CONVERSATION,
+    Job.PURGE_DATASET,
+    Job.PURGE_DOCUMENT,
+    Job.PURGE_WORKSPACE,
+)
+"""The jobs that remove what was deleted."""
 
 
 class LeaseLost(Exception):
@@ -219,21 +231,30 @@ def postpone_job(runtime: Runtime, session: Session, lease: Lease, postpone: Pos
 
 def wake_due_jobs(runtime: Runtime, *, limit: int = 100) -> int:
     """Wake workers for jobs that are due and unheld (lost wake-ups, retries, dead workers)."""
-    now = utc_now()
     with runtime.transaction() as session:
         due = session.execute(
-            select(JobRow.id, JobRow.queue)
-            .where(
-                JobRow.failed_at.is_(None),
-                JobRow.run_at <= now,
-                or_(JobRow.leased_until.is_(None), JobRow.leased_until < now),
-            )
-            .order_by(JobRow.run_at)
-            .limit(limit)
+            select(JobRow.id, JobRow.queue).where(*_is_due(utc_now())).order_by(JobRow.run_at).limit(limit)
         ).all()
     for job_id, queue in due:
         runtime.queue.enqueue(job_id, queue=queue)
     return len(due)
+
+
+def find_due(session: Session, names: Collection[Job]) -> str | None:
+    """Return the id of one of these jobs that is due and unheld, the longest due first; None without any."""
+    query = select(JobRow.id).where(JobRow.name.in_(names), *_is_due(utc_now()))
+    return session.scalar(query.order_by(JobRow.run_at).limit(1))
+
+
+def count_failed(session: Session, names: Collection[Job]) -> int:
+    """Return how many of these jobs have failed, for good or so far."""
+    failed = select(func.count()).select_from(JobRow).where(JobRow.name.in_(names), JobRow.failures > 0)
+    return session.scalar(failed) or 0
+
+
+def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    is_free = or_(JobRow.leased_until.is_(None), JobRow.leased_until < now)
+    return JobRow.failed_at.is_(None), JobRow.run_at <= now, is_free
 
 
 def _is_held_by(lease: Lease) -> ColumnElement[bool]:

@@ -1,9 +1,11 @@
 """Searches of the logs of apps: what a keyword stands in, or names. Both are a Search of log_pages.py.
 
-What is in few rows, as the index says (log_index.py), is told at once; else the
-rows of the list are looked at in their order, until a page is full.
+What may hold it, as the index says (log_index.py), is read by number, a batch at a
+time, or where it is much, part by part in the order of the list.
 """
 
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, literal, or_, select
@@ -18,6 +20,7 @@ from api.services import log_index
 from api.services.access import is_id
 from api.services.flow_call import DEBUGGER
 from api.services.local_days import Span
+from api.services.log_pages import Part
 
 NAMED_USERS = 100
 """So many end users a keyword may name."""
@@ -30,7 +33,7 @@ class ConversationSearch:
 
     def __init__(self, session: Session, app: App, keyword: str, span: Span) -> None:
         self._app, self._keyword = app, keyword
-        self._candidates = log_index.find(session, "messages", app, keyword, span)
+        self._candidates = log_index.find(session, "messages", app, keyword, since=span.start, until=span.end)
         self._says = and_(
             Message.invoke_from != DEBUGGER,
             *span.holds(Message.created_at),
@@ -38,13 +41,16 @@ class ConversationSearch:
         )
 
     @property
-    def is_all(self) -> bool:
-        """Whether those that can be told at once are all there are."""
-        return self._candidates.is_all
+    def count(self) -> int:
+        """How many messages are read to tell all there is."""
+        return self._candidates.count
 
     def some(self) -> ColumnElement[bool]:
-        """Return the condition that a conversation is one that can be told at once."""
-        said = self._said_behind(), self._candidates.named(Message.conversation_id, self._says)
+        """Return the condition of those behind the index, of the first batch, and of those that are named."""
+        said = (
+            self._candidates.behind(Message.conversation_id, self._says),
+            self._said(self._candidates.first()),
+        )
         users = _named_users(self._app, self._keyword)
         held = (
             select(Conversation.id)
@@ -55,13 +61,23 @@ class ConversationSearch:
         )
         found: list[Select[Any]] = [*said, select(held.c.id)]
         if is_id(self._keyword):
-            found.append(select(literal(self._keyword.lower(), Conversation.id.type)))
-            found.append(self._of_message())
+            named = self._keyword.lower()
+            found.append(select(literal(named, Conversation.id.type)))
+            found.append(select(Message.conversation_id).where(Message.id == named))
         mentioning = found[0].union(*found[1:]).cte("mentioning")
         return Conversation.id.in_(select(mentioning.c[0]))
 
-    def each(self) -> ColumnElement[bool]:
-        """Return the condition that a conversation is one, to be looked at in their order."""
+    def more(self) -> Iterator[ColumnElement[bool]]:
+        """Yield the condition of those of each other batch."""
+        for numbers in self._candidates.others():
+            yield Conversation.id.in_(self._said(numbers))
+
+    def parts(self) -> Sequence[Part]:
+        """Return all of the list, if there may be others: conversations go on whenever they like."""
+        return list(self._candidates.whole())
+
+    def each(self) -> Sequence[ColumnElement[bool]]:
+        """Return the conditions that something that was said holds the keyword."""
         said = (
             select(literal(1))
             .where(Message.conversation_id == Conversation.id, self._says)
@@ -69,42 +85,37 @@ class ConversationSearch:
             .correlate(Conversation)
             .scalar_subquery()
         )
-        says: ColumnElement[bool] = said.is_not(None)  # a planner would look for all of them with EXISTS
-        if self._candidates.newest is not None:
-            says = and_(Conversation.created_at <= self._candidates.newest, says)
-        named: list[ColumnElement[bool]] = [
-            Conversation.from_end_user_id.in_(_named_users(self._app, self._keyword))
-        ]
-        if is_id(self._keyword):
-            named.append(Conversation.id == self._keyword.lower())
-            named.append(Conversation.id.in_(self._of_message()))
-        return or_(*named, Conversation.id.in_(self._said_behind()), says)
+        # A planner would look for all of them with EXISTS.
+        return [Conversation.created_at <= self._candidates.newest(), said.is_not(None)]
 
-    def _said_behind(self) -> Select[str]:
-        return self._candidates.behind(Message.conversation_id, self._says)
-
-    def _of_message(self) -> Select[str]:
-        return select(Message.conversation_id).where(Message.id == self._keyword.lower())
+    def _said(self, numbers: Sequence[int]) -> Select[str]:
+        return self._candidates.named(numbers, Message.conversation_id, self._says)
 
 
 class RunSearch:
     """The runs in which a keyword stands, or that it names; how to look takes a statement."""
 
-    def __init__(self, session: Session, app: AppSpec | App, keyword: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        app: AppSpec | App,
+        keyword: str,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+    ) -> None:
         self._app, self._keyword = app, keyword
-        self._candidates = log_index.find(session, "workflow_runs", app, keyword, None)
+        self._candidates = log_index.find(session, "workflow_runs", app, keyword, since=since, until=until)
         self._says = and_(NO_TEST, contains(WorkflowRun.searchable, keyword))
 
     @property
-    def is_all(self) -> bool:
-        """Whether those that can be told at once are all there are."""
-        return self._candidates.is_all
+    def count(self) -> int:
+        """How many runs are read to tell all there is."""
+        return self._candidates.count
 
     def some(self) -> ColumnElement[bool]:
-        """Return the condition that a run is one that can be told at once."""
-        said = (
-            look(WorkflowRun.id, self._says) for look in (self._candidates.behind, self._candidates.named)
-        )
+        """Return the condition of those behind the index, of the first batch, and of those that are named."""
+        said = self._candidates.behind(WorkflowRun.id, self._says), self._said(self._candidates.first())
         begun = (
             select(WorkflowRun.id)
             .where(WorkflowRun.from_end_user_id.in_(_named_users(self._app, self._keyword)))
@@ -118,18 +129,21 @@ class RunSearch:
         mentioning = found[0].union(*found[1:]).cte("mentioning")
         return WorkflowRun.id.in_(select(mentioning.c[0]))
 
-    def each(self) -> ColumnElement[bool]:
-        """Return the condition that a run is one, to be looked at in their order."""
-        says: ColumnElement[bool] = self._says
-        newest, after = self._candidates.newest, self._candidates.after
-        if newest is not None and after is not None:
-            says = and_(or_(WorkflowRun.created_at <= newest, WorkflowRun.created_at >= after[0]), says)
-        named: list[ColumnElement[bool]] = [
-            WorkflowRun.from_end_user_id.in_(_named_users(self._app, self._keyword))
-        ]
-        if is_id(self._keyword):
-            named.append(WorkflowRun.id == self._keyword.lower())
-        return or_(*named, says)
+    def more(self) -> Iterator[ColumnElement[bool]]:
+        """Yield the condition of those of each other batch."""
+        for numbers in self._candidates.others():
+            yield WorkflowRun.id.in_(self._said(numbers))
+
+    def parts(self) -> Sequence[Part]:
+        """Return where the index names others: the list has its order."""
+        return list(self._candidates.parts())
+
+    def each(self) -> Sequence[ColumnElement[bool]]:
+        """Return the condition that the keyword stands in a run."""
+        return [self._says]
+
+    def _said(self, numbers: Sequence[int]) -> Select[str]:
+        return self._candidates.named(numbers, WorkflowRun.id, self._says)
 
 
 def _named_users(app: AppSpec | App, keyword: str) -> Select[str]:

@@ -35,6 +35,8 @@ INVITED_ZH = (
 {link}
 """,
 )
+FORMER_MEMBER = ("A former member", "一位前成员")
+"""Who invites, where their account was deleted since."""
 CODE = (
     "Your code: {code}",
     """Your code is {code}. It works for 15 minutes.
@@ -85,18 +87,19 @@ def _to_invitation(runtime: Runtime, lease: Lease) -> Mail | None:
     if row is None:
         return None
     token = link_tokens.make_token(runtime.vault, invitations.PURPOSE, row.id)
+    is_chinese = row.language in CHINESE
     words = {
-        "inviter": row.inviter,
+        "inviter": row.inviter or FORMER_MEMBER[is_chinese],
         "workspace": row.workspace,
         "until": f"{row.expires_at:%Y-%m-%d %H:%M}",
         "link": invitations.to_link(runtime, runtime.limits.public_url, row.email, token),
     }
-    return _write(row.email, INVITED_ZH if row.language in CHINESE else INVITED, words)
+    return _write(row.email, INVITED_ZH if is_chinese else INVITED, words)
 
 
 def _find_invitation(
     runtime: Runtime, tenant_id: str, invitation_id: str
-) -> Row[str, str, str, datetime, str, str] | None:
+) -> Row[str, str, str, datetime, str, str | None] | None:
     with runtime.reading() as session:
         return session.execute(
             select(
@@ -108,7 +111,7 @@ def _find_invitation(
                 Account.name.label("inviter"),
             )
             .join(Tenant, Tenant.id == Invitation.tenant_id)
-            .join(Account, Account.id == Invitation.invited_by)
+            .outerjoin(Account, Account.id == Invitation.invited_by)
             .where(Invitation.tenant_id == tenant_id, Invitation.id == invitation_id)
         ).one_or_none()
 

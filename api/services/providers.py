@@ -104,10 +104,10 @@ def check_fields(
         Tally(runtime=runtime, tenant_id=principal.tenant_id, actor_id=principal.id).add([spent])
 
 
-def model_runtime(tally: Tally, providers_version: int) -> ModelRuntime:
+def model_runtime(tally: Tally, providers_version: int, *, is_watched: bool = False) -> ModelRuntime:
     """Return the way to the models of a tally's workspace, for a version of its providers that was just read.
 
-    What is taken of them is added to the tally.
+    What is taken of them is added to the tally. ``is_watched`` says that somebody sees answers come.
 
     No statement is needed while this process knows that version's credentials;
     they are the stored ones, because every change makes a new version.
@@ -118,7 +118,7 @@ def model_runtime(tally: Tally, providers_version: int) -> ModelRuntime:
         assert asked == tenant_id, "a version says nothing of another workspace"
         return _resolve(runtime, tenant_id, snapshot_at(runtime, tenant_id, providers_version), ref)
 
-    return ModelRuntime(resolve, runtime.provider_http, runtime.offload, book=tally)
+    return ModelRuntime(resolve, runtime.provider_http, runtime.offload, book=tally, is_watched=is_watched)
 
 
 def _resolve(runtime: Runtime, tenant_id: str, known: Snapshot, ref: ModelRef) -> ResolvedModel:

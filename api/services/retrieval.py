@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Update, and_, any_, bindparam, select, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
@@ -67,6 +67,21 @@ FOUND_ROWS = (
     select(Segment, Document)
     .join(Document, Document.id == Segment.document_id)
     .where(Segment.tenant_id == bindparam("tenant_id"), Segment.id.in_(bindparam("ids", expanding=True)))
+    .options(
+        load_only(  # what is told of a document, a third of its columns
+            Document.id,
+            Document.tenant_id,
+            Document.dataset_id,
+            Document.data_source_type,
+            Document.name,
+            Document.doc_type,
+            Document.doc_metadata,
+            Document.created_by,
+            Document.created_at,
+            Document.updated_at,
+            raiseload=True,
+        )
+    )
 )
 DEFAULT_TOP_K = 4
 

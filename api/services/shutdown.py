@@ -44,6 +44,10 @@ class Shutdown:
         """Let the runs go on for ``patience_s`` seconds from now, or shorter where that was said before."""
         self._fail_at = min(self._fail_at, time.monotonic() + patience_s)
 
+    def begin_within(self, grace_s: float) -> None:
+        """The same, for as long as is left of ``grace_s`` seconds for the process's whole end."""
+        self.begin(grace_s - RESERVED_S)
+
     def end_work(self, may_start_more: Callable[[], bool]) -> None:
         """Take no more jobs; wait until none and no run is left or can start; end those whose time is up.
 

@@ -18,6 +18,7 @@ from api.services.access import is_id
 NORMAL = "normal"
 SUSPENDED = "suspended"
 TRIAL = "trial"
+NAME_MAX = 100
 
 
 class NotJoined(InvalidRequest):
@@ -43,20 +44,22 @@ def is_open(tenant_id: InstrumentedAttribute[str]) -> ColumnElement[bool]:
     return tenant_id.in_(select(Tenant.id).where(Tenant.status == NORMAL))
 
 
-def create_tenant(runtime: Runtime, session: Session, *, name: str, owner: Account) -> Tenant:
-    """Make a workspace on the default plan, with a first key for its secrets, and enter its owner."""
+def create_tenant(
+    runtime: Runtime, session: Session, *, name: str, owner: Account, is_entered: bool = True
+) -> Tenant:
+    """Make a workspace on the default plan, with a first key for its secrets, and have its owner enter it."""
     tenant = Tenant(id=new_id(), name=name, plan=runtime.limits.default_plan)
     session.add(tenant)
     session.flush()
-    session.execute(update(TenantMember).where(TenantMember.account_id == owner.id).values(is_current=False))
+    if is_entered:
+        others = update(TenantMember).where(TenantMember.account_id == owner.id)
+        session.execute(others.values(is_current=False))
+    place = TenantMember(
+        tenant_id=tenant.id, account_id=owner.id, role=Role.OWNER.wire, is_current=is_entered
+    )
     key_id = new_id()
     _, sealed_key = runtime.vault.new_data_key(key_id)
-    session.add_all(
-        [
-            TenantMember(tenant_id=tenant.id, account_id=owner.id, role=Role.OWNER.wire, is_current=True),
-            models.DataKey(id=key_id, tenant_id=tenant.id, sealed_key=sealed_key),
-        ]
-    )
+    session.add_all([place, models.DataKey(id=key_id, tenant_id=tenant.id, sealed_key=sealed_key)])
     session.flush()
     return tenant
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, Tuple, and_, func, select, tuple_
+from sqlalchemy import CTE, ColumnElement, Select, and_, func, select, tuple_
 from sqlalchemy.orm import Session, defer, object_session
 
 from api.core.apps.spec import FLOW_MODES, AppMode, AppSpec
@@ -17,13 +17,13 @@ from api.errors import InvalidRequest, NotFound
 from api.models.account import Account, TenantMember
 from api.models.app import App, EndUser
 from api.models.base import utc_now
-from api.models.types import position_of
+from api.models.types import position_of, unindexed
 from api.models.workflow import NO_TEST, NodeExecution, Workflow, WorkflowRun, WorkflowSnapshot
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services.access import AppNotFound, access_app, is_id, owned_by
 from api.services.idempotency import StillRunning
-from api.services.log_pages import Slice, count, cut
+from api.services.log_pages import Listed, Place, Slice, load
 from api.services.log_search import RunSearch
 from api.services.messages import StoredLog
 
@@ -100,6 +100,9 @@ class LogPage:
     total: int
     has_more: bool
     has_values: bool
+
+
+NO_LOGS = LogPage(items=(), total=0, has_more=False, has_values=False)
 
 
 def access_run(session: Session, tenant_id: str, app_id: str, run_id: str) -> WorkflowRun:
@@ -281,37 +284,48 @@ def load_app_logs(
 
 def load_logs(session: Session, app: AppSpec | App, chosen: LogFilter, place: LogPlace) -> LogPage:
     """Return a page of the runs of an app that were not tests, newest first; InvalidRequest, NotFound."""
-    where = _log_filter(session, app, chosen)
-    wanted = Slice(limit=place.limit, page=place.page, after=_place_of(session, app, place.last_id))
-    search = RunSearch(session, app, chosen.keyword) if chosen.keyword else None
-    found = cut(WorkflowRun.created_at, WorkflowRun.id, where, wanted, search)
-    query = (
-        _with_authors(WorkflowRun.tenant_id == app.tenant_id)
-        .join(found.page, found.page.c.id == WorkflowRun.id)
-        .options(*(defer(column, raiseload=True) for column in (HEAVY[:3] if place.has_values else HEAVY)))
-        .add_columns(found.total.label("total"))
-        .order_by(*wanted.order(WorkflowRun.created_at, WorkflowRun.id))
+    # The app's id alone is one workspace's. Whose runs are asked for is known by an index of their author's.
+    by_others = [unindexed(WorkflowRun.app_id) == app.id, NO_TEST]
+    is_of_one = chosen.session_id or chosen.email
+    listed = Listed(
+        at=WorkflowRun.created_at,
+        row_id=WorkflowRun.id,
+        in_order=by_others if is_of_one else [WorkflowRun.app_id == app.id, NO_TEST],
+        by_id=by_others,
+        where=_log_filter(session, app, chosen),
     )
-    rows = session.execute(query).all()
+    wanted = Slice(limit=place.limit, page=place.page, after=_place_of(session, app, place.last_id))
+    search = None
+    if chosen.keyword:
+        search = RunSearch(session, app, chosen.keyword, since=chosen.after, until=chosen.before)
+    unread = [defer(column, raiseload=True) for column in (HEAVY[:3] if place.has_values else HEAVY)]
+
+    def describe(page: CTE) -> Select[Any]:
+        is_there = and_(WorkflowRun.id == page.c.id, WorkflowRun.tenant_id == app.tenant_id)
+        runs = select(WorkflowRun, Account, EndUser).select_from(page).outerjoin(WorkflowRun, is_there)
+        order = wanted.order(WorkflowRun.created_at, WorkflowRun.id)
+        return _authored(runs).options(*unread).add_columns(page.c.total).order_by(*order)
+
+    page = load(session, listed, wanted, describe, search)
     return LogPage(
-        items=[_item(row) for row in rows[: place.limit]],
-        total=count(session, found, wanted, rows),
-        has_more=len(rows) > place.limit,
+        items=[_item(row) for row in page.rows],
+        total=page.total,
+        has_more=page.has_more,
         has_values=place.has_values,
     )
 
 
-def _place_of(session: Session, app: AppSpec | App, last_id: str | None) -> Tuple | None:
+def _place_of(session: Session, app: AppSpec | App, last_id: str | None) -> Place | None:
     """Return where the last run the caller holds stands; raises NotFound."""
     if last_id is None:
         return None
     last = access_run(session, app.tenant_id, app.id, last_id)
-    return position_of(last.created_at, last.id)
+    return last.created_at, last.id
 
 
 def _log_filter(session: Session, app: AppSpec | App, chosen: LogFilter) -> list[Any]:
-    """Return what the runs asked for have in common. The app's id alone is one workspace's."""
-    where: list[Any] = [WorkflowRun.app_id == app.id, NO_TEST]
+    """Return what the runs asked for have in common."""
+    where: list[ColumnElement[bool]] = []
     if chosen.status:
         where.append(WorkflowRun.status == chosen.status)
     if chosen.before:
@@ -339,14 +353,12 @@ def _access_member(session: Session, tenant_id: str, email: str) -> str:
 
 
 def _with_authors(*where: ColumnElement[bool]) -> Select[WorkflowRun, Account, EndUser]:
-    return (
-        select(WorkflowRun, Account, EndUser)
-        .outerjoin(Account, Account.id == WorkflowRun.from_account_id)
-        .outerjoin(
-            EndUser,
-            and_(EndUser.id == WorkflowRun.from_end_user_id, EndUser.tenant_id == WorkflowRun.tenant_id),
-        )
-        .where(*where)
+    return _authored(select(WorkflowRun, Account, EndUser).where(*where))
+
+
+def _authored(runs: Select[WorkflowRun, Account, EndUser]) -> Select[WorkflowRun, Account, EndUser]:
+    return runs.outerjoin(Account, Account.id == WorkflowRun.from_account_id).outerjoin(
+        EndUser, and_(EndUser.id == WorkflowRun.from_end_user_id, EndUser.tenant_id == WorkflowRun.tenant_id)
     )
 
 

@@ -24,6 +24,7 @@ from api.services import (
     tokens,
     trigger_runs,
     warm_up,
+    workspace_deletion,
 )
 
 Call = Callable[[Runtime], object]
@@ -47,6 +48,7 @@ PURGES: tuple[tuple[float, Call], ...] = (
     (3600.0, files.purge_unattached),
     (3600.0, app_purge.sweep_deleted_apps),
     (86_400.0, dataset_purge.sweep_deleted_datasets),
+    (86_400.0, workspace_deletion.sweep_deleted_workspaces),
     (86_400.0, stored_embeddings.purge_unused),
 )
 """The same for what is deleted, unused, or was kept long enough; an operator may call it too."""

@@ -169,7 +169,7 @@ def test_readmes_fit_on_a_screen_and_print_what_a_start_prints() -> None:
 
 
 def test_commands_of_the_command_line_are_all_told_to_operators() -> None:
-    source = (ROOT / "api/cli.py").read_text()
+    source = "".join((ROOT / path).read_text() for path in ("api/cli.py", "api/commands.py"))
     made = re.findall(
         r'^@(main|workspace)\.command\((?:"([\w-]+)")?\)$.*?^def (\w+)', source, re.DOTALL | re.MULTILINE
     )

@@ -7,7 +7,7 @@ from api.core.ports import Queue
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-CLI = (ROOT / "api" / "cli.py").read_text(encoding="utf-8")
+CLI = "".join((ROOT / "api" / name).read_text(encoding="utf-8") for name in ("cli.py", "commands.py"))
 WORKER = (ROOT / "docker" / "worker.sh").read_text(encoding="utf-8")
 VERBS = ("run", "test", "everywhere", "dev", "check", "fmt", "bench", "worker", "beat", "migrate", "env")
 

@@ -319,6 +319,16 @@ def test_sqlite_foreign_keys_are_enforced_in_write_ahead_mode(sqlite: Sessions) 
     assert pragmas == [1, "wal", 1]
 
 
+def test_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    database = create_database(app := Flask("test"), make_settings(tmp_path), MetaData())
+    with app.app_context(), database.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE one (id INTEGER)"))
+        modes = [path.stat().st_mode & 0o777 for path in tmp_path.glob("slipway.db*")]
+
+    assert modes == [0o600] * 3
+
+
 def test_sqlite_in_memory_is_refused_with_a_sentence(tmp_path: Path) -> None:
     settings = make_settings(tmp_path, database_url="sqlite:///:memory:")
     with pytest.raises(SettingsError, match="DATABASE_URL"):

@@ -18,6 +18,7 @@ import click
 
 from tests.bench import corpora, databases, measure, report, retrieval
 from tests.bench.databases import Database
+from tests.bench.fairness import measure_fairness
 from tests.bench.indexing import measure_indexing, measure_pdf
 from tests.bench.library import set_up_library
 from tests.bench.processes import GUNICORN, ROOT, Server, python, run, serving
@@ -25,7 +26,7 @@ from tests.bench.scenarios import Bench, Scenario, Subject, measure_scenario, sc
 from tests.bench.workspace import http_call, set_up
 from tests.ports import free_port
 
-PARTS = ("start", "statements", "index", "pdf", "search", "quality")
+PARTS = ("start", "statements", "fair", "index", "pdf", "search", "quality")
 """What is measured besides the loads, by the names that choose it."""
 SETTLE_S = 3.0
 LATE_MS = 5.0
@@ -48,7 +49,7 @@ def main() -> None:
         upstream = stack.enter_context(_upstream(directory))
         for kind in kinds:
             _measure_alone(bench, kind, directory, upstream, given)
-        if loads or _has_library(given.only):
+        if loads or "fair" in given.only or _has_library(given.only):
             _measure_served(bench, loads, kinds, directory, upstream, given)
         _doubt_late_tokens(bench, upstream)
     for line in report.render(bench, loads, kinds):
@@ -92,6 +93,9 @@ def _measure_served(
         _measure_loads(bench, loads, [floor, *slipways], given.rounds)
         for number in range(1, given.rounds + 1):
             for subject in slipways:
+                if "fair" in given.only:
+                    _say(f"{subject.name}: chat beside slow runs, round {number} of {given.rounds}")
+                    measure_fairness(bench, subject)
                 if "index" in given.only:
                     _say(f"{subject.name}: index 1 MB, round {number} of {given.rounds}")
                     measure_indexing(bench, subject, number)

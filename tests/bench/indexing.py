@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from tests.bench.library import RULE, TEXT_BYTES, add_document, is_indexed, wait_until_indexed
-from tests.bench.load import Outcome, quantile, run_load
+from tests.bench.load import Outcome, quantile
 from tests.bench.measure import MemoryPeak, Watch
-from tests.bench.scenarios import Bench, Figures, Subject, first_event, wait_until_quiet
+from tests.bench.scenarios import Bench, Figures, Subject, first_events, health, wait_until_quiet
 from tests.bench.texts import make_pdf, make_text
 from tests.bench.workspace import Workspace, http_call
 
 PDF_PAGES, QUICK_PDF_PAGES = 1000, 250
 FIRST_EVENTS = 120
 FIRST_EVENTS_AT_ONCE = 10
+HEALTHS_AT_ONCE = 20
 
 
 def measure_indexing(bench: Bench, subject: Subject, number: int) -> None:
@@ -36,31 +37,28 @@ def measure_indexing(bench: Bench, subject: Subject, number: int) -> None:
 
 
 def measure_pdf(bench: Bench, subject: Subject, *, is_quick: bool) -> None:
-    """Index a large PDF and ask chat all the while; keep its first events beside those before."""
+    """Index a large PDF and ask all the while; keep chat's first events beside those before, and /health."""
     bench.busy_cores.append(wait_until_quiet(subject.server.pids))
-    before = _first_events(subject, FIRST_EVENTS)
+    before = first_events(subject, FIRST_EVENTS)
     file = make_pdf(QUICK_PDF_PAGES if is_quick else PDF_PAGES, seed=len(bench.busy_cores))
-    meanwhile = Outcome()
+    meanwhile, healthy_s = Outcome(), list[float]()
     watch = Watch(subject.server.pids)
     with MemoryPeak(subject.server.pid) as peak:
         is_done = _add(subject, "manual.pdf", file, None)
         while (segments := is_done(False)) is None:
-            some = _first_events(subject, FIRST_EVENTS_AT_ONCE)
+            some = first_events(subject, FIRST_EVENTS_AT_ONCE)
             meanwhile.first_s += some.first_s
-            meanwhile.errors += some.errors
+            asked = health(subject, HEALTHS_AT_ONCE)
+            healthy_s += asked.total_s
+            meanwhile.errors += some.errors + asked.errors
         used = watch.read()
     figures: Figures = {"errors": meanwhile.errors, "grown_mb": peak.mb - subject.fresh_mb}
+    figures["health_ms"] = quantile(healthy_s, 0.99) * 1e3
     figures |= {"chunks": segments, "index_s": used.wall_s, "asked": len(meanwhile.first_s)}
     for name, share in (("p50", 0.5), ("p95", 0.95)):
         alone, beside = quantile(before.first_s, share), quantile(meanwhile.first_s, share)
         figures |= {f"{name}_before_ms": alone * 1e3, f"{name}_ms": beside * 1e3, f"{name}_x": beside / alone}
     bench.note("pdf", subject.name, figures)
-
-
-def _first_events(subject: Subject, count: int) -> Outcome:
-    load = first_event(subject, count, is_continued=False)
-    assert load is not None
-    return run_load(subject.server.port, load)
 
 
 def _add(

@@ -116,17 +116,17 @@ def scenarios(*, is_quick: bool) -> tuple[Scenario, ...]:
         Scenario(
             name="stream50",
             title="chat, streaming 100 tokens x 10 ms, 50 clients",
-            load=lambda subject: _streaming(subject, 50, count(400)),
+            load=lambda subject: streaming(subject, STREAMING_MODEL, 50, count(400), tokens=100),
         ),
         Scenario(
             name="stream200",
             title="the same, 200 clients",
-            load=lambda subject: _streaming(subject, 200, count(800)),
+            load=lambda subject: streaming(subject, STREAMING_MODEL, 200, count(800), tokens=100),
         ),
         Scenario(
             name="stream500",
             title="the same, 500 clients",
-            load=lambda subject: _streaming(subject, 500, 500),
+            load=lambda subject: streaming(subject, STREAMING_MODEL, 500, 500, tokens=100),
         ),
         Scenario(
             name="apps",
@@ -254,13 +254,14 @@ def _agent(subject: Subject, clients: int, requests: int) -> Load | None:
     return Load(clients=clients, requests=requests, payload=lambda number: _post(key, question(number)))
 
 
-def _streaming(subject: Subject, clients: int, requests: int) -> Load:
-    key = subject.key(STREAMING_MODEL)
+def streaming(subject: Subject, model: str, clients: int, requests: int, *, tokens: int) -> Load:
+    """Return a load of answers that a model streams so many tokens of."""
+    key = subject.key(model)
 
     def payload(number: int) -> bytes:
         return _post(key, question(number, mode="streaming"))
 
-    return Load(clients=clients, requests=requests, payload=payload, messages=100)
+    return Load(clients=clients, requests=requests, payload=payload, messages=tokens)
 
 
 def first_event(subject: Subject, requests: int, *, is_continued: bool) -> Load | None:
@@ -274,6 +275,19 @@ def first_event(subject: Subject, requests: int, *, is_continued: bool) -> Load 
         return _post(key, question(number, mode="streaming", conversation_id=conversation_id))
 
     return Load(clients=1, requests=requests, payload=payload, messages=20)
+
+
+def first_events(subject: Subject, count: int) -> Outcome:
+    """Ask so many times for an answer by a model that does not make anybody wait."""
+    load = first_event(subject, count, is_continued=False)
+    assert load is not None
+    return run_load(subject.server.port, load)
+
+
+def health(subject: Subject, count: int) -> Outcome:
+    """Ask so many times whether the server lives."""
+    sent = request("GET", "/health", "")
+    return run_load(subject.server.port, Load(clients=1, requests=count, payload=lambda _: sent))
 
 
 def _apps(subject: Subject, clients: int, requests: int) -> Load:

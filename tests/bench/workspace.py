@@ -17,8 +17,9 @@ USER = "bench-0"
 BLOCKING_MODEL = "bench-20t-0ms"
 STREAMING_MODEL = "bench-100t-10ms"
 SLOW_MODEL = "bench-2t-150ms"
+DRIPPING_MODEL = "bench-300t-100ms"
 AGENT_MODEL = "bench-agent-5r"
-MODELS = (BLOCKING_MODEL, STREAMING_MODEL, SLOW_MODEL)
+MODELS = (BLOCKING_MODEL, STREAMING_MODEL, SLOW_MODEL, DRIPPING_MODEL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

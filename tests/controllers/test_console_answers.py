@@ -88,6 +88,7 @@ def use_versions(desk: Desk, runtime: Runtime) -> None:
     desk.call("PATCH", one, sent={"marked_name": "First"}, **version)
     desk.call("POST", f"{one}/restore", **version)
     desk.call("DELETE", one, **version)
+    assert desk.call("GET", "/spec/schema-definitions") == []
     desk.call("GET", f"{HERE}/workflows/default-workflow-block-configs", app_id=app_id)
     desk.call(
         "GET",
@@ -107,6 +108,7 @@ def use_runs(desk: Desk, runtime: Runtime) -> None:
         desk.call("GET", f"{path}/workflow-runs", app_id=app_id)
         desk.call("GET", f"{path}/workflow-runs/count", app_id=app_id)
     desk.call("GET", f"{HERE}/workflow-app-logs", app_id=app_id)
+    assert desk.call("GET", f"{HERE}/workflow-archived-logs", app_id=app_id)["total"] == 0
     desk.call("GET", f"{HERE}/workflow-runs/{{run_id}}", **run)
     desk.call("GET", f"{HERE}/workflow-runs/{{run_id}}/node-executions", **run)
     for stop in ("workflow-runs/tasks", "chat-messages", "completion-messages"):

@@ -4,7 +4,7 @@ Fields beyond the promised ones are ours and may be there; a promised one never 
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -22,7 +22,6 @@ from tests.sse import read_events
 
 C = "/console/api"
 P = "/api"
-PLUGINS = f"{C}/workspaces/current/plugins"
 NUMBER = (int, float)
 Shape = dict[str, Any]
 """Promised fields: for each a type, or several, None where it may be null; or the only values it has."""
@@ -58,6 +57,22 @@ DATASET: Shape = {
     "created_by": str,
     "created_at": int,
     "updated_at": int,
+}
+PLUGIN: Shape = {
+    "plugin_id": str,
+    "plugin_unique_identifier": str,
+    "name": str,
+    "description": str,
+    "version": str,
+    "author": str,
+    "icon": str,
+    "category": str,
+    "tags": list,
+    "verified": bool,
+    "install_count": int,
+    "installed": bool,
+    "latest_version": str,
+    "current_version": (str, None),
 }
 PAGE: Shape = {"data": list, "total": int, "page": int, "limit": int, "has_more": bool}
 GRAPH: Shape = {
@@ -256,21 +271,37 @@ def show_workspace(by: Caller) -> None:
 
 
 def list_plugins(by: Caller) -> None:
-    _need_plugins(by)
-    answer = by.console("GET", "/workspaces/current/plugins?page=1&page_size=10")
-    told(answer, 200, {"plugins": list, "total": int})
+    shape = {"plugins": list, "total": int}
+    page = told(by.console("GET", "/workspaces/current/plugins?page=1&page_size=1"), 200, shape)
+    assert len(page["plugins"]) == 1 < page["total"]
+    (tables,) = _find_plugins(by, "category=tool&search=tables")
+    assert tables == {**tables, "name": "Tables", "installed": False, "current_version": None}
+    assert _find_plugins(by, "category=model&search=tables") == []
+    install_plugin(by)
+    (tables,) = _find_plugins(by, "search=tables")
+    assert tables == {**tables, "installed": True, "current_version": tables["latest_version"]}
 
 
 def install_plugin(by: Caller) -> None:
-    _need_plugins(by)
-    refused = told(by.console("POST", "/workspaces/current/plugins/install", {}), 400, FAULT)
+    identifier = _find_plugins(by, "search=tables")[0]["plugin_unique_identifier"]
+    path, sent = "/workspaces/current/plugins/install", {"plugin_unique_identifier": identifier}
+    made = told(by.console("POST", path, sent), 200, {"result": {"success"}, "plugin": dict})
+    shape = {
+        "install_id": str,
+        "plugin_id": {"slipway/tables"},
+        "tenant_id": {by.owner.tenant_id},
+        "installed_at": int,
+    }
+    fits(made["plugin"], shape)
+    refused = told(by.console("POST", path, {}), 400, FAULT)
     assert (refused["code"], refused["details"]["field"]) == ("invalid_param", "plugin_unique_identifier")
+    unknown = {"plugin_unique_identifier": f"slipway/tables:9.9.9@{'0' * 64}"}
+    assert told(by.console("POST", path, unknown), 404, FAULT)["code"] == "not_found"
 
 
-def _need_plugins(by: Caller) -> None:
-    rules: Iterable[Any] = by.client.application.url_map.iter_rules()
-    if PLUGINS not in {str(rule) for rule in rules}:
-        pytest.skip("this program has no plugins")
+def _find_plugins(by: Caller, query: str) -> list[Any]:
+    listed = told(by.console("GET", f"/workspaces/current/plugins?{query}"), 200, {"plugins": list})
+    return [fits(plugin, PLUGIN) for plugin in listed["plugins"]]
 
 
 def send_message(by: Caller) -> None:

@@ -265,6 +265,18 @@ def test_request_json_is_sent_with_its_type(client: HTTPClient) -> None:
         assert server.seen[0].json == {"a": "ü"}
 
 
+def test_request_says_once_whom_it_is_for_and_how_long_it_is(client: HTTPClient) -> None:
+    sent = {"Host": "elsewhere.example", "Content-Length": "99"}
+    with ScriptedServer(Reply(body=b"ok")) as server:
+        client.request("POST", server.url, cancel=Cancel(10), max_bytes=99, content=b"four", headers=sent)
+        client.request("POST", server.url, cancel=Cancel(10), max_bytes=99)
+        client.request("GET", server.url, cancel=Cancel(10), max_bytes=99)
+    first, second, third = (dict(seen.headers) for seen in server.seen)
+    assert (first["host"], first["content-length"]) == ("elsewhere.example", "4")
+    assert (second["host"], second["content-length"]) == (server.url.split("/")[2], "0")
+    assert "content-length" not in third
+
+
 def test_request_carries_the_id_of_the_request_it_is_made_for(client: HTTPClient) -> None:
     outside = request_id.set("trace-me-2")
     try:
@@ -350,6 +362,46 @@ def test_request_answer_cut_short_or_malformed_is_broken(client: HTTPClient, raw
 def test_request_body_without_length_ends_with_the_connection(client: HTTPClient) -> None:
     with ScriptedServer(Reply(raw=[b"HTTP/1.0 200 OK\r\n\r\nall ", b"of it"])) as server:
         assert fetch(client, server.url) == b"all of it"
+
+
+def test_request_answers_before_the_answer_are_passed_over(client: HTTPClient) -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nX-Kind: last\r\nContent-Length: 2\r\n\r\nok"
+    at_once: list[bytes | float | Step] = [early + answer]
+    later: list[bytes | float | Step] = [early, 0.02, answer]
+    for raw in (at_once, later):
+        with ScriptedServer(Reply(raw=raw)) as server:
+            reply = client.request("GET", server.url, cancel=Cancel(10), max_bytes=99)
+        assert (reply.status, reply.content) == (200, b"ok")
+        assert dict(reply.headers) == {"x-kind": "last", "content-length": "2"}
+
+
+def test_request_head_has_no_body_whatever_its_length_says(client: HTTPClient) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    with ScriptedServer(Reply(raw=[raw, 0.5])) as server:
+        reply = client.request("HEAD", server.url, cancel=Cancel(10), max_bytes=99)
+    assert (reply.status, reply.content) == (200, b"")
+
+
+def test_request_what_comes_before_a_fault_is_told_before_it(client: HTTPClient) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"
+    told: list[bytes] = []
+    with (
+        ScriptedServer(Reply(raw=[raw])) as server,
+        client.stream("GET", server.url, cancel=Cancel(10)) as response,
+        pytest.raises(ConnectionBroken) as broken,
+    ):
+        told.extend(response.iter_bytes())
+    assert told == [b"hello"]
+    assert broken.value.is_midway
+
+
+def test_request_connection_with_more_than_the_answer_is_not_used_again(client: HTTPClient) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    for surplus in (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged", b"rubbish"):
+        with ScriptedServer(Reply(raw=[raw + surplus])) as server:
+            assert [fetch(client, server.url) for _ in range(2)] == [b"ok", b"ok"]
+            assert [seen.connection for seen in server.seen] == [1, 2]
 
 
 def test_request_refused_upload_still_shows_the_answer(client: HTTPClient) -> None:
@@ -556,6 +608,10 @@ def test_request_connection_never_accepted_times_out_connecting() -> None:
     assert timed_out.value.phase == "connect"
 
 
+SLOW_HEAD: list[bytes | float | Step] = [b"HTTP/1.1 200 OK\r\nX: "]
+SLOW_HEAD += [b"y", 0.04] * 50
+
+
 @pytest.mark.parametrize(
     ("reply", "phase", "total_s"),
     [
@@ -563,8 +619,8 @@ def test_request_connection_never_accepted_times_out_connecting() -> None:
         (Reply(steps=[1.0, b"late"]), "first_byte", 5.0),
         (Reply(steps=[b"a", 1.0, b"b"]), "idle", 5.0),
         (Reply(steps=[b"a", 0.04] * 50), "total", 0.3),
-        (Reply(raw=[b"H", 0.04] * 50), "total", 0.3),
-        (Reply(raw=[b"H", 0.04] * 50), "first_byte", 5.0),
+        (Reply(raw=SLOW_HEAD), "total", 0.3),
+        (Reply(raw=SLOW_HEAD), "first_byte", 5.0),
         (Reply(steps=[Step.HANG]), "first_byte", 5.0),
     ],
 )

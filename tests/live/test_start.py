@@ -1,7 +1,9 @@
 """The program as a newcomer starts it."""
 
+import contextlib
 import json
 import shlex
+import sqlite3
 import stat
 import subprocess
 from pathlib import Path
@@ -74,6 +76,23 @@ def test_start_with_a_weak_owner_password_is_refused_with_one_sentence(
     said = start_in_vain(commands, tmp_path, OWNER_PASSWORD="short")
 
     assert said == "Error: OWNER_PASSWORD: The password must have at least 8 characters.\n"
+
+
+def test_start_on_a_database_of_a_later_version_is_refused_and_changes_nothing(
+    commands: Commands, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    assert commands.run("migrate", DATA_DIR=str(data)).returncode == 0
+    with contextlib.closing(sqlite3.connect(data / "slipway.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    said = start_in_vain(commands, tmp_path)
+    listed = commands.run("workspace", "list", DATA_DIR=str(data))
+
+    assert said.startswith(f"Error: The database at {data / 'slipway.db'} was last used by a later version")
+    assert "(schema 9999). Run that one; to go back, have it `migrate --down-to " in said
+    assert (listed.returncode, listed.stderr) == (1, said)
+    assert not (data / "backups").exists()
 
 
 def test_start_without_its_database_says_where_it_was_looked_for_and_no_password(

@@ -121,6 +121,7 @@ def test_searches_tell_the_same_of_what_is_indexed_and_what_is_not(
     talk: Talk, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr(log_index, "FEW", few)
+    monkeypatch.setattr(log_index, "BATCH", few)
     talk.say(*TEXTS)
     for blocks in (0, 2):
         assert talk.blocks() == blocks
@@ -195,6 +196,7 @@ def test_question_whose_answer_is_still_being_written_is_found(
     talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_index, "FEW", 1)
+    monkeypatch.setattr(log_index, "BATCH", 1)
     talk.say(*TEXTS[:8])
     talk.index()
     talk.say("Another parcel", status="running")
@@ -231,6 +233,7 @@ def test_runs_are_found_however_old_and_forgotten_with_their_time(
     client: FlaskClient, runtime: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     monkeypatch.setattr(log_index, "FEW", few)
+    monkeypatch.setattr(log_index, "BATCH", few)
     app_id = make_app(runtime, owner, mode="workflow")
     runs = [run_of(owner, app_id, BEGAN + timedelta(hours=hour), text) for hour, text in enumerate(TEXTS)]
     with runtime.engine.begin() as connection:

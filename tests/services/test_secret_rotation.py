@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from api.backends.secret import exchanged
 from api.core.vault import SealBroken, Vault, seal, unseal
 from api.errors import Conflict
-from api.services import secret_rotation, tenants
+from api.models.base import utc_now
+from api.models.job import WorkerBeat
+from api.services import runs, secret_rotation, tenants
 from api.settings import SettingsError
 from tests.commands import Commands
 from tests.conftest import make_house, make_settings, stop_house
@@ -40,6 +43,23 @@ def test_rotation_seals_the_keys_of_all_workspaces_anew_or_none(tmp_path: Path) 
         secret_rotation.rotate(old, "yet-another-secret-0123456789-abcde")
     with new.reading() as session:
         tenants.load_data_keys(new, session, owners[2].tenant_id)
+    stop_house(app)
+
+
+def test_rotation_waits_until_nothing_runs_that_has_the_old_secret(tmp_path: Path) -> None:
+    app = make_house(make_settings(tmp_path))
+    runtime = app.extensions["runtime"]
+    make_owner(runtime)
+    runs.beat(runtime)
+
+    with pytest.raises(Conflict, match="stop its servers"), exchanged(make_settings(tmp_path), NEW) as secret:
+        secret_rotation.rotate(runtime, secret)
+    assert list(tmp_path.glob("secret_key*")) == []
+
+    with runtime.transaction() as session:
+        silent_since = utc_now() - runs.SILENT_AFTER
+        session.execute(update(WorkerBeat).values(beat_at=silent_since))
+    assert secret_rotation.rotate(runtime, NEW) == 1
     stop_house(app)
 
 

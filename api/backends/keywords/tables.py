@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.core.rag.keyword_search import Size
 from api.errors import Unavailable
-from api.runtime import reading_options
+from api.runtime import reading_each
 
 PAGE_ROWS = 1_000
 
@@ -94,7 +94,7 @@ def connected(sessions: sessionmaker[Session]) -> Iterator[Connection]:
     """
     engine: Engine = sessions.kw["bind"]
     with faults_told(), engine.connect() as connection:
-        yield connection.execution_options(**reading_options(engine))
+        yield reading_each(connection)
 
 
 @contextmanager

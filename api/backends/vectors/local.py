@@ -39,7 +39,7 @@ from api.core.ports import Offload
 from api.core.rag.chunk import Hit, VectorEntry
 from api.core.rag.unit_vector import check_dimension, to_unit, to_units
 from api.errors import Unavailable
-from api.runtime import reading_options
+from api.runtime import reading_each
 from api.settings import Settings
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class Backend:
         """Yield a connection for statements that only read, each for itself: less than a session costs."""
         engine: Engine = self._sessions.kw["bind"]
         with _faults_told(), engine.connect() as connection:
-            yield connection.execution_options(**reading_options(engine))
+            yield reading_each(connection)
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:

@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 from flask import Response
 from flask_restx import Namespace, Resource
-from flask_restx.reqparse import RequestParser
 
 from api.controllers.http import sse, swagger
 from api.controllers.http.auth import console
 from api.controllers.http.door import claim, render, runtime
-from api.controllers.http.parsing import parse
+from api.controllers.http.parsing import Parser, parse
 from api.controllers.http.uploads import sent_audio, takes_audio
 from api.controllers.schemas.audio import (
     CONSOLE_RECORDING_FORM,
@@ -38,7 +37,7 @@ ns = Namespace("installed_runs", path="/", description="Apps that members use")
 
 
 def _generate(
-    principal: Principal, installed_id: str, check: Callable[[AppSpec], None], parser: RequestParser
+    principal: Principal, installed_id: str, check: Callable[[AppSpec], None], parser: Parser
 ) -> Response:
     """Start a run of an app of the right mode, and answer with it."""
     app = installed_apps.open_app(runtime(), principal, installed_id)

@@ -136,6 +136,22 @@ class WorkflowAppLogs(Resource):
         return render(render_logs(page, page=asked.page, limit=asked.limit))
 
 
+@ns.route("/apps/<app_id>/workflow-archived-logs")
+class ArchivedLogs(Resource):
+    """What was taken out of the log and kept elsewhere, which is nothing: old runs are removed."""
+
+    @ns.expect(LOGS_QUERY)
+    @ns.response(200, "A page without runs.", LOGS)
+    @ns.response(404, "There is no such app that has workflows.")
+    @console(Role.EDITOR)
+    @transactional
+    def get(self, session: Session, principal: Principal, app_id: str) -> Response:
+        """List archived runs: there are none."""
+        asked = parse(LOGS_QUERY, LogsQuery)
+        workflows.access_flow_app(session, principal, app_id)
+        return render(render_logs(workflow_runs.NO_LOGS, page=asked.page, limit=asked.limit))
+
+
 @ns.route("/apps/<app_id>/workflow-runs/count")
 class RunCounts(Resource):
     """How many ran."""

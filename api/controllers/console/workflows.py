@@ -13,6 +13,7 @@ from api.controllers.schemas.workflow import (
     MARKS,
     PUBLISHED,
     SAVED,
+    SCHEMA_DEFINITION,
     VERSIONS,
     WORKFLOW,
     WORKFLOWS,
@@ -28,7 +29,7 @@ from api.runtime import Session
 from api.services import workflows
 
 ns = Namespace("workflows", path="/", description="Workflows and chatflows")
-for model in (WORKFLOW, DRAFT, SAVED, PUBLISHED, WORKFLOWS, BLOCK_DEFAULT):
+for model in (WORKFLOW, DRAFT, SAVED, PUBLISHED, WORKFLOWS, BLOCK_DEFAULT, SCHEMA_DEFINITION):
     ns.add_model(model.name, model)
 OR_NONE = fields.Nested(WORKFLOW, nullable=True)
 
@@ -162,6 +163,17 @@ class Restored(Resource):
         """Make a published version the draft."""
         row = workflows.restore_version(session, principal, app_id, str(workflow_id))
         return render({"result": "success", "hash": row.hash, "updated_at": to_unix(row.updated_at)})
+
+
+@ns.route("/spec/schema-definitions")
+class SchemaDefinitions(Resource):
+    """Types of values that outputs of nodes may name."""
+
+    @ns.response(200, "None.", [SCHEMA_DEFINITION])
+    @console()
+    def get(self, _principal: Principal) -> Response:
+        """List named types of values: there are none but those of JSON."""
+        return render([])
 
 
 @ns.route("/apps/<app_id>/workflows/default-workflow-block-configs")

@@ -15,7 +15,7 @@ from flask_login import LoginManager, UserMixin, current_user
 
 from api import traces
 from api.controllers.http import entrance, limits
-from api.controllers.http.door import Guard, guarded, runtime
+from api.controllers.http.door import Guard, guarded, present_request, runtime
 from api.controllers.http.parsing import json_body
 from api.errors import Forbidden, Unauthorized
 from api.principal import Principal, Role, works_for
@@ -157,9 +157,10 @@ def app_key(
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def wrapper(self: object, *args: Any, **kwargs: Any) -> Any:
-            caller = passport_of(request) if has_guests else None
+            asked = present_request()
+            caller = passport_of(asked) if has_guests else None
             if caller is None:
-                token = _key_of(request)
+                token = _key_of(asked)
                 caller = tokens.authenticate(runtime(), token, scope=scope, app_hint=_app_hint)
             _admit(caller.app.tenant_id, caller.app.id)
             limits.count_app(caller.app)

@@ -5,9 +5,9 @@ answer and stands on each log line of the request and of the run it starts.
 """
 
 import logging
+import os
 import re
 import time
-import uuid
 
 from flask import Flask, Request, Response, g
 
@@ -33,19 +33,20 @@ def install_observation(app: Flask) -> None:
 def _begin() -> None:
     asked = present_request()
     sent = asked.headers.get("X-Request-Id", "")
-    g.started = time.monotonic()
-    g.request_id = sent if SANE_ID.fullmatch(sent) else uuid.uuid4().hex
-    request_id.set(g.request_id)
+    here = g._get_current_object()  # noqa: SLF001  # as present_request
+    here.started = time.monotonic()
+    here.request_id = sent if SANE_ID.fullmatch(sent) else os.urandom(16).hex()
+    request_id.set(here.request_id)
     works_for.set("")
     route = asked.url_rule.rule if asked.url_rule else None
     method = _method(asked)
-    g.span = runtime().tracer.begin(
+    here.span = runtime().tracer.begin(
         f"{method} {route or 'none'}",
         "server",
-        {"http.request.method": method, "http.route": route, "slipway.request_id": g.request_id},
+        {"http.request.method": method, "http.route": route, "slipway.request_id": here.request_id},
         {name: asked.headers[name] for name in CARRIER if name in asked.headers},
     )
-    traces.current.set(g.span)
+    traces.current.set(here.span)
 
 
 def _method(asked: Request) -> str:

@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import orjson
 from flask import Request, g, request
@@ -41,16 +41,24 @@ class Field(Argument):
     """One declared parameter; its faults are InvalidRequest with the field's name."""
 
     def source(self, request: Request) -> Mapping[str, Any]:
-        """Return where the parameter is looked for."""
-        if self.location == "json":
-            return json_body(request)
+        """Return where a parameter of the query or of a form is looked for."""
         return getattr(request, self.location)  # type: ignore[no-any-return]
 
     def parse(self, request: Request, bundle_errors: bool = False) -> tuple[object, bool]:
         """Return the value and whether there is one; who a guest is says its passport, not the request."""
         if self.type is user_name and "guest" in g:
             return g.guest.user, True
-        return super().parse(request, bundle_errors)  # type: ignore[no-any-return]
+        if self.location != "json":
+            return super().parse(request, bundle_errors)  # type: ignore[no-any-return]
+        body = json_body(request)  # each name has one value there
+        if self.name not in body:
+            if self.required:
+                raise self._missing()
+            return None, False
+        try:
+            return self.convert(body[self.name], "="), True
+        except InvalidRequest as error:
+            raise self._named(error) from error
 
     def convert(self, value: object, op: str) -> object:
         """Check one value; null counts as absent unless the field is nullable."""
@@ -83,9 +91,16 @@ class Field(Argument):
         raise self._missing()
 
 
-def parser(*fields: Field) -> RequestParser:
+class Parser(RequestParser):
+    """A parser; never changed once made, so it stands for itself where a door's description is copied."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+def parser(*fields: Field) -> Parser:
     """Return a parser of the given fields."""
-    made = RequestParser(argument_class=Field)
+    made = Parser(argument_class=Field)
     for field in fields:
         made.add_argument(field)
     return made
@@ -109,7 +124,7 @@ def form_field(name: str, type: Callable[[Any], object], **options: Any) -> Fiel
     return Field(name, type=type, location="form", store_missing=False, **options)
 
 
-def parse(fields: RequestParser, into: type[Into]) -> Into:
+def parse(fields: Parser, into: type[Into]) -> Into:
     """Return ``into`` built from the present request; raises InvalidRequest for the first fault."""
     return into(**fields.parse_args(present_request()))
 

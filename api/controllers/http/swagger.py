@@ -10,13 +10,14 @@ from functools import cached_property
 from typing import Any, cast
 
 from flask import Response, redirect
-from flask_restx import Model, Resource, fields
+from flask_restx import Resource, fields
 from flask_restx.model import ModelBase
 from flask_restx.swagger import Swagger, ref
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from api.controllers.http.door import Guard, public, render, runtime
 from api.controllers.http.errors import HouseApi, dialect_code
+from api.controllers.http.model import Model
 from api.controllers.http.openapi import EVENT_STREAM, JSON, to_openapi3
 from api.controllers.http.parsing import Field
 from api.core.ports import JSONObject

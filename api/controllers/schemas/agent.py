@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.schemas.fields import Link
 from api.core.events import AgentThought
 from api.core.ports import JSONObject, JSONValue

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, parser, query_field
 from api.controllers.schemas.agent import render_made_files
 from api.controllers.schemas.fields import AnyValue, Link, to_iso

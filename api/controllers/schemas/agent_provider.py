@@ -1,8 +1,9 @@
 """What drawings are told of the strategies of agents, in the shape Dify's editor reads."""
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
 from api import __version__
+from api.controllers.http.model import Model
 from api.core.agent.agent import DEFAULT_ROUNDS, MAX_ROUNDS
 from api.core.ports import JSONObject, JSONValue
 from api.core.tools.tool import Words

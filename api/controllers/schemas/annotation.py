@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
-from flask_restx import Model, fields
+from flask_restx import fields
 from werkzeug.datastructures import FileStorage
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, Field, Number, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import PageIn, capped_page_fields, page_fields, split_commas, to_unix
 from api.core.model_runtime.provider import short_id

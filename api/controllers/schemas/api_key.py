@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Protocol
 
 from flask import request
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, Choice, Items, Text, json_field, parse, parser
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject

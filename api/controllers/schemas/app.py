@@ -7,8 +7,9 @@ from typing import cast
 from urllib.parse import urljoin
 
 import orjson
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Boolean, Choice, Integer, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import PageIn, page_fields, split_commas, to_unix
 from api.core.ports import JSONObject

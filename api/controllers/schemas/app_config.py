@@ -1,6 +1,8 @@
 """The ModelConfig of the wire, for the documentation; core/apps/config.py checks it."""
 
-from flask_restx import Model, fields
+from flask_restx import fields
+
+from api.controllers.http.model import Model
 
 CONFIG_MODEL = Model(
     "ModelConfig",

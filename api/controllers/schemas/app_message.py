@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import cast
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
 from api.controllers.http.agent_frames import thought_item
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, Choice, Text, json_field, parser, query_field
 from api.controllers.schemas.agent import AGENT_THOUGHT, render_made_files
 from api.controllers.schemas.conversation import MESSAGE_FILE, PAGE_LIMIT, render_message_file

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Boolean, Choice, Text, json_field, parser
 from api.controllers.schemas.app import COLOUR, ICON, ICON_TYPE, LOOKS, NAME
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 from werkzeug.datastructures import FileStorage
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import (
     UUID,
     Boolean,

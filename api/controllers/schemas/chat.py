@@ -5,8 +5,9 @@ The answer itself is rendered in controllers/http/sse.py, from the events of the
 
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import (
     UUID,
     Boolean,

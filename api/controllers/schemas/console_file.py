@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 from werkzeug.datastructures import FileStorage
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Choice, Field, form_field, parser, query_field
 from api.core.ports import JSONObject
 from api.runtime import Limits

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import cast
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
 from api.controllers.http.agent_frames import thought_item
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import (
     UUID,
     Boolean,

@@ -1,7 +1,8 @@
 """The log of an app's conversations: what is asked for, and the shapes of the answers."""
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, Choice, Field, Text, parser, query_field
 from api.controllers.schemas.app_message import (
     ANNOTATION_OF_MESSAGE,

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import orjson
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, Text, json_field, parser, query_field, user_name
 from api.controllers.schemas.conversation import PAGE_LIMIT
 from api.controllers.schemas.fields import to_unix

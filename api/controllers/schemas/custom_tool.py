@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Choice, Items, Object, Text, json_field, parser, query_field
 from api.controllers.schemas.tool import Icon, render_form, render_operations, render_parameter
 from api.core.ports import JSONObject

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Text, json_field, parser
 from api.controllers.schemas.fields import to_unix
 from api.controllers.schemas.shapes import Shape

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Unpack
 from urllib.parse import urljoin
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import (
     UUID,
     Boolean,

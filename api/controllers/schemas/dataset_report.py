@@ -3,8 +3,9 @@
 from typing import Any
 from urllib.parse import urljoin
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject
 from api.services.dataset_reports import RelatedApp

@@ -28,6 +28,7 @@ class TrialIn:
             conversation_id=self.conversation_id,
             auto_generate_name=False,
             invoke_from="debugger",
+            is_watched=self.response_mode == "streaming",
         )
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.schemas.dataset import DATASET_MODEL, render_dataset
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject, JSONValue

@@ -5,8 +5,9 @@ from typing import cast
 
 import orjson
 from flask import Request, request
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Text, json_body, parser
 from api.controllers.schemas.fields import AnyJSON, page_fields
 from api.controllers.schemas.flow_run import cut

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urljoin
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, Boolean, Choice, Text, json_field, parser, query_field
 from api.core.ports import JSONObject
 from api.services.installed_apps import InstalledApp

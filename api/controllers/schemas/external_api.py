@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Object, Text, json_field, parser, query_field
 from api.controllers.schemas.dataset import NAME
 from api.controllers.schemas.fields import PageIn, page_fields, to_unix

@@ -1,8 +1,9 @@
 """What a workspace may do and have by its plan, and how much of that it has."""
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
 from api.controllers.http.limits import Standing
+from api.controllers.http.model import Model
 from api.core.ports import JSONObject
 from api.services.plans import Quota, Share, Usage
 

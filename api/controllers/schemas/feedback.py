@@ -2,8 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Choice, Integer, Text, json_field, parser, query_field, user_name
 from api.controllers.schemas.fields import MAX_PAGE, PageIn, to_iso
 from api.core.ports import JSONObject

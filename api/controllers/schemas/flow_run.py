@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.schemas.fields import to_unix
 from api.controllers.schemas.workflow_run import render_account, render_end_user
 from api.core.ports import JSONObject, JSONValue

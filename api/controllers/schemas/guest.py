@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import cast
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Text, parser, query_field
 from api.controllers.http.sse import SHOWN_OF_RESOURCE, cut_resource
 from api.controllers.schemas.chat import COMPLETION_ANSWER

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, json_field, parser
 from api.controllers.schemas.document import SettingsIn, settings_fields
 from api.controllers.schemas.document_origin import INFO_LIST, NOTION_LIST, to_notion_pages, to_origin

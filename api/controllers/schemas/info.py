@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from urllib.parse import urljoin
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.schemas.fields import to_iso
 from api.controllers.schemas.guest import render_guest_site
 from api.core.ports import JSONObject

@@ -34,6 +34,7 @@ class OwnTurnIn:
             auto_generate_name=self.auto_generate_name,
             invoke_from=installed_apps.INSTALLED,
             claim=claim,
+            is_watched=self.response_mode == "streaming",
         )
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Text, json_field, parser, query_field
 from api.controllers.schemas.account import LANGUAGE, PERSON_NAME_MAX
 from api.core.ports import JSONObject

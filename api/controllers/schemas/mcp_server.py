@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Choice, Number, Object, Text, json_field, parser
 from api.controllers.schemas.fields import to_unix
 from api.controllers.schemas.tool import PROVIDER_MODEL, render_own, render_tool

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Choice, Items, Text, json_field, parser
 from api.controllers.schemas.account import LANGUAGE
 from api.controllers.schemas.fields import to_unix

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, parser, query_field
 from api.core.ports import JSONObject, JSONValue
 from api.core.rag.sources.notion import NotionEntry

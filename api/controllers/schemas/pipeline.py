@@ -1,7 +1,8 @@
 """Pipelines of knowledge on the wire, as clients expect to find none."""
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.core.ports import JSONObject
 
 RUN_KEYS = ("datasource_info", "datasource_type", "input_data", "datasource_node_id")

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 from werkzeug.datastructures import FileStorage
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Choice, Field, Integer, Items, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import AnyValue, to_iso, to_unix
 from api.core.plugins.declarations import Localized

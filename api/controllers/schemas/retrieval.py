@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Object, Text, json_field, parser
 from api.controllers.schemas.segment import CHUNK_MODEL, SEGMENT_MODEL, render_segment
 from api.core.ports import JSONObject

@@ -6,8 +6,9 @@ from itertools import chain
 from math import ceil
 from typing import Any
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import (
     UUID,
     Boolean,

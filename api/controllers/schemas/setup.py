@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Text, json_field, parser
 from api.controllers.schemas.account import LANGUAGE, PERSON_NAME_MAX
 from api.controllers.schemas.auth import EMAIL

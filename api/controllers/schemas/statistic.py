@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Text, parser, query_field
 
 _TIME_HELP = "YYYY-MM-DD HH:MM in the time zone of the account."

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import orjson
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, Choice, Object, Text, json_field, parser, query_field
 from api.controllers.schemas.fields import AnyValue
 from api.core.model_runtime.types import CredentialField

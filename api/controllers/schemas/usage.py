@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import UUID, parser, query_field
 from api.controllers.schemas.fields import PageIn, page_fields, render_page
 from api.core.ports import JSONObject, JSONValue

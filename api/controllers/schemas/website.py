@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Boolean, Integer, Text, json_field, parser, query_field
 from api.controllers.schemas.document_origin import URL
 from api.controllers.schemas.shapes import Check, Shape

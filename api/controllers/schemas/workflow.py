@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from flask import Request, request
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import (
     UUID,
     Boolean,
@@ -73,6 +74,9 @@ PUBLISHED = Model(
         "created_at": fields.Integer,
         "workflow_id": fields.String,
     },
+)
+SCHEMA_DEFINITION = Model(
+    "SchemaDefinition", {"name": fields.String, "label": fields.String, "schema": fields.Raw}
 )
 BLOCK_DEFAULT = Model(
     "BlockDefault",

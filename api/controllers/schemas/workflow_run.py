@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import (
     UUID,
     Boolean,

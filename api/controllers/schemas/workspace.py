@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask_restx import Model, fields
+from flask_restx import fields
 
+from api.controllers.http.model import Model
 from api.controllers.http.parsing import Text, json_field, parser
 from api.controllers.schemas.fields import to_unix
 from api.core.ports import JSONObject
 from api.principal import Principal, Role
-from api.services.tenants import TRIAL, Workspace
+from api.services.tenants import NAME_MAX, TRIAL, Workspace
 
-NAME_MAX = 100
 WORKSPACE_NAME = parser(
     json_field("name", Text(min_length=1, max_length=NAME_MAX, is_trimmed=True), required=True)
 )

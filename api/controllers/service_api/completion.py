@@ -39,6 +39,7 @@ class CompletionMessages(Resource):
             key_id=caller.key_id,
             invoke_from=caller.invoke_from,
             claim=claim(principal.tenant_id, principal.id),
+            is_watched=turn.response_mode == "streaming",
         )
         log = generation.generate(runtime(), caller.app, principal, ask)
         return sse.respond(log, turn.response_mode, turn.on_disconnect, principal)

@@ -1,5 +1,6 @@
 """How apps and nodes say which model they use."""
 
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -25,7 +26,7 @@ class ModelChoice(BaseModel):
         _stop_of(params)
         return params
 
-    @property
+    @cached_property
     def ref(self) -> ModelRef:
         """The model by the provider's short id."""
         return ModelRef(short_id(self.provider), self.name)

@@ -31,8 +31,11 @@ class OpenAIEndpoint:
     headers: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
 
-    def chat(self, url: str, body: JSONObject, cancel: Cancel) -> Iterator[ChatChunk]:
-        """Yield the answer to a chat body; ends early and quietly when ``cancel`` is set."""
+    def chat(self, url: str, body: JSONObject, cancel: Cancel, *, joins: bool = False) -> Iterator[ChatChunk]:
+        """Yield the answer to a chat body; ends early and quietly when ``cancel`` is set.
+
+        With ``joins`` what comes together is yielded as one chunk.
+        """
         with (
             contextlib.suppress(Cancelled),
             upstream(self.secrets),
@@ -41,7 +44,7 @@ class OpenAIEndpoint:
             if response.status != 200:
                 content = response.read_start(MAX_ERROR_BYTES)
                 raise to_refused(response.status, response.headers, content)
-            yield from read_chat(response.iter_lines())
+            yield from read_chat(response.iter_line_groups(), joins=joins)
 
     def embed(self, url: str, body: JSONObject, count: int, cancel: Cancel) -> Embeddings:
         """Return the ``count`` vectors an embedding body asks for."""

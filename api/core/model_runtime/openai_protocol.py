@@ -11,6 +11,7 @@ import struct
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -97,32 +98,24 @@ def embeddings_body(model: str, texts: Sequence[str]) -> JSONObject:
     return {"model": model, "input": list(texts)}
 
 
-def read_chat(lines: Iterable[bytes]) -> Iterator[ChatChunk]:
+def read_chat(groups: Iterable[Sequence[bytes]], *, joins: bool = False) -> Iterator[ChatChunk]:
     """Yield the chunks of a streamed answer, or of a whole one from a server that does not stream.
 
-    What adds nothing to the answer is yielded as SILENCE. Raises Refused for an
-    error in the stream, CompletionFailed when the stream is not JSON or ends
+    The lines of a group came together; with ``joins`` what they add is yielded as
+    one. What adds nothing to the answer is yielded as SILENCE. Raises Refused for
+    an error in the stream, CompletionFailed when the stream is not JSON or ends
     before the answer does.
     """
     answer = _Answer()
-    lines = iter(lines)
-    framing = 0
-    for line in lines:
-        if line.startswith(b"data:"):
-            framing = 0
-            data = line[5:].strip()
-            if data == b"[DONE]":
-                answer.is_done = True
-                break
-            yield answer.add(data)
-        elif line and not line.startswith(SSE_FIELDS) and not line.isspace():
-            body = yield from _join(line, lines)
-            yield answer.add(body)
-            answer.is_done = True
+    groups = iter(groups)
+    for lines in groups:
+        chunks = answer.read(lines, groups)
+        if joins:
+            yield from _joined(chunks)
         else:
-            framing += 1
-            if framing > FRAMING_LINES:
-                yield SILENCE
+            yield from chunks
+        if answer.is_done:
+            break
     yield answer.last()
 
 
@@ -173,14 +166,34 @@ class _Answer:
     def __init__(self) -> None:
         self.is_done = False
         self._has_spoken = False
+        self._framing = 0
         self._finish_reason: str | None = None
         self._tokens: TokenCount | None = None
         self._calls: list[dict[str, str]] = []
         self._call_at: dict[object, dict[str, str]] = {}
         self._thinking = ThinkSplitter()
 
-    def add(self, data: bytes) -> ChatChunk:
-        """Take in one frame; return what it adds."""
+    def read(self, lines: Sequence[bytes], rest: Iterator[Sequence[bytes]]) -> Iterator[ChatChunk]:
+        """Take in lines of a stream; yield what each frame adds. A whole answer goes on in the ``rest``."""
+        for place, line in enumerate(lines, 1):
+            if line.startswith(b"data:"):
+                self._framing = 0
+                data = line[5:].strip()
+                if data == b"[DONE]":
+                    self.is_done = True
+                    break
+                yield self._add(data)
+            elif line and not line.startswith(SSE_FIELDS) and not line.isspace():
+                body = yield from _join(line, chain(lines[place:], chain.from_iterable(rest)))
+                yield self._add(body)
+                self.is_done = True
+                break
+            else:
+                self._framing += 1
+                if self._framing > FRAMING_LINES:
+                    yield SILENCE
+
+    def _add(self, data: bytes) -> ChatChunk:
         try:
             frame = orjson.loads(data)
         except ValueError as exc:
@@ -268,6 +281,36 @@ class _Answer:
         status = next((int(code) for code in codes if code.isdigit() and 400 <= int(code) < 600), 400)
         message = message or "The provider broke its answer off."
         return Refused(message, status=status, codes=codes, is_midway=self._has_spoken)
+
+
+def _joined(chunks: Iterator[ChatChunk]) -> Iterator[ChatChunk]:
+    """Yield chunks as one; what came before a fault is yielded before it is raised, SILENCE at once."""
+    told: list[ChatChunk] = []
+    try:
+        for chunk in chunks:
+            if chunk is SILENCE:
+                yield chunk
+            else:
+                told.append(chunk)
+    except (Refused, CompletionFailed):
+        yield from _sum(told)
+        raise
+    yield from _sum(told)
+
+
+def _sum(chunks: Sequence[ChatChunk]) -> Iterator[ChatChunk]:
+    """Yield what chunks tell as one; nothing where there are none."""
+    if len(chunks) < 2:
+        yield from chunks
+        return
+    text = "".join(chunk.text for chunk in chunks)
+    reasoning = "".join(chunk.reasoning for chunk in chunks)
+    tokens = next((chunk.tokens for chunk in reversed(chunks) if chunk.tokens), None)
+    pieces = [chunk.chars for chunk in chunks if isinstance(chunk, CallPiece)]
+    if pieces:
+        yield CallPiece(text=text, reasoning=reasoning, tokens=tokens, chars=sum(pieces))
+    else:
+        yield ChatChunk(text=text, reasoning=reasoning, tokens=tokens)
 
 
 def _join(line: bytes, rest: Iterator[bytes]) -> Generator[ChatChunk, None, bytes]:

@@ -135,6 +135,7 @@ class ModelRuntime:
     Making one is cheap; ``backoff_s`` is the wait before the second attempt.
     Each call it makes goes into the ``book`` as it ends: a stopped one as far as
     it came, one that failed before its first word only where it told its cost.
+    Where nobody watches answers come, what comes together is told as one chunk.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class ModelRuntime:
         offload: Offload,
         *,
         book: Book,
+        is_watched: bool = True,
         backoff_s: float = BACKOFF_S,
     ) -> None:
         self._resolve = resolve
@@ -151,6 +153,7 @@ class ModelRuntime:
         self._offload = offload
         self._backoff_s = backoff_s
         self._book = book
+        self._is_watched = is_watched
         self._opened: dict[tuple[str, ModelRef], tuple[ResolvedModel, Provider]] = {}
 
     def chat(
@@ -164,6 +167,8 @@ class ModelRuntime:
         resolved, provider = self._open(tenant_id, ref)
         if not isinstance(provider, ChatModel):
             raise ModelUnavailable(f"{ref.provider} has no chat models.")
+        if not self._is_watched:
+            request = replace(request, joins=True)
 
         def start(span: traces.Span) -> tuple[ChatChunk | None, Iterator[ChatChunk]]:
             chunks = self._metered(provider, ref, request, provider.chat(request, cancel), span)

@@ -107,7 +107,8 @@ class ChatRequest:
     ``parameters`` are the completion parameters of the app (``temperature``,
     ``top_p``, ``max_tokens``, ``stop`` …). A provider drops the tuning knobs its
     models lack, and raises ModelUnavailable for a feature they lack (tools,
-    images).
+    images). With ``joins`` it may yield as one chunk what came together: nobody
+    watches the answer come.
     """
 
     model: str
@@ -116,6 +117,7 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
     user: str | None = None
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

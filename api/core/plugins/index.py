@@ -6,6 +6,7 @@ installed is a package whose hash is the one that was listed.
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -126,7 +127,18 @@ class IndexEntry(BaseModel):
 class IndexDocument(BaseModel):
     """What lies at the address of an index."""
 
-    plugins: list[IndexEntry] = Field(max_length=MAX_PACKAGES)
+    plugins: list[object] = Field(max_length=MAX_PACKAGES)
+
+    def entries(self) -> Iterator[IndexEntry]:
+        """Yield the packages; what this program does not understand, as of a later one, is left out."""
+        for number, told in enumerate(self.plugins, 1):
+            try:
+                entry = IndexEntry.model_validate(told)
+            except ValidationError as exc:
+                logger.warning("entry %s of the index is no plugin: %s", number, exc.errors()[0]["msg"])
+                continue
+            if to_name(entry.plugin_unique_identifier):
+                yield entry
 
 
 class WebIndex:
@@ -139,7 +151,7 @@ class WebIndex:
         self._known: tuple[float, list[IndexEntry]] = (float("-inf"), [])
 
     def load(self, cancel: Cancel) -> list[Listing]:
-        """Return what the document lists."""
+        """Return what the document lists; what is no good entry is left out."""
         return [
             Listing(entry.plugin_unique_identifier, entry.manifest, is_verified=False, has_icon=False)
             for entry in self._entries(cancel)
@@ -170,7 +182,7 @@ class WebIndex:
             document = IndexDocument.model_validate(orjson.loads(content))
         except (orjson.JSONDecodeError, ValidationError) as exc:
             raise Unavailable("The index of plugins cannot be read.") from exc
-        entries = [entry for entry in document.plugins if to_name(entry.plugin_unique_identifier)]
+        entries = list(document.entries())
         self._known = time.monotonic(), entries
         return entries
 

@@ -16,7 +16,7 @@ from api.models.account import Account, Invitation, LoginSession, TenantMember
 from api.models.file import UploadFile
 from api.principal import Role
 from api.runtime import Runtime
-from api.services import account_deletion, setup
+from api.services import account_deletion, setup, workspace_control
 from api.services.account_deletion import LastAccount
 from tests.conftest import ONCE
 from tests.controllers.console.sign_in_calls import log_in, profile_status
@@ -41,6 +41,11 @@ def delete(client: FlaskClient, person: Owner, token: str, code: str) -> TestRes
 def leave(client: FlaskClient, person: Owner, letterbox: Letterbox) -> TestResponse:
     """Ask for a code and delete the account with it."""
     return delete(client, person, ask(client, person).get_json()["data"], read_code(letterbox, person.email))
+
+
+def home_of(client: FlaskClient, person: Owner) -> str:
+    """Return the id of the workspace somebody is in."""
+    return str(client.get(f"{CONSOLE}/workspaces/current", headers=person.headers).get_json()["id"])
 
 
 def left_of(runtime: Runtime, person: Owner) -> list[int]:
@@ -117,6 +122,31 @@ def test_workspace_of_nobody_else_is_closed(
     answer = bare.get("/v1/parameters", headers=app.headers)
     assert code_of(answer)[0] == 403
     assert log_in(bare, person).status_code == 401
+
+
+@pytest.mark.usefixtures("owner")  # or the person were the last account
+def test_workspace_that_lost_its_owner_is_given_another(
+    bare: FlaskClient, runtime: Runtime, person: Owner, letterbox: Letterbox
+) -> None:
+    app_id = make_app(runtime, person)
+    heir, second = make_owner(runtime), make_owner(runtime)
+    leave(bare, person, letterbox)
+    first_home = heir.tenant_id
+
+    for successor in (heir, second, second):
+        with runtime.transaction() as session:
+            workspace_control.set_owner(session, person.tenant_id.upper(), successor.email)
+    with runtime.transaction() as session:
+        workspace_control.resume(session, person.tenant_id)
+
+    assert home_of(bare, heir) == first_home
+    for member, role in ((heir, "admin"), (second, "owner")):
+        bare.post(
+            f"{CONSOLE}/workspaces/switch", json={"tenant_id": person.tenant_id}, headers=member.headers
+        )
+        current = bare.get(f"{CONSOLE}/workspaces/current", headers=member.headers).get_json()
+        assert (current["id"], current["role"]) == (person.tenant_id, role)
+    assert bare.get(f"{CONSOLE}/apps/{app_id}", headers=second.headers).status_code == 200
 
 
 @ONCE

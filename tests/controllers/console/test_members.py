@@ -8,17 +8,19 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, event, select, update
 from werkzeug.test import TestResponse
 
 from api.controllers.schemas.member import MEMBER
+from api.core.ports import Queue
 from api.models.account import Account, Invitation, Tenant, TenantMember
 from api.models.base import utc_now
 from api.principal import Role
 from api.runtime import Runtime
-from api.services import passwords
+from api.services import account_deletion, passwords
 from tests.conftest import BOTH
 from tests.controllers.console.sign_in_calls import log_in, profile_status
 from tests.factories import PASSWORD, Owner, make_member, make_owner
@@ -209,6 +211,24 @@ def test_invitation_by_mail_shows_its_link_to_nobody_else(
     mail = letterbox.read(email)
     link = next(line for line in mail.text.splitlines() if "/activate?" in line)
     assert "邀请" in mail.subject
+    assert activate(bare, parse_qs(urlsplit(link).query)["token"][0], password=PASSWORD).status_code == 200
+
+
+def test_invitation_by_mail_goes_out_though_its_inviter_has_left(
+    bare: FlaskClient, runtime: Runtime, owner: Owner, letterbox: Letterbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, email = make_member(runtime, owner, Role.ADMIN), new_email(owner)
+    waiting: list[str] = []
+    with monkeypatch.context() as no_worker:
+        no_worker.setattr(runtime.queue, "enqueue", lambda job_id, **_options: waiting.append(job_id))
+        invite(bare, admin, email)
+    account_deletion.delete_by_operator(runtime, admin.email)
+
+    runtime.queue.enqueue(waiting[-1], queue=Queue.DEFAULT.value)
+
+    mail = letterbox.read(email)
+    assert mail.subject == "A former member invites you to Test Workspace"
+    link = next(line for line in mail.text.splitlines() if "/activate?" in line)
     assert activate(bare, parse_qs(urlsplit(link).query)["token"][0], password=PASSWORD).status_code == 200
 
 

@@ -1,7 +1,9 @@
 """Plans over HTTP: what they limit, what is told of them, and what the operator does on the command line."""
 
+import contextlib
 import json
 import os
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,8 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.controllers.schemas.feature import FEATURES
+from api.models.account import Account
 from api.models.base import utc_now
-from api.models.document import Document
+from api.models.document import Document, StoredEmbedding
 from api.principal import Role
 from api.runtime import Runtime
 from api.services import accounts, remembered, trigger_runs
@@ -187,6 +190,8 @@ def test_operator_makes_limits_and_closes_workspaces(tmp_path: Path) -> None:
     with runtime.transaction() as session:
         account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
         _, tenant = accounts.create_owner(runtime, session, **account)
+        session.add(Account(email="bo@example.com", name="Bo"))
+        session.add(StoredEmbedding(tenant_id=tenant.id, model="m", hash="h", vector=b"1234"))
     stop_house(app)
     here, nowhere = ("workspace", "list"), "c0ffee00-0000-4000-8000-000000000000"
 
@@ -205,16 +210,68 @@ def test_operator_makes_limits_and_closes_workspaces(tmp_path: Path) -> None:
         ("workspace", "plan", tenant.id, "gold"),
         ("reset-password", "no@example.com"),
         ("reset-password", "ada@example.com"),
+        ("workspace", "create", " ", "ada@example.com"),
+        ("workspace", "create", "x" * 101, "ada@example.com"),
+        ("workspace", "owner", tenant.id, "no@example.com"),
+        ("workspace", "owner", nowhere, "bo@example.com"),
+        ("workspace", "owner", tenant.id, "Bo@example.com"),
+        ("workspace", "delete", tenant.id),
+        here,
+        ("workspace", "suspend", tenant.id),
+        ("workspace", "delete", tenant.id),
+        here,
+        ("purge",),
     )
 
     second = told[0][1]
-    rest = f"{second}  normal  enterprise  -  Research"
-    assert told[4] == (0, f"{tenant.id}  suspended  team  2030-01-31  Ada's Workspace\n{rest}")
-    assert told[7] == (0, f"{tenant.id}  normal  team  -  Ada's Workspace\n{rest}")
-    assert told[8] == (1, f"Error: There is no workspace '{nowhere}'.")
-    assert told[9] == told[11] == (1, "Error: There is no account 'no@example.com'.")
+    rest = f"{second}  normal  enterprise  -  ada@example.com  Research"
+    assert told[4] == (
+        0,
+        f"{tenant.id}  suspended  team  2030-01-31  ada@example.com  Ada's Workspace\n{rest}",
+    )
+    assert told[7] == (0, f"{tenant.id}  normal  team  -  ada@example.com  Ada's Workspace\n{rest}")
+    assert told[8] == told[16] == (1, f"Error: There is no workspace '{nowhere}'.")
+    assert told[9] == told[11] == told[15] == (1, "Error: There is no account 'no@example.com'.")
     assert (told[10][0], "'gold'" in told[10][1]) == (2, True)
     assert (told[12][0], len(told[12][1]) >= 16) == (0, True)
+    assert told[13] == told[14] == (1, "Error: A name has 1 to 100 characters.")
+    assert told[17] == (0, "")
+    assert told[18] == (1, "Error: The workspace is open: suspend it first.")
+    assert told[19] == (0, f"{tenant.id}  normal  team  -  bo@example.com  Ada's Workspace\n{rest}")
+    assert told[22] == (0, rest)
+    assert told[23] == (0, "")
+    with contextlib.closing(sqlite3.connect(tmp_path / "slipway.db")) as database:
+        counts = [
+            database.execute(f"SELECT count(*) FROM {table}").fetchone()
+            for table in ("tenants", "stored_embeddings", "jobs")
+        ]
+    assert counts == [(1,), (0,), (0,)]
+
+
+@pytest.mark.usefixtures("commands")
+def test_operator_makes_the_first_owner_once_and_is_told_of_another_database(tmp_path: Path) -> None:
+    told = run(
+        tmp_path,
+        ("workspace", "list"),
+        ("purge",),
+        ("migrate",),
+        ("create-owner", "nonsense", "--password", PASSWORD),
+        ("create-owner", "ada@example.com", "--password", "short"),
+        ("create-owner", "ada@example.com", "--password", PASSWORD),
+        ("create-owner", "bo@example.com", "--password", PASSWORD),
+        ("workspace", "list"),
+        ("migrate", "--down-to", "0020"),
+        ("reset-password", "ada@example.com"),
+    )
+
+    assert told[0] == told[1] == (1, told[0][1])
+    assert f"{tmp_path / 'slipway.db'} is empty: are DATABASE_URL and DATA_DIR those of" in told[0][1]
+    assert told[3] == (1, "Error: This is not an e-mail address.")
+    assert told[4] == (1, "Error: The password must have at least 8 characters.")
+    assert told[5] == (0, "")
+    assert told[6] == (1, "Error: The installation is already set up.")
+    assert told[7][1].endswith("ada@example.com  Owner's Workspace")
+    assert (told[9][0], "has an older schema than this program: migrate first" in told[9][1]) == (1, True)
 
 
 def run(data_dir: Path, *lines: tuple[str, ...]) -> list[tuple[int, str]]:

@@ -233,6 +233,7 @@ ROUTES = (
     Route("GET", f"/apps/{{app}}/completion-conversations/{UNKNOWN_ID}", EDITOR),
     Route("DELETE", f"/apps/{{app}}/completion-conversations/{UNKNOWN_ID}", EDITOR),
     Route("GET", "/apps/{app}/workflow-app-logs", EDITOR),
+    Route("GET", "/apps/{app}/workflow-archived-logs", EDITOR),
     Route("GET", "/apps/{app}/statistics/daily-messages", EDITOR),
     Route("GET", "/apps/{app}/workflow/statistics/daily-terminals", EDITOR),
     Route("GET", A, EDITOR),

@@ -10,7 +10,7 @@ from api.models.account import Account, Tenant
 from api.models.base import utc_now
 from api.principal import Role
 from api.runtime import Runtime
-from api.services import tenants
+from api.services import tenants, workspace_control
 from tests.factories import Owner, make_member
 
 CURRENT = "/console/api/workspaces/current"
@@ -50,6 +50,20 @@ def test_current_workspace_tells_each_member_their_role(
     answer = client.get(CURRENT, headers=member.headers).get_json()
 
     assert (answer["id"], answer["role"]) == (owner.tenant_id, role.wire)
+
+
+def test_workspace_the_operator_makes_leaves_its_owner_where_they_are(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    with runtime.transaction() as session:
+        made = workspace_control.create_workspace(runtime, session, name=" Research ", email=owner.email)
+
+    joined = client.get(WORKSPACES, headers=owner.headers).get_json()["workspaces"]
+
+    assert {(one["id"], one["name"], one["current"]) for one in joined} == {
+        (owner.tenant_id, "Test Workspace", True),
+        (made, "Research", False),
+    }
 
 
 @pytest.mark.parametrize(("days", "status"), [(1, "trial"), (-1, "normal")])

@@ -195,7 +195,7 @@ def test_accounts_of_other_workspaces_are_unknown_in_logs(echo: FlowApp, runtime
 def test_run_that_cannot_begin_ends_in_words(
     echo: FlowApp, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_args: object) -> None:
+    def away(*_args: object, **_options: object) -> None:
         raise Unavailable("The database is away.")
 
     monkeypatch.setattr(providers, "model_runtime", away)

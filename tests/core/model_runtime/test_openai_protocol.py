@@ -1,6 +1,7 @@
 import base64
 import json
 import struct
+from collections.abc import Iterable, Iterator
 
 import orjson
 import pytest
@@ -47,8 +48,14 @@ def delta(finish: str | None = None, **values: object) -> bytes:
     return data({"choices": [{"index": 0, "delta": values, "finish_reason": finish}]})
 
 
+def apart(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Give each line as one that came alone."""
+    for line in lines:
+        yield [line]
+
+
 def read(*lines: bytes) -> Answer:
-    return fold(read_chat(lines))
+    return fold(read_chat(apart(lines)))
 
 
 # Bodies
@@ -252,13 +259,13 @@ def test_read_chat_comments_fields_and_blank_lines_are_skipped() -> None:
     ],
 )
 def test_read_chat_lines_that_say_nothing_are_told_as_silence(lines: tuple[bytes, ...]) -> None:
-    chunks = read_chat([*lines, delta("stop", content="a"), b"data: [DONE]"])
+    chunks = read_chat([[*lines, delta("stop", content="a"), b"data: [DONE]"]])
     assert next(chunks) == SILENCE
 
 
 def test_read_chat_framing_of_frames_is_no_silence() -> None:
     lines = (b"event: message", delta(content="a"), b"", b"event: message", delta(content="b"), b"")
-    chunks = list(read_chat([*lines, b"data: [DONE]"]))
+    chunks = list(read_chat([[*lines, b"data: [DONE]"]]))
     assert [chunk.text for chunk in chunks] == ["a", "b", ""]
 
 
@@ -266,7 +273,7 @@ def test_read_chat_pieces_of_a_tool_call_are_told_before_the_call() -> None:
     head = {"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}
     piece = {"index": 0, "function": {"arguments": '{"x":1}'}}
     lines = (delta(tool_calls=[head]), delta(tool_calls=[piece], content="so"), delta("stop"))
-    chunks = list(read_chat(lines))
+    chunks = list(read_chat([lines]))
     call = ToolCall(id="c", name="f", arguments='{"x":1}')
     assert chunks[:2] == [CallPiece(chars=65), CallPiece(text="so", chars=7)]
     assert chunks[-1].tool_calls == (call,)
@@ -274,7 +281,7 @@ def test_read_chat_pieces_of_a_tool_call_are_told_before_the_call() -> None:
 
 def test_read_chat_whole_answer_is_silence_while_it_comes() -> None:
     lines = json.dumps({"choices": [{"message": {"content": "whole"}}]}, indent=2).encode().split(b"\n")
-    chunks = list(read_chat(lines))
+    chunks = list(read_chat([lines]))
     assert [chunk.text for chunk in chunks if chunk != SILENCE] == ["whole", ""]
     assert len(chunks) > len(lines)
 
@@ -308,13 +315,13 @@ def test_read_chat_page_of_html_fails() -> None:
 
 
 def test_read_chat_endless_answer_without_frames_fails() -> None:
-    def lines() -> object:
+    def lines() -> Iterator[bytes]:
         yield b"{"
         while True:
             yield b" " * 1_000_000
 
     with pytest.raises(CompletionFailed, match="larger"):
-        list(read_chat(lines()))  # type: ignore[arg-type]  # a generator of bytes
+        list(read_chat(apart(lines())))
 
 
 def test_read_chat_parallel_tool_calls_keep_their_order_and_arguments() -> None:
@@ -382,5 +389,46 @@ def test_read_embeddings_vector_without_direction_fails(embedding: object) -> No
 
 
 def test_chunks_of_a_stream_carry_the_end_only_last() -> None:
-    chunks = list(read_chat([delta(content="a"), delta("stop"), b"data: [DONE]"]))
+    chunks = list(read_chat([[delta(content="a"), delta("stop"), b"data: [DONE]"]]))
     assert chunks == [ChatChunk(text="a"), SILENCE, ChatChunk(finish_reason="stop")]
+
+
+# What came together
+
+
+WORDS = [delta(content="Hello "), b"", delta(content="world"), b""]
+
+
+def test_read_chat_what_came_together_may_be_told_as_one() -> None:
+    groups = [[delta(role="assistant"), b"", *WORDS], [delta(content="!"), delta("stop"), b"data: [DONE]"]]
+    assert [chunk.text for chunk in read_chat(groups) if chunk.text] == ["Hello ", "world", "!"]
+    assert [chunk.text for chunk in read_chat(groups, joins=True) if chunk.text] == ["Hello world", "!"]
+    assert fold(read_chat(groups, joins=True)) == fold(read_chat(groups))
+
+
+def test_read_chat_joined_keeps_reasoning_calls_and_tokens() -> None:
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    frames = [delta(reasoning="Hm, "), delta(reasoning="so."), delta(content="Yes"), delta(tool_calls=[call])]
+    usage = data({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}})
+    groups = [[*frames, usage, delta("stop"), b"data: [DONE]"]]
+    first = next(chunk for chunk in read_chat(groups, joins=True) if chunk is not SILENCE)
+    assert (first.text, first.reasoning) == ("Yes", "Hm, so.")
+    assert isinstance(first, CallPiece)
+    assert fold(read_chat(groups, joins=True)) == fold(read_chat(groups))
+
+
+@pytest.mark.parametrize("fault", [b"data: {", data({"error": {"message": "overloaded"}})])
+def test_read_chat_joined_tells_what_came_before_a_fault(fault: bytes) -> None:
+    told: list[str] = []
+    with pytest.raises((CompletionFailed, Refused)):
+        told.extend(chunk.text for chunk in read_chat([[*WORDS, fault]], joins=True))
+    assert told == ["Hello world"]
+
+
+def test_read_chat_joined_whole_answer_is_silence_while_it_comes() -> None:
+    lines = orjson.dumps({"choices": [{"message": {"content": "Hi"}}]}, option=orjson.OPT_INDENT_2).split(
+        b"\n"
+    )
+    chunks = list(read_chat(apart(lines), joins=True))
+    assert chunks[0] is SILENCE
+    assert fold(iter(chunks)).text == "Hi"

@@ -253,7 +253,10 @@ def test_address_is_an_index_of_packages_that_are_checked() -> None:
     }
     other = {**entry, "plugin_unique_identifier": f"tests/echo:2.0.0@{'0' * 64}"}
     http = HTTPClient(EgressPolicy.parse("127.0.0.1"), Timeouts(connect_s=5, first_byte_s=20, idle_s=20))
-    document = Reply.of_json({"plugins": [entry, other]})
+    later = {**entry, "manifest": {**package.manifest.to_row(), "meta": {"runner": {"language": "rust"}}}}
+    document = Reply.of_json(
+        {"plugins": [later, entry, {}, 5, {**entry, "plugin_unique_identifier": "x"}, other]}
+    )
     with ScriptedServer(document, Reply(body=package.content), Reply(body=package.content)) as server:
         index = WebIndex(f"{server.url}/deep/index.json", http, InlineOffload())
         assert [each.identifier for each in index.load(Cancel())] == [

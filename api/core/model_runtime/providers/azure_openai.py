@@ -106,7 +106,8 @@ class AzureOpenAIProvider:
         """Yield the answer as it comes."""
         check_features(self.model_schema(request.model), request)
         body = adapt_to_model(chat_body(request), self._base_model(request.model))
-        return self._endpoint.chat(self._deployment_url(request.model, "chat/completions"), body, cancel)
+        url = self._deployment_url(request.model, "chat/completions")
+        return self._endpoint.chat(url, body, cancel, joins=request.joins)
 
     def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:  # noqa: ARG002  # OpenAI's models embed both sides alike
         """Return one vector per text."""

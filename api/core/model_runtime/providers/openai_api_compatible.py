@@ -134,6 +134,7 @@ class OpenAICompatibleProvider:
 
     def __init__(self, context: ProviderContext) -> None:
         self._credentials = context.credentials
+        self._schemas: dict[str, ModelSchema] = {}
         key = context.credentials.get("api_key", "").strip()
         self._endpoint = OpenAIEndpoint(
             http=context.http,
@@ -154,6 +155,12 @@ class OpenAICompatibleProvider:
 
     def model_schema(self, model: str) -> ModelSchema:
         """Return what the workspace says of a model; the server does not tell."""
+        known = self._schemas.get(model)
+        if known is None:
+            known = self._schemas[model] = self._describe(model)
+        return known
+
+    def _describe(self, model: str) -> ModelSchema:
         features = set[str]()
         if self._credentials.get("vision_support") == "support":
             features.add("vision")
@@ -173,7 +180,8 @@ class OpenAICompatibleProvider:
     def chat(self, request: ChatRequest, cancel: Cancel) -> Iterator[ChatChunk]:
         """Yield the answer as it comes."""
         check_features(self.model_schema(request.model), request)
-        return self._endpoint.chat(self._url("chat/completions"), chat_body(request), cancel)
+        url, body = self._url("chat/completions"), chat_body(request)
+        return self._endpoint.chat(url, body, cancel, joins=request.joins)
 
     def embed(self, model: str, texts: Sequence[str], kind: EmbedKind, cancel: Cancel) -> Embeddings:  # noqa: ARG002  # the wire has no word for it
         """Return one vector per text."""
