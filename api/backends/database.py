@@ -172,8 +172,11 @@ def _sqlite_file(url: URL) -> URL:
     if url.database in {None, "", ":memory:"}:
         raise SettingsError("DATABASE_URL must name a file, because threads cannot share SQLite in memory.")
     path = Path(str(url.database)).absolute()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as exc:
+        raise SettingsError(f"DATABASE_URL: the file {path} cannot be used: {exc.strerror}.") from exc
     return url.set(database=str(path))
 
 

@@ -130,6 +130,10 @@ def _is_around(tag: Tag) -> bool:
     return tag.name == "header" and tag.find_parent(["main", "article"]) is None
 
 
+MAX_START_DIGITS = 9
+"""Of the number a list begins with, as browsers read it; thousands of digits are no number to Python."""
+
+
 class _Converter(MarkdownConverter):
     """Markdown of a tree, but for what is left out; numbers and rows are counted once, not once for each."""
 
@@ -170,7 +174,8 @@ class _Converter(MarkdownConverter):
         if el.parent is None or el.parent.name != "ol":
             return str(super().convert_li(el, text, parent_tags))  # type: ignore[misc]  # not in its stub
         start = str(el.parent.get("start", ""))
-        bullet = f"{self._items[id(el.parent)] + (int(start) if start.isdecimal() else 1)}. "
+        first = int(start) if start.isdecimal() and len(start) <= MAX_START_DIGITS else 1
+        bullet = f"{self._items[id(el.parent)] + first}. "
         self._items[id(el.parent)] += 1
         return bullet + text.strip().replace("\n", "\n" + " " * len(bullet)) + "\n"
 

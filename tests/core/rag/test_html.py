@@ -27,6 +27,7 @@ def markdown(body: str, *, url: str = "https://site.example/dir/page") -> str:
         ("<h1>One</h1><h3>Three</h3><p>a<br>b</p>", "# One\n\n### Three\n\na\nb"),
         ("<ul><li>a<li>b<ul><li>c</ul></ul>", "- a\n- b\n  - c"),
         ("<ol start=3><li>a<li>b</ol>", "3. a\n4. b"),
+        (f"<ol start={'9' * 5000}><li>a<li>b</ol>", "1. a\n2. b"),
         ("<ol><li><p>a</p><p>b</p></li></ol>", "1. a\n\n   b"),
         ("<b>bold</b> <em>it</em> <code>x_y</code> a_b*c", "**bold** *it* `x_y` a_b*c"),
         ("<blockquote>q</blockquote>", "> q"),
