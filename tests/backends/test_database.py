@@ -332,7 +332,7 @@ def test_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
 def test_sqlite_file_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = make_settings(tmp_path, database_url=f"sqlite:///{tmp_path / 'file' / 'rows.db'}")
-    with pytest.raises(SettingsError, match="cannot be used: Not a directory"):
+    with pytest.raises(SettingsError, match="cannot be used: "):
         make_sessions(settings)
 
 

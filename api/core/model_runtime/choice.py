@@ -1,6 +1,5 @@
 """How apps and nodes say which model they use."""
 
-from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -26,7 +25,7 @@ class ModelChoice(BaseModel):
         _stop_of(params)
         return params
 
-    @cached_property
+    @property
     def ref(self) -> ModelRef:
         """The model by the provider's short id."""
         return ModelRef(short_id(self.provider), self.name)
