@@ -7,6 +7,7 @@ stay true: nothing started here is still running when the call returns.
 import contextvars
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -49,31 +50,38 @@ def run_all(calls: Sequence[Callable[[Cancel], T]], cancel: Cancel, *, max_threa
             except BaseException as failure:  # noqa: BLE001  # raised again below
                 failures.append(failure)
                 child.set()
+                deque(waiting, maxlen=0)  # what has not begun never does
 
         # Log lines of a thread name the request it works for.
         threads = [
             threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
             for _ in range(min(max_threads, len(calls)) - 1)
         ]
-        for thread in threads:
-            thread.start()
-        work(own)
+        try:
+            for thread in threads:
+                thread.start()
+        except BaseException as failure:  # noqa: BLE001  # raised again below
+            failures.append(failure)
+            child.set()
+            deque(waiting, maxlen=0)
+        else:
+            work(own)
         _join(threads, child)
-        if child.failure is not None:
-            raise child.failure
-        if failures:
-            raise failures[0]
+        interruption = next((one for one in failures if not isinstance(one, Exception)), None)
+        if (first := interruption or child.failure or next(iter(failures), None)) is not None:
+            raise first
         return [found[place] for place in range(len(calls))]
 
 
 def _join(threads: Sequence[threading.Thread], cancel: Cancel) -> None:
-    """Wait for the threads' ends; who interrupts this ends them."""
+    """Wait for the ends of those threads that were started; who interrupts this ends them."""
+    started = [thread for thread in threads if thread.ident is not None]
     try:
-        for thread in threads:
+        for thread in started:
             thread.join()
     except BaseException:
         cancel.set()
-        for thread in threads:
+        for thread in started:
             thread.join()
         raise
 

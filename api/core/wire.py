@@ -52,6 +52,7 @@ TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A method or a header's name: a blank in it would let one request pass for another with some servers."""
 FORBIDDEN_IN_TARGET = re.compile(rb"[^\x21-\x7e]")
 MAX_HEAD_BYTES = 65_536
+BOTH_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 UNSENDABLE = "The call's method, address or a header has characters HTTP forbids."
 
 
@@ -267,6 +268,12 @@ class _Answer:
 
     def __init__(self) -> None:
         self.parser = HttpResponseParser(self)
+        # As servers of any age write; where a length and chunks contradict each other, chunks count.
+        self.parser.set_dangerous_leniencies(
+            lenient_chunked_length=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []
@@ -281,10 +288,14 @@ class _Answer:
 
     def on_headers_complete(self) -> None:
         status = self.parser.get_status_code()
+        if self.status:
+            return
         if status < 200:
             self.headers.clear()
-        elif not self.status:
-            self.status, self.keeps = status, self.parser.should_keep_alive()
+            return
+        names = {name.lower() for name, _ in self.headers}
+        self.status = status
+        self.keeps = self.parser.should_keep_alive() and not names >= BOTH_LENGTHS
 
     def on_body(self, data: bytes) -> None:
         if not self.is_whole:
@@ -295,12 +306,13 @@ class _Answer:
 
     def end_at_head(self) -> None:
         """Expect no body; what has come of one is surplus."""
-        self.is_whole, self.is_surplus = True, bool(self.pieces)
+        self.is_whole, self.is_surplus = True, self.is_surplus or bool(self.pieces)
         self.pieces.clear()
 
     def end(self) -> None:
         """Let go of the parser, which holds on to this."""
-        del self.parser
+        if hasattr(self, "parser"):
+            del self.parser
 
     @property
     def frees(self) -> bool:
@@ -329,6 +341,7 @@ class _Exchange(httpx2.SyncByteStream):
         self._link: _Link | None = None
         self._answer = _Answer()
         self._is_cut = False
+        self._barren_bytes = 0
         self._forget: Callable[[], None] = lambda: None
 
     def open(self, request: httpx2.Request) -> httpx2.Response:
@@ -339,11 +352,9 @@ class _Exchange(httpx2.SyncByteStream):
         self._waits.phase = "send"
         _write(link, request)
         self._waits.expect_answer()
-        answer, size_bytes = self._answer, 0
+        answer = self._answer
         while not answer.status:
-            if size_bytes >= MAX_HEAD_BYTES:
-                raise self._waits.broken()
-            size_bytes += self._feed()
+            self._feed()
         if request.method == "HEAD":
             answer.end_at_head()
         return httpx2.Response(answer.status, headers=answer.headers, stream=self, request=request)
@@ -358,8 +369,12 @@ class _Exchange(httpx2.SyncByteStream):
             else:
                 self._feed()
 
-    def _feed(self) -> int:
-        """Read more of the answer; return how many bytes. Raises ConnectionBroken where there is no more."""
+    def _feed(self) -> None:
+        """Read more of the answer.
+
+        Raises ConnectionBroken where there is no more, or 64 KiB that are no body: a
+        head, trailers or words between chunks without an end.
+        """
         answer, link = self._answer, self._link
         if self._is_cut or link is None:
             raise self._waits.broken()
@@ -377,22 +392,27 @@ class _Exchange(httpx2.SyncByteStream):
             answer.keeps = False
             answer.is_whole = answer.is_whole or answer.ends_with_connection
             self._is_cut = not answer.is_whole
-        return len(data)
+        self._barren_bytes = 0 if answer.pieces else self._barren_bytes + len(data)
+        if self._barren_bytes > MAX_HEAD_BYTES and not answer.is_whole:
+            self._is_cut = True
+            raise self._waits.broken()
 
     def close(self) -> None:
         """Return the connection to the pool where the answer is complete, close it elsewhere."""
         answer = self._answer
-        if answer.status and not answer.is_whole and not self._is_cut:
-            self._drain()
-        link, self._link = self._link, None
-        self._forget()
-        with self._lock:
-            sock, self._sock = self._sock, None
-        if link is not None and answer.frees and not self._waits.cancel.is_set():
-            self._wire.give(self._origin, link)
-        elif sock is not None:
-            sock.close()
-        answer.end()
+        try:
+            if answer.status and not answer.is_whole and not self._is_cut:
+                self._drain()
+        finally:
+            link, self._link = self._link, None
+            self._forget()
+            with self._lock:
+                sock, self._sock = self._sock, None
+            if link is not None and answer.frees and not self._waits.cancel.is_set():
+                self._wire.give(self._origin, link)
+            elif sock is not None:
+                sock.close()
+            answer.end()
 
     def _connect(self) -> socket.socket:
         addresses = self._wire.resolve(self._origin, self._waits)

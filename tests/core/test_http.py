@@ -404,6 +404,54 @@ def test_request_connection_with_more_than_the_answer_is_not_used_again(client: 
             assert [seen.connection for seen in server.seen] == [1, 2]
 
 
+@pytest.mark.parametrize("endless", [b"0\r\nX: ", b"5;x=", b"0\r\n" + b"X: y\r\n" * 100])
+def test_request_words_between_chunks_and_behind_them_come_to_an_end(
+    client: HTTPClient, endless: bytes
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+    rest = itertools.repeat(b"X: y\r\n" * 1_000 if endless.endswith(b"\n") else b"y" * 8_000)
+    with ScriptedServer(Reply(raw=itertools.chain([head, endless], rest))) as server:
+        started = time.monotonic()
+        with pytest.raises(ConnectionBroken):
+            fetch(client, server.url)
+    assert_quick(time.monotonic() - started, 2)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ],
+)
+def test_request_answers_as_old_servers_write_them_are_read(client: HTTPClient, raw: bytes) -> None:
+    with ScriptedServer(Reply(raw=[raw])) as server:
+        assert fetch(client, server.url) == b"ok"
+
+
+def test_request_connection_that_was_told_two_lengths_is_not_used_again(client: HTTPClient) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with ScriptedServer(Reply(raw=[head + b"2\r\nok\r\n0\r\n\r\n", 0.2])) as server:
+        assert [fetch(client, server.url) for _ in range(2)] == [b"ok", b"ok"]
+        assert [seen.connection for seen in server.seen] == [1, 2]
+
+
+def test_request_surplus_changes_nothing_of_the_answer(client: HTTPClient) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 100 C\r\n\r\n"
+    with ScriptedServer(Reply(raw=[raw])) as server:
+        reply = client.request("GET", server.url, cancel=Cancel(10), max_bytes=99)
+    assert (reply.content, reply.headers["content-type"]) == (b"ok", "text/x")
+
+
+def test_request_head_with_a_surplus_frees_no_connection(client: HTTPClient) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Le"
+    with ScriptedServer(Reply(raw=[raw, 0.2])) as server:
+        for _ in range(2):
+            client.request("HEAD", server.url, cancel=Cancel(10), max_bytes=99)
+        assert [seen.connection for seen in server.seen] == [1, 2]
+
+
 def test_request_refused_upload_still_shows_the_answer(client: HTTPClient) -> None:
     with answering_by_hand(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig") as (url, _):
         reply = client.request("POST", url, cancel=Cancel(10), max_bytes=99, content=bytes(8_000_000))

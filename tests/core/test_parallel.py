@@ -147,3 +147,36 @@ def test_run_all_failure_elsewhere_is_raised_though_the_callers_own_call_ends_wi
 
     with pytest.raises(ValueError, match="broken"):
         run_all([until_cancelled(began), fail], Cancel(), max_threads=2)
+
+
+def test_run_all_exit_of_one_call_begins_no_other() -> None:
+    began = threading.Event()
+    others: list[str] = []
+
+    def leave(_cancel: Cancel) -> str:
+        assert began.wait(5)
+        raise SystemExit
+
+    def note(_cancel: Cancel) -> str:
+        others.append("begun")
+        return "noted"
+
+    with pytest.raises(SystemExit):
+        run_all([leave, until_cancelled(began), *[note] * 5], Cancel(), max_threads=2)
+    assert others == []
+
+
+def test_run_all_thread_that_cannot_start_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+    running: list[threading.Thread] = []
+
+    def start_one(thread: threading.Thread) -> None:
+        if running:
+            raise RuntimeError("can't start new thread")
+        running.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(RuntimeError, match="can't start"):
+        run_all([until_cancelled(threading.Event())] * 3, Cancel(), max_threads=3)
+    assert not running[0].is_alive()

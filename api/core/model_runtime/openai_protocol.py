@@ -292,7 +292,7 @@ def _joined(chunks: Iterator[ChatChunk]) -> Iterator[ChatChunk]:
                 yield chunk
             else:
                 told.append(chunk)
-    except (Refused, CompletionFailed):
+    except Exception:  # of the stream or of the connection
         yield from _sum(told)
         raise
     yield from _sum(told)

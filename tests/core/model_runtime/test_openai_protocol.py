@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import orjson
 import pytest
 
+from api.core.http import ConnectionBroken
 from api.core.model_runtime.openai_models import adapt_to_model, describe_model
 from api.core.model_runtime.openai_protocol import (
     api_root,
@@ -422,6 +423,17 @@ def test_read_chat_joined_tells_what_came_before_a_fault(fault: bytes) -> None:
     told: list[str] = []
     with pytest.raises((CompletionFailed, Refused)):
         told.extend(chunk.text for chunk in read_chat([[*WORDS, fault]], joins=True))
+    assert told == ["Hello world"]
+
+
+def test_read_chat_joined_tells_what_came_before_the_connection_broke() -> None:
+    def groups() -> Iterator[list[bytes]]:
+        yield [*WORDS, b"no frame"]  # the rest of a whole answer is waited for
+        raise ConnectionBroken("gone")
+
+    told: list[str] = []
+    with pytest.raises(ConnectionBroken):
+        told.extend(chunk.text for chunk in read_chat(groups(), joins=True) if chunk.text)
     assert told == ["Hello world"]
 
 
