@@ -41,7 +41,7 @@ TOLD: tuple[float, Call] = (2.0, measures.publish)
 """The same where several processes tell their figures as one."""
 PURGES: tuple[tuple[float, Call], ...] = (
     (60.0, run_purge.purge_old_runs),
-    (3600.0, log_blocks.settle_logs),
+    (600.0, log_blocks.settle_logs),
     (3600.0, idempotency.forget_old),
     (3600.0, invitations.forget_expired),
     (3600.0, confirmations.forget_spent),

@@ -121,6 +121,7 @@ def requests(app_id: str, flow_id: str, middle: str, messages: int) -> Iterator[
     yield "chats, no such word", f"{base}/chat-conversations?keyword=qzebraq"
     yield "chats, word of one in 20,000", f"{base}/chat-conversations?keyword=zeppelin"
     yield "chats, word of olden times", f"{base}/chat-conversations?keyword=almanac"
+    yield "chats, word of none, of pieces of all", f"{base}/chat-conversations?keyword=answere"
     yield "chats, two Chinese characters", f"{base}/chat-conversations?keyword=包裹"
     yield "chats, one Chinese character", f"{base}/chat-conversations?keyword=包"
     yield "chats, two letters", f"{base}/chat-conversations?keyword=zz"
@@ -139,6 +140,7 @@ def requests(app_id: str, flow_id: str, middle: str, messages: int) -> Iterator[
     yield "runs, no such word", f"{flow}?keyword=qzebraq"
     yield "runs, word of one in 20,000", f"{flow}?keyword=zeppelin"
     yield "runs, word of olden times", f"{flow}?keyword=almanac"
+    yield "runs, word of none, of pieces of all", f"{flow}?keyword=answere"
     yield "runs, two Chinese characters", f"{flow}?keyword=包裹"
     week = f"start={utc_now() - timedelta(days=7):%Y-%m-%d} 00:00"
     for name in ("daily-messages", "daily-end-users", "user-satisfaction-rate", "token-costs"):

@@ -28,18 +28,20 @@ ROWS = 41
 PERSON = "zoe"
 
 LIMIT = 4
+PIECED = "abcdefghijkl"
+"""A word that stands nowhere, longer than what the index knows of it, which is everywhere."""
 
 
 def text_of(number: int) -> str:
     """Return a text: an old word, a new one, one now and then, one of all, and pieces of one of none."""
-    words = ["parcel", "abc bcd"]
+    words = ["parcel", PIECED[:-1], PIECED[1:]]
     words += ["almanac"] if number < ROWS // 3 else []
     words += ["rocket"] if number > ROWS - 8 else []
     words += ["zeppelin"] if number % 17 == 3 else []
     return f"q{number:02} " + " ".join(words)
 
 
-KEYWORDS = ["almanac", "zeppelin", "abcd"]
+KEYWORDS = ["almanac", "zeppelin", PIECED]
 OTHERS = ["parcel", "rocket", "e", PERSON, "q07"]
 
 
@@ -248,7 +250,7 @@ def test_long_search_lets_others_have_their_turn_between_statements(
     with count_statements(runtime.engine) as statements:
         turns: list[int] = []  # no event loop runs here whose others could tell of their turns
         monkeypatch.setattr(log_pages, "give_way", lambda: turns.append(len(statements)))
-        assert ask_for(client, owner, app_id, "chat-conversations", "abcd")["data"] == []
+        assert ask_for(client, owner, app_id, "chat-conversations", PIECED)["data"] == []
         asked = [statement for statement in statements if "log_places" in statement]
 
     assert len(asked) >= ROWS // 3  # each reads three messages at most

@@ -1,20 +1,27 @@
 """Finds which of many texts may hold a piece of text, by the groups of three characters they have.
 
 A text's grams are all three characters of it in a row, and the one and two at its
-end, so that whatever stands in it begins one of them. Texts of a block are known
-by their places in it. The grams of a block lie in chunks, in their order, each
-with the set of places where it stands, which is a number with a bit for each
-place. What a block names may hold the piece, what it does not name cannot.
+end, so that whatever stands in it begins one of them. What stands in many texts
+of a block tells little: next to it are the grams that are a character longer and
+begin with it, and so on. Texts of a block are known by their places in it. The
+grams of a block lie in chunks, in their order, each with the set of places where
+it stands, which is a number with a bit for each place. What a block names may
+hold the piece, what it does not name cannot.
 
 Boundary: text and bytes only. Letters A to Z count in either case, as in a search.
 """
 
 import string
 import struct
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 GRAM_CHARS = 3
+LONGEST_CHARS = 6
+"""The most that a gram has where shorter ones stand in many texts."""
+MANY_IN = 2
+"""Many are more than one in so many texts."""
 MAX_GRAMS = 6
 """So many grams of a long piece are looked at: more tell next to nothing."""
 CHUNK_BYTES = 1_024
@@ -28,17 +35,15 @@ def fold(text: str) -> str:
     return text.translate(_LOWER)
 
 
-def grams_of(text: str) -> set[str]:
-    """Return the grams of a text."""
-    folded = fold(text)
-    return {folded[start : start + GRAM_CHARS] for start in range(len(folded))}
-
-
 def needed(piece: str) -> Sequence[str]:
-    """Return grams that every text with a piece has, at most MAX_GRAMS; none for a piece shorter than one."""
+    """Return what of a piece is to be found in every text with it, at most MAX_GRAMS places of it.
+
+    Each is as long as a gram may be, unless the piece ends; see :func:`find`. None
+    for a piece shorter than any gram.
+    """
     folded = fold(piece)
     found = list(
-        dict.fromkeys(folded[start : start + GRAM_CHARS] for start in range(len(folded) - GRAM_CHARS + 1))
+        dict.fromkeys(folded[start : start + LONGEST_CHARS] for start in range(len(folded) - GRAM_CHARS + 1))
     )
     step = max(1, -(-len(found) // MAX_GRAMS))
     return found[::step]
@@ -53,19 +58,55 @@ def begins(piece: str) -> tuple[str, str]:
 
 def index(texts: Sequence[Iterable[str]]) -> list[tuple[str, bytes]]:
     """Return the chunks of a block of texts, each with its first gram; a text may come in several parts."""
-    places: defaultdict[str, list[int]] = defaultdict(list)
-    for place, parts in enumerate(texts):
-        for gram in set().union(*map(grams_of, parts)):
-            places[gram].append(place)
+    folded = [[fold(part) for part in parts] for parts in texts]
+    starts: list[Sequence[Sequence[int]]] = [[range(len(part)) for part in parts] for parts in folded]
+    longest = _places(folded, starts, GRAM_CHARS)
+    places = dict(longest)
+    for chars in range(GRAM_CHARS, LONGEST_CHARS):
+        common = {
+            gram for gram, held in longest.items() if len(held) * MANY_IN > len(texts) and len(gram) == chars
+        }
+        if not common:
+            break
+        starts = [
+            [
+                [at for at in begun if part[at : at + chars] in common and at + chars < len(part)]
+                for part, begun in zip(parts, of_text, strict=True)
+            ]
+            for parts, of_text in zip(folded, starts, strict=True)
+        ]
+        longest = _places(folded, starts, chars + 1)
+        places |= longest
     return list(_to_chunks({gram: pack(places[gram], len(texts)) for gram in sorted(places)}))
 
 
-def find(chunk: bytes, gram: str) -> int:
-    """Return the places of a gram that is in a chunk, if it is anywhere; none where it is not."""
+def _places(
+    texts: Iterable[Sequence[str]], starts: Iterable[Sequence[Sequence[int]]], chars: int
+) -> dict[str, list[int]]:
+    """Return where the grams of so many characters stand that begin there in each part of each text."""
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for place, (parts, of_text) in enumerate(zip(texts, starts, strict=True)):
+        grams = {
+            part[start : start + chars] for part, begun in zip(parts, of_text, strict=True) for start in begun
+        }
+        for gram in grams:
+            places[gram].append(place)
+    return places
+
+
+def find(chunk: bytes, piece: str) -> int:
+    """Return the places of the longest gram that a piece begins with, or none where there is no such gram.
+
+    ``chunk`` is the one that the piece would be in if it were a gram. Of all
+    grams up to it in their order, the last is the one that it begins with, if
+    there is any: what comes between these two begins with the gram as well, so
+    it would be longer, and only those that are common have longer ones, all
+    that stand anywhere.
+    """
     names, sizes, start = _open(chunk)
-    try:
-        number = names.index(gram)
-    except ValueError:
+    number = bisect_right(names, piece) - 1
+    gram = names[number] if number >= 0 else ""
+    if len(gram) < GRAM_CHARS or not piece.startswith(gram):
         return 0
     start += sum(sizes[:number])
     return unpack(chunk[start : start + sizes[number]])
@@ -76,7 +117,7 @@ def find_beginning(chunk: bytes, piece: str) -> int:
     names, sizes, start = _open(chunk)
     found = 0
     for name, size in zip(names, sizes, strict=True):
-        if name.startswith(piece):
+        if name.startswith(piece) and len(name) <= GRAM_CHARS:  # longer ones tell nothing more
             found |= unpack(chunk[start : start + size])
         start += size
     return found
@@ -119,7 +160,7 @@ def _to_chunks(packed: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
             yield names[0], _to_chunk(names, packed)
             names, size_bytes = [], 0
         names.append(name)
-        size_bytes += len(places) + 2 * GRAM_CHARS
+        size_bytes += len(places) + 2 * len(name)
     if names:
         yield names[0], _to_chunk(names, packed)
 

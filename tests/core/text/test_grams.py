@@ -56,6 +56,16 @@ def test_texts_without_the_grams_of_a_piece_are_not_named() -> None:
     assert may_hold(texts, "zebra") == may_hold(texts, "qz") == set()
 
 
+def test_piece_of_grams_that_are_everywhere_is_told_from_texts_without_it() -> None:
+    parts = ["stat", "tatio", "ation", "tions", "sta", "ons"]
+    texts = [(" ".join(parts), f"number {number}") for number in range(400)]
+    texts += [("stations", "")]
+
+    assert may_hold(texts, "stations") == {400}
+    assert may_hold(texts, "Stations of") == may_hold(texts, "tionsta") == set()
+    assert may_hold(texts, "tion") == set(range(401))
+
+
 def test_sets_of_places_are_packed_short_and_told_the_last_first() -> None:
     for places in ([3], list(range(0, 4096, 2)), [0, 4095], list[int]()):
         packed = grams.pack(places, 4096)
