@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from api.backends.channel.redis import Backend
 from api.core.apps.speech import PART_CHARS
 from api.errors import CompletionFailed
 from api.models.conversation import Message
@@ -73,9 +74,21 @@ def sound_of(events: list[dict[str, Any]]) -> str:
     names = [event["event"] for event in events]
     assert names.count("tts_message_end") == 1
     assert (names[-1], events[-1]["audio"]) == ("tts_message_end", "")
+    return heard_in(events)
+
+
+def heard_in(events: list[dict[str, Any]]) -> str:
     pieces = [event["audio"] for event in events if event["event"] == "tts_message"]
     assert all(pieces)
     return b"".join(map(base64.b64decode, pieces)).decode()
+
+
+def read_until(chunks: Iterator[bytes], *, heard: str = "", event: str = "") -> str:
+    """Return a stream's text up to a sound, or to an event of a name."""
+    text = ""
+    while heard not in heard_in(parse_events(text)) or event not in text:
+        text += next(chunks).decode()
+    return text
 
 
 # -- apps ----------------------------------------------------------------------------------------
@@ -104,9 +117,7 @@ def test_sentence_is_heard_while_the_next_is_written(
     app = make_speaking(runtime, owner, "Hello", " there. How", lambda: heard.wait(10), " are you?")
     _, chunks = open_stream(client, app)
 
-    text = ""
-    while "tts_message" not in text:
-        text += next(chunks).decode()
+    text = read_until(chunks, heard="<Hello there.>")
     assert "are you" not in text
     heard.set()
     events = parse_events(text + b"".join(chunks).decode())
@@ -138,9 +149,7 @@ def test_tokens_do_not_wait_for_a_slow_voice(
     app = make_speaking(runtime, owner, "One. Two", lambda: is_asked.wait(10), *rest)
     _, chunks = open_stream(client, app)
 
-    text = ""
-    while "message_end" not in text:
-        text += next(chunks).decode()
+    text = read_until(chunks, event="message_end")
     wait_until(lambda: stored(runtime, parse_events(text)).status == "normal")
     go_on.set()
     events = parse_events(text + b"".join(chunks).decode())
@@ -320,9 +329,7 @@ def test_slow_voice_holds_no_slot(
     client.put(f"/console/api/apps/{app.id}", json=limit, headers=owner.headers)
     server.then(Reply(steps=[b"<", Step.HANG]))
     answer, chunks = open_stream(client, app)
-    text = ""
-    while "message_end" not in text:
-        text += next(chunks).decode()
+    text = read_until(chunks, event="message_end")
 
     again = send(client, app, response_mode="blocking")
 
@@ -341,9 +348,7 @@ def test_stop_ends_the_sound_with_the_answer(
     app = make_speaking(runtime, owner, "Hello there. How", lambda: gate.wait(10), " are you?", " More.")
     server.then(Reply(steps=[b"<", Step.HANG]))
     _, chunks = open_stream(client, app)
-    text = ""
-    while "tts_message" not in text:
-        text += next(chunks).decode()
+    text = read_until(chunks, heard="<")
     task_id = parse_events(text)[0]["task_id"]
 
     client.post(f"{mount}/chat-messages/{task_id}/stop", json={"user": "ada"}, headers=app.headers)
@@ -368,9 +373,7 @@ def test_error_is_the_last_event(
     server.then(Reply(steps=[b"<", Step.HANG]))
     app = make_speaking(runtime, owner, "Hello there. How", fail)
     _, chunks = open_stream(client, app)
-    text = ""
-    while "tts_message" not in text:
-        text += next(chunks).decode()
+    text = read_until(chunks, heard="<")
     is_heard.set()
     events = parse_events(text + b"".join(chunks).decode())
 
@@ -390,9 +393,7 @@ def test_replaced_answer_is_heard_no_further(
         runtime, owner, *pieces, sensitive_word_avoidance=keywords("world", outputs_config=OUTPUTS)
     )
     _, chunks = open_stream(client, app)
-    text = ""
-    while "tts_message" not in text:
-        text += next(chunks).decode()
+    text = read_until(chunks, heard="<")
     is_heard.set()
     events = parse_events(text + b"".join(chunks).decode())
 
@@ -433,6 +434,29 @@ def test_other_readers_get_the_identical_events(
     assert [event["#"] for event in events] == list(range(1, len(events) + 1))
     assert parse_events(again.text) == events
     assert parse_events(half.text) == events[-2:]
+
+
+def test_reader_in_another_process_gets_them_too(
+    client: FlaskClient,
+    house: Flask,
+    runtime: Runtime,
+    app: ChatApp,
+    server: ScriptedServer,
+    *,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writing, reading = Backend(redis_url), Backend(redis_url)
+    monkeypatch.setitem(house.extensions, "runtime", replace(runtime, channel=writing))
+    events = read_events(send(client, app))
+    monkeypatch.setitem(house.extensions, "runtime", replace(runtime, channel=reading))
+
+    path = f"/api/chat-messages/{events[0]['task_id']}/events"
+    again = parse_events(client.get(path, query_string={"user": "ada"}, headers=app.headers).text)
+
+    assert again == [{**event, "#": number} for number, event in enumerate(events, 1)]
+    for channel in (writing, reading):
+        channel.stop()
 
 
 def test_client_that_leaves_changes_nothing(
