@@ -169,10 +169,10 @@ class FlowRecorder:
     def _pause(self, event: RunPaused) -> None:
         """Store that the run waits: its message first, for once its own row says so the run may go on.
 
-        What is read aloud is over by then: the part that goes on is numbered from here.
+        What is read aloud ends here, for the part that goes on is numbered from here.
         """
         if self.reading is not None:
-            self.told_events += self.reading.finish()
+            self.told_events += self.reading.end()
         if self.message is not None:
             self.message.pause(event)
         told = {"told_chars": self.told_chars, "told_events": self.told_events}

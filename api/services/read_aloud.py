@@ -96,23 +96,24 @@ class ReadAloud:
         with self._lock:
             self._is_over = self._is_over or isinstance(event, ErrorOccurred)
             self._log.append(event)
+        if self._is_over:
+            self._cancel.set()
 
     def close(self) -> None:
-        """End the log when the sound has ended."""
-        self.finish()
+        """End the log once all that was written is said, or time is up."""
+        self._is_written.set()
+        self._thread.join(min(self._tally.runtime.limits.speech_timeout_s, self._run.remaining_s()))
+        if self._thread.is_alive():
+            logger.warning("answer not read aloud to its end", extra={"task_id": self.header.task_id})
+        self.end()
         self._log.close()
 
     def read(self, after: int, timeout_s: float) -> EventBatch:
         """Return the events numbered above ``after``; see EventLog."""
         return self._log.read(after, timeout_s)
 
-    def finish(self) -> int:
-        """Wait until all that was written is said, or time is up; return how many events that took."""
-        self._is_written.set()
-        if not self._is_over:
-            self._thread.join(min(self._tally.runtime.limits.speech_timeout_s, self._run.remaining_s()))
-            if self._thread.is_alive():
-                logger.warning("answer not read aloud to its end", extra={"task_id": self.header.task_id})
+    def end(self) -> int:
+        """End the sound here; return how many events of the log it took."""
         self._cancel.set()
         self._thread.join(END_S)
         self._tell(SpeechEnd())

@@ -214,3 +214,47 @@ def test_run_is_read_and_stopped_from_another_process(two: tuple[Served, Served]
 
     assert [event["event"] for event in mine] == ["message", "message_end"]
     assert [{name: value for name, value in event.items() if name != "#"} for event in theirs] == mine
+
+
+def make_speaking(served: Served, world: World, voice: Reply, *steps: object) -> str:
+    """Make a chat app that reads its answers aloud, in a voice of its workspace; return a key to it."""
+    providers = "/console/api/workspaces/current/model-providers/openai_api_compatible"
+    status, answer = served.call("POST", f"{providers}/models", {"model": "voice", "model_type": "tts"})
+    assert status == 200, answer
+    world.models.scripts["voice"] = voice
+    speaks = {"enabled": True, "autoPlay": "enabled"}
+    return make_key(served, world.models.script(*steps, END, gap_s=0.01), text_to_speech=speaks)
+
+
+def test_slow_voice_delays_no_text_and_is_heard_in_another_process(
+    two: tuple[Served, Served], world: World
+) -> None:
+    here, there = two
+    said = [delta(f"This is {number}. ") for number in range(20)]
+    key = make_speaking(here, world, Reply(steps=[1.0, b"ID3", 0.1, b"..."]), *said)
+
+    with here.chat(key) as answer, ThreadPoolExecutor(1) as pool:
+        raw, first = read_first(answer)
+        elsewhere = pool.submit(read_again, there, key, first["task_id"])
+        mine = parse_events((raw + answer.read()).decode())
+        theirs = elsewhere.result(20)
+
+    names = [event["event"] for event in mine]
+    assert names[:21] == ["message"] * 20 + ["message_end"]
+    assert set(names[21:-1]) == {"tts_message"}
+    assert names[-1] == "tts_message_end"
+    assert [{name: value for name, value in event.items() if name != "#"} for event in theirs] == mine
+
+
+def test_many_slow_voices_need_no_connections(two: tuple[Served, Served], world: World) -> None:
+    here, _ = two
+    key = make_speaking(here, world, Reply(steps=[1.0, b"ID3"]), delta("Hi."))
+
+    def run(number: int) -> list[str]:
+        with here.chat(key, user=f"v{number}") as answer:
+            return [event["event"] for event in parse_events(answer.read().decode())]
+
+    with ThreadPoolExecutor(30) as pool:
+        told = list(pool.map(run, range(60)))
+
+    assert told == [["message", "message_end", "tts_message", "tts_message_end"]] * 60

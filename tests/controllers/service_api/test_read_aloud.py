@@ -20,8 +20,8 @@ from api.models.usage import UsageDay
 from api.runtime import Runtime
 from tests.controllers.app_calls import add_speech
 from tests.controllers.service_api.test_chat import ASKED, MOUNTS, history, open_stream, send
-from tests.controllers.service_api.test_human_input import CHAT as ASKING
-from tests.controllers.service_api.test_human_input import Waiting
+from tests.controllers.service_api.test_chatflows import writer
+from tests.controllers.service_api.test_human_input import asks
 from tests.controllers.service_api.test_moderation import OUTPUTS, keywords
 from tests.controllers.service_api.test_workflows import CHAT, FlowApp
 from tests.factories import ChatApp, Owner, make_chat_app, make_owner
@@ -472,20 +472,43 @@ def test_client_that_leaves_changes_nothing(
     assert sound_of(events).replace("><", " ") == f"<{SAID}>"
 
 
-def test_speech_before_a_pause_ends_with_it_and_nothing_is_lost_after(
+def test_sound_ends_where_a_run_pauses_and_nothing_is_lost_after(
     client: FlaskClient, runtime: Runtime, owner: Owner, server: ScriptedServer
 ) -> None:
-    app = FlowApp(client, runtime, owner, "advanced-chat", ASKING, features={"text_to_speech": ON})
-    waiting = Waiting(app, "/v1/chat-messages", query="Tea")
-    told = waiting.events
+    is_heard = threading.Event()
+    script = Script(pieces=["Let me ask. Some", lambda: is_heard.wait(10), "body."])
+    graph = {
+        "nodes": [
+            drawn("s", "start"),
+            writer(script),
+            drawn("first", "answer", answer="{{#llm.text#}}"),
+            asks("h", "Tea?"),
+            drawn("then", "answer", answer="They said: {{#h.note#}}"),
+        ],
+        "edges": edges("s > llm > first > h [yes] > then"),
+    }
+    app = FlowApp(client, runtime, owner, "advanced-chat", graph, features={"text_to_speech": ON})
+    answer = app.post("/v1/chat-messages", query="Tea", response_mode="streaming")
+    chunks = (chunk for chunk in answer.iter_encoded() if chunk)
+    text = read_until(chunks, heard="<Let me ask.>")
+    is_heard.set()
+    told = parse_events(text + b"".join(chunks).decode())
 
-    assert names_of(told)[-2:] == ["tts_message_end", "workflow_paused"]
-    assert sound_of(told[:-1]) == "<Let me ask.>"
-    assert waiting.answer(note="yes").status_code == 200
-    wait_until(lambda: waiting.read_on()[-1]["event"] == "message_end")
-    after = waiting.read_on(Last_Event_ID=str(len(told)))
-    assert text_of(after).strip() == "They said: yes"
-    assert len(server.seen) == 1  # nobody is known to listen by then
+    assert sound_of(told[:-1]).startswith("<Let me ask.>")
+    assert told[-1]["event"] == "workflow_paused"
+    token = next(event for event in told if event["event"] == "human_input_required")["data"]["form_token"]
+    spoken_before = len(server.seen)
+    assert app.post(f"/v1/form/human_input/{token}", action="yes", inputs={"note": "yes"}).status_code == 200
+    path, query = (
+        f"/v1/workflow/{told[0]['workflow_run_id']}/events",
+        {"user": "ada", "continue_on_pause": "true"},
+    )
+    after = client.get(path, query_string=query, headers={**app.headers, "Last-Event-ID": str(len(told))})
+    events = parse_events(after.text)
+    assert text_of(events) == "They said: yes"
+    assert events[0]["#"] == len(told) + 1
+    assert events[-1]["event"] == "message_end"
+    assert len(server.seen) == spoken_before  # nobody is known to listen by then
 
 
 def test_what_is_spoken_is_in_the_ledger(
