@@ -32,17 +32,16 @@ class Lines:
     """An answer on its way from who writes it to who speaks it, each on a thread of its own.
 
     To write is to append to a list; all else is done by the speaker, on its time.
-    ``said`` is how the answer begins, up to what the speaker took last; ``is_cut``
-    tells that there is more of it than is read aloud.
+    ``is_cut`` tells that there is more of the answer than is read aloud.
     """
 
     def __init__(self) -> None:
         self._written: list[TextChunk | TextReplaced] = []
         self._taken = 0
+        self._said = ""  # how the answer begins, up to what was taken last
         self._rest = ""
-        self.said = ""
-        self.is_cut = False
         self._stands = True
+        self.is_cut = False
 
     def write(self, event: TextChunk | TextReplaced) -> None:
         """Let a text be spoken after all before it, or in its place: then without what is said already."""
@@ -65,7 +64,7 @@ class Lines:
             if later - begin <= PART_CHARS:
                 end = later
         part = self._rest[begin:end]
-        self.said, self._rest = self.said + self._rest[:end], self._rest[end:]
+        self._said, self._rest = self._said + self._rest[:end], self._rest[end:]
         return part
 
     def still_stands(self) -> bool:
@@ -85,18 +84,18 @@ class Lines:
             else:
                 fresh.append(event.text)
         self._rest += "".join(fresh)
-        room = MAX_TEXT_CHARS - len(self.said)
+        room = MAX_TEXT_CHARS - len(self._said)
         self.is_cut = self.is_cut or len(self._rest) > room
         self._rest = self._rest[:room]
         return bool(written)
 
     def _begin_anew(self, text: str) -> None:
-        if text.startswith(self.said):
-            self._rest = text[len(self.said) :]
+        if text.startswith(self._said):
+            self._rest = text[len(self._said) :]
             return
         self._stands = False
-        is_beginning = self.said.startswith(text)
-        self.said, self._rest = (text, "") if is_beginning else ("", text)
+        is_beginning = self._said.startswith(text)
+        self._said, self._rest = (text, "") if is_beginning else ("", text)
 
 
 def heard(events: Iterator[Event], lines: Lines | None) -> Iterator[Event]:

@@ -322,13 +322,13 @@ def test_slow_voice_is_not_waited_for_for_ever(
     assert "answer not read aloud to its end" in caplog.messages
 
 
-def test_slow_voice_holds_no_slot(
-    client: FlaskClient, owner: Owner, app: ChatApp, server: ScriptedServer
+def test_slow_voice_holds_no_slot_and_is_stopped_after_the_answer(
+    client: FlaskClient, runtime: Runtime, owner: Owner, app: ChatApp, server: ScriptedServer
 ) -> None:
     limit = {"max_active_requests": 1}
     client.put(f"/console/api/apps/{app.id}", json=limit, headers=owner.headers)
     server.then(Reply(steps=[b"<", Step.HANG]))
-    answer, chunks = open_stream(client, app)
+    _, chunks = open_stream(client, app)
     text = read_until(chunks, event="message_end")
 
     again = send(client, app, response_mode="blocking")
@@ -336,8 +336,9 @@ def test_slow_voice_holds_no_slot(
     assert again.status_code == 200
     task_id = parse_events(text)[0]["task_id"]
     client.post(f"/api/chat-messages/{task_id}/stop", json={"user": "ada"}, headers=app.headers)
-    assert sound_of(parse_events(text + b"".join(chunks).decode())) in ("", "<")
-    answer.close()
+    events = parse_events(text + b"".join(chunks).decode())
+    assert sound_of(events) in ("", "<")
+    assert stored(runtime, events).status == "normal"
 
 
 @pytest.mark.parametrize("mount", MOUNTS)
@@ -388,7 +389,13 @@ def test_replaced_answer_is_heard_no_further(
     client: FlaskClient, runtime: Runtime, owner: Owner, server: ScriptedServer
 ) -> None:
     is_heard = threading.Event()
-    pieces = ["Fine so far. " * 30, lambda: is_heard.wait(10), "The world ends. ", "!" * 300, "More. "]
+    pieces: list[Piece] = [
+        "Fine so far. " * 30,
+        lambda: is_heard.wait(10),
+        "The world ends. ",
+        "!" * 300,
+        "More. ",
+    ]
     app = make_speaking(
         runtime, owner, *pieces, sensitive_word_avoidance=keywords("world", outputs_config=OUTPUTS)
     )
