@@ -102,9 +102,10 @@ class ReadAloud:
     def close(self) -> None:
         """End the log once all that was written is said, or time is up."""
         self._is_written.set()
-        self._thread.join(min(self._tally.runtime.limits.speech_timeout_s, self._run.remaining_s()))
-        if self._thread.is_alive():
-            logger.warning("answer not read aloud to its end", extra={"task_id": self.header.task_id})
+        if not self._cancel.is_set():
+            self._thread.join(min(self._tally.runtime.limits.speech_timeout_s, self._run.remaining_s()))
+            if self._thread.is_alive():
+                logger.warning("answer not read aloud to its end", extra={"task_id": self.header.task_id})
         self.end()
         self._log.close()
 
