@@ -75,6 +75,7 @@ class Limits:
     first_token_timeout_s: float
     idle_timeout_s: float
     run_timeout_s: float
+    speech_timeout_s: float
     ping_interval_s: float
     graceful_timeout_s: int
     job_lease_s: float

@@ -279,6 +279,9 @@ class Settings(BaseSettings):
         "long", description="Ids of model providers in answers: langgenius/openai/openai, or openai."
     )
     run_timeout_s: float = Field(1200.0, gt=0, le=86400, description="Longest run in all.")
+    speech_timeout_s: float = Field(
+        60.0, gt=0, le=3600, description="How long an answer may still be read aloud after its end."
+    )
     workflow_max_execution_steps: int = Field(
         500, ge=1, le=100_000, description="Most nodes one run of a workflow runs, rounds of loops included."
     )

@@ -171,6 +171,7 @@ def to_limits(settings: Settings) -> Limits:
         first_token_timeout_s=settings.first_token_timeout_s,
         idle_timeout_s=settings.idle_timeout_s,
         run_timeout_s=settings.run_timeout_s,
+        speech_timeout_s=settings.speech_timeout_s,
         ping_interval_s=settings.ping_interval_s,
         graceful_timeout_s=settings.graceful_timeout_s,
         job_lease_s=settings.job_lease_s,

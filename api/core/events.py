@@ -3,7 +3,8 @@
 Engines yield events, the recorder watches them, one serialiser writes them
 (controllers/http/sse.py). An event is numbered by its place in the run's log,
 from 1; each is exactly one frame on the wire. The last event of a log is
-terminal and nothing follows it.
+terminal and nothing follows it; an answer that is read aloud ends with the end
+of its sound.
 """
 
 from collections.abc import Callable, Sequence
@@ -87,7 +88,7 @@ class RetrieverResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageEnd:
-    """The answer is complete. Terminal. ``usage`` is None for a canned answer.
+    """The answer is complete. Terminal, unless its sound follows. ``usage`` is None for a canned answer.
 
     ``annotation_reply`` names the annotation that was the answer, and its author.
     """
@@ -272,7 +273,7 @@ class RunPaused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """A workflow has ended. Terminal where no answer follows.
+    """A workflow has ended. Terminal where neither answer nor sound follows.
 
     ``exceptions`` counts the nodes whose failures were provided for. Secrets
     are masked.
@@ -288,6 +289,18 @@ class RunFinished:
     exceptions: int = 0
     error: str | None = None
     files: tuple[JSONObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechChunk:
+    """The next piece of the answer read aloud: ``audio`` is MP3 in base64, cut anywhere."""
+
+    audio: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechEnd:
+    """No more is read aloud. Terminal, but before a pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +327,8 @@ Event = (
     | RunPaused
     | RunFinished
     | MessageEnd
+    | SpeechChunk
+    | SpeechEnd
     | ErrorOccurred
 )
 

@@ -49,6 +49,7 @@ from api.services import end_users, jobs, ledger
 from api.services.draft_rows import Drafts
 from api.services.jobs import Job
 from api.services.ledger import STORE_AGAIN_S, Tally
+from api.services.read_aloud import ReadAloud
 from api.services.recorder import MESSAGES, Recorder
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class FlowRecorder:
     ``message`` records the answer of a chatflow; ``drafts`` are what a test
     leaves to its account, ``tally`` what it took of models. A node that ``is_alone``
     has no run. One that goes on after a pause begins with the counts of the time before.
+    ``reading`` tells events of its own.
     """
 
     runtime: Runtime
@@ -83,6 +85,7 @@ class FlowRecorder:
     drafts: Drafts | None = None
     tally: Tally | None = None
     is_alone: bool = False
+    reading: ReadAloud | None = None
     order: int = 0
     told_chars: int = 0
     told_events: int = 0
@@ -164,7 +167,12 @@ class FlowRecorder:
             connection.execute(UNLINK_MESSAGE, named)
 
     def _pause(self, event: RunPaused) -> None:
-        """Store that the run waits: its message first, for once its own row says so the run may go on."""
+        """Store that the run waits: its message first, for once its own row says so the run may go on.
+
+        What is read aloud ends here, for the part that goes on is numbered from here.
+        """
+        if self.reading is not None:
+            self.told_events += self.reading.end()
         if self.message is not None:
             self.message.pause(event)
         told = {"told_chars": self.told_chars, "told_events": self.told_events}

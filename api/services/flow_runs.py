@@ -47,6 +47,7 @@ from api.services import (
     limits,
     messages,
     providers,
+    read_aloud,
     run_threads,
     workflow_runs,
 )
@@ -58,6 +59,7 @@ from api.services.flow_recorder import FlowRecorder
 from api.services.flow_screening import screened
 from api.services.ledger import Tally
 from api.services.nested_flows import NestedFlows
+from api.services.read_aloud import ReadAloud
 from api.services.recorder import Recorder
 
 MAX_FILES = 10
@@ -99,6 +101,9 @@ def begin_flow(call: FlowCall, slots: tuple[limits.Slot, ...]) -> EventLog:
 def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> EventLog:
     """Let the engine go on a run that has its rows; return its log."""
     runtime, variables, tally = call.runtime, _variables(call, begun), _tally(call)
+    reading = None
+    if begun.alone is None and begun.behind is None and call.trigger_id is None:
+        reading = read_aloud.wanted(tally, call.app, call.ask, call.flow.features.text_to_speech)
 
     def begin(cancel: Cancel) -> Iterator[Event]:
         models = providers.model_runtime(tally, call.app.providers_version, is_watched=call.ask.is_watched)
@@ -108,10 +113,11 @@ def launch(call: FlowCall, begun: Begun, slots: tuple[limits.Slot, ...]) -> Even
 
         if begun.alone is not None:
             return begin_graph()
-        return screened(call, begun, variables, models, cancel, begin_graph)
+        lines = reading.lines if reading else None
+        return screened(call, begun, variables, models, cancel, begin_graph, lines=lines)
 
-    recorder = _recorder(call, begun, variables, tally)
-    return run_threads.launch(runtime, begun.header, begin, recorder, slots)
+    recorder = _recorder(call, begun, variables, tally, reading)
+    return run_threads.launch(runtime, begun.header, begin, recorder, slots, reading=reading)
 
 
 def run_inside(call: FlowCall, cancel: Cancel) -> tuple[RunFinished, Usage | None]:
@@ -381,7 +387,9 @@ def _first_run(call: FlowCall, made: str) -> EventLog:
     return workflow_runs.first_run(call.runtime, call.app, call.principal, made)
 
 
-def _recorder(call: FlowCall, begun: Begun, variables: VariablePool, tally: Tally) -> FlowRecorder:
+def _recorder(
+    call: FlowCall, begun: Begun, variables: VariablePool, tally: Tally, reading: ReadAloud | None = None
+) -> FlowRecorder:
     message = None
     if begun.header.message_id is not None:
         message = Recorder(
@@ -400,6 +408,7 @@ def _recorder(call: FlowCall, begun: Begun, variables: VariablePool, tally: Tall
         drafts=Drafts(variables=variables, only=_left(call, begun)) if call.leaves_variables else None,
         tally=tally,
         is_alone=begun.alone is not None,
+        reading=reading,
     )
     behind = begun.behind
     if behind is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from api.core.apps.moderation import Asked
+from api.core.apps.speech import Lines
 from api.core.events import Event, RunFinished, RunStarted
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel
@@ -22,10 +23,13 @@ def screened(
     models: ModelRuntime,
     cancel: Cancel,
     begin: Callable[[], Iterator[Event]],
+    *,
+    lines: Lines | None = None,
 ) -> Iterator[Event]:
     """Return the events of a run, moderated, or those of an answer that needs none.
 
     What was asked was looked at before a run began; one that goes on only answers.
+    What may be read aloud of it goes to ``lines`` as well.
     """
     root_id, is_first = call.root.id, begun.behind is None
     asked = Asked(inputs=begun.pool[root_id], query=call.ask.query) if is_first else Asked(inputs={})
@@ -46,7 +50,7 @@ def screened(
         models=models,
     )
     refuse = None if call.is_chat else partial(_refuse, begun)
-    return moderation.moderated(wanted, cancel, asked, run, refuse)
+    return moderation.moderated(wanted, cancel, asked, run, refuse, lines=lines)
 
 
 def _refuse(begun: Begun, preset: str) -> Iterator[Event]:

@@ -18,6 +18,7 @@ from api.core.apps import agent_chat, chat, completion
 from api.core.apps.inputs import check_inputs
 from api.core.apps.moderation import Asked
 from api.core.apps.spec import CHAT_MODES, FLOW_MODES, AppMode, AppSpec, Deps, Retrieved, Run, Turn
+from api.core.apps.speech import Lines
 from api.core.events import Event, EventLog, RunHeader
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.ports import Cancel, JSONObject
@@ -41,6 +42,7 @@ from api.services import (
     messages,
     moderation,
     providers,
+    read_aloud,
     run_rows,
     run_threads,
     titles,
@@ -116,34 +118,51 @@ def generate(runtime: Runtime, app: AppSpec, principal: Principal, ask: Ask) -> 
             tally=tally,
         )
 
-        def begin(cancel: Cancel) -> Iterator[Event]:
-            deps = _deps(recorder, app, ask, models, cancel)
-
-            def answered(asked: Asked) -> Iterator[Event]:
-                turn = replace(started.turn, inputs=asked.inputs, query=asked.query)
-                answer = partial(_events, runtime, app, started, turn, deps)
-                if app.mode not in CHAT_MODES or app.annotations is None:
-                    return answer()
-                inquiry = _inquiry(recorder, app, replace(ask, query=asked.query), deps)
-                return annotation_replies.answer_or(inquiry, answer)
-
-            wanted = Moderation(
-                runtime=runtime,
-                tenant_id=app.tenant_id,
-                app_id=app.id,
-                avoidance=app.configured().sensitive_word_avoidance,
-                models=models,
-            )
-            asked = Asked(inputs=started.turn.inputs, query=ask.query)
-            return moderation.moderated(wanted, cancel, asked, answered)
-
-        return run_threads.launch(runtime, started.header, begin, recorder, slots)
+        reading = read_aloud.wanted(tally, app, ask, app.configured().text_to_speech)
+        begin = _answering(recorder, app, ask, started, models, lines=reading.lines if reading else None)
+        return run_threads.launch(runtime, started.header, begin, recorder, slots, reading=reading)
     except Repeated as again:
         limits.free_slots(runtime, slots)
         return messages.first_run(runtime, principal, app.id, again.made)
     except BaseException:
         limits.free_slots(runtime, slots)
         raise
+
+
+def _answering(
+    recorder: Recorder,
+    app: AppSpec,
+    ask: Ask,
+    started: Started,
+    models: ModelRuntime,
+    *,
+    lines: Lines | None,
+) -> run_threads.Begin:
+    """Return what makes the events of a run; what may be read aloud of it goes to ``lines`` as well."""
+    runtime = recorder.runtime
+
+    def begin(cancel: Cancel) -> Iterator[Event]:
+        deps = _deps(recorder, app, ask, models, cancel)
+
+        def answered(asked: Asked) -> Iterator[Event]:
+            turn = replace(started.turn, inputs=asked.inputs, query=asked.query)
+            answer = partial(_events, runtime, app, started, turn, deps)
+            if app.mode not in CHAT_MODES or app.annotations is None:
+                return answer()
+            inquiry = _inquiry(recorder, app, replace(ask, query=asked.query), deps)
+            return annotation_replies.answer_or(inquiry, answer)
+
+        wanted = Moderation(
+            runtime=runtime,
+            tenant_id=app.tenant_id,
+            app_id=app.id,
+            avoidance=app.configured().sensitive_word_avoidance,
+            models=models,
+        )
+        asked = Asked(inputs=started.turn.inputs, query=ask.query)
+        return moderation.moderated(wanted, cancel, asked, answered, lines=lines)
+
+    return begin
 
 
 def _inquiry(recorder: Recorder, app: AppSpec, ask: Ask, deps: Deps) -> Inquiry:

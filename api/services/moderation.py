@@ -15,6 +15,7 @@ from api.core.apps.moderation import (
     screen,
     to_moderator,
 )
+from api.core.apps.speech import Lines, heard
 from api.core.events import Event
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import ModelRef
@@ -46,14 +47,16 @@ def moderated(
     asked: Asked,
     run: Callable[[Asked], Iterator[Event]],
     refuse: Callable[[str], Iterator[Event]] | None = None,
+    *,
+    lines: Lines | None = None,
 ) -> Iterator[Event]:
-    """Return the events of ``run``, moderated where the app wants that; ``refuse`` as ``screen`` takes it.
+    """Return the events of ``run``, moderated where the app wants that; the rest as ``screen`` takes it.
 
     They raise the error of whoever cannot look: what cannot be checked is not said.
     """
     if not wanted.avoidance.enabled:
-        return run(asked)
-    return screen(_moderator(wanted), cancel, asked, run, refuse)
+        return heard(run(asked), lines)
+    return screen(_moderator(wanted), cancel, asked, run, refuse, lines=lines)
 
 
 def _moderator(wanted: Moderation) -> Moderator:

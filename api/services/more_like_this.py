@@ -48,6 +48,7 @@ def answer_again(
     *,
     key_id: str | None,
     invoke_from: str,
+    is_watched: bool,
 ) -> EventLog:
     """Start a run that asks what a message of the caller asked; return its log.
 
@@ -68,6 +69,7 @@ def answer_again(
         auto_generate_name=False,
         key_id=key_id,
         invoke_from=invoke_from,
+        is_watched=is_watched,
     )
     return generation.generate(
         runtime, replace(app, config=_varied(app.configured(), rules), config_id=None), principal, ask

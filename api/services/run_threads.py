@@ -14,6 +14,7 @@ from api.errors import AppError, Internal
 from api.principal import works_for
 from api.runtime import Runtime
 from api.services import limits
+from api.services.read_aloud import ReadAloud
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,13 @@ def launch(
     begin: Begin,
     recorder: RunRecorder,
     slots: tuple[limits.Slot, ...],
+    *,
+    reading: ReadAloud | None = None,
 ) -> EventLog:
-    """Open a run's log, start its thread, and return the log. ``begin`` makes its events, on that thread."""
+    """Open a run's log, start its thread, and return the log. ``begin`` makes its events, on that thread.
+
+    ``reading`` puts sound between and after them.
+    """
     log = runtime.channel.open(header)
     cancel = Cancel(runtime.limits.run_timeout_s)
     forget = runtime.channel.on_signal(header.task_id, cancel.set)
@@ -60,7 +66,8 @@ def launch(
             ends.callback(limits.free_slots, runtime, slots)
             ends.callback(forget)
             with traces.span(f"run {header.mode}", run_facts(header)) as span:
-                _drive(events, log, recorder, span)
+                written = log if reading is None else reading.begin(log, cancel)
+                _drive(events, written, recorder, span)
 
     context = copy_context()  # the log lines of the run carry the request's id
     context.run(works_for.set, header.tenant_id)

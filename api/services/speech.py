@@ -9,20 +9,20 @@ from collections.abc import Iterator, Sequence
 from api.core.apps.config import ModelConfig
 from api.core.apps.features import Features
 from api.core.apps.spec import AppSpec
+from api.core.apps.speech import MAX_TEXT_CHARS, voice_of
 from api.core.model_runtime.runtime import ModelRuntime
 from api.core.model_runtime.types import Audio, ModelRef, ModelType
 from api.core.ports import Cancel
-from api.errors import InvalidRequest, ProviderFailure, ProviderNotConfigured, Unsupported
+from api.errors import InvalidRequest, ProviderFailure, Unsupported
 from api.principal import Principal
 from api.runtime import Runtime
-from api.services import app_info, file_kinds, limits, providers
+from api.services import app_info, file_kinds, limits, providers, read_aloud
 from api.services.access import access_message
 from api.services.file_kinds import FILE_TYPES, Kind
 from api.services.ledger import Tally
 from api.services.uploads import IncomingFile
 
 MAX_AUDIO_BYTES = 30 * 1024 * 1024
-MAX_TEXT_CHARS = 40_000
 TIMEOUT_S = 600.0
 EXTENSION_OF = {
     "audio/amr": "amr",
@@ -114,15 +114,12 @@ def speak(
     if len(said) > MAX_TEXT_CHARS:
         message = f"At most {MAX_TEXT_CHARS:,} characters are spoken"
         raise InvalidRequest(message, field="text", fault="too_long")
-    ref = _default_model(runtime, app, ModelType.TTS)
-    if ref is None:
-        raise ProviderNotConfigured("No model provider of the workspace turns text into speech.")
-    chosen = voice or getattr(switch, "voice", None)
+    ref = read_aloud.speaking_model(runtime, app.tenant_id)
     pieces = _models(runtime, app, principal, key_id).speak(
         app.tenant_id,
         ref,
         said,
-        voice=chosen if isinstance(chosen, str) else "",
+        voice=voice or voice_of(switch),
         cancel=Cancel(TIMEOUT_S),
     )
     spoken = _with_slots(runtime, app, key_id, pieces)

@@ -80,11 +80,18 @@ export interface MessageEndChunk extends Chunk {
   metadata: JSONObject & { usage: JSONObject; retriever_resources?: JSONObject[] };
 }
 
+/** The next piece of the answer read aloud: MP3 in base64, cut anywhere; empty where it ends. */
+export interface SoundChunk extends Chunk {
+  audio: string;
+}
+
 export interface StreamListeners {
   message: (chunk: MessageChunk) => void;
   agentMessage: (chunk: MessageChunk) => void;
   messageReplace: (chunk: MessageChunk) => void;
   messageEnd: (chunk: MessageEndChunk) => void;
+  ttsMessage: (chunk: SoundChunk) => void;
+  ttsMessageEnd: (chunk: SoundChunk) => void;
   /** Every event. */
   event: (chunk: Chunk) => void;
   error: (error: Error) => void;

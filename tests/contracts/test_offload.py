@@ -18,7 +18,7 @@ from api.core.ports import Offload
 from api.logs import configure_logging
 from api.principal import works_for
 from tests.conftest import make_settings
-from tests.waiting import assert_quick
+from tests.waiting import assert_quick, wait_until
 
 native_sleep = monkey.get_original("time", "sleep")
 
@@ -61,28 +61,38 @@ def test_offload_call_with_no_free_thread_times_out(offload: Offload) -> None:
 
 
 def test_offload_call_of_another_workspace_waits_for_no_flood(offload: Offload) -> None:
-    order: list[str] = []
+    asking: list[str] = []
+    began: list[str] = []
+    may_end: list[bool] = []
+
+    def work(tenant_id: str) -> None:
+        began.append(tenant_id)
+        while not may_end:
+            native_sleep(0.001)
 
     def call(tenant_id: str) -> threading.Thread:
         context = copy_context()
         context.run(works_for.set, tenant_id)
 
         def ask() -> None:
-            offload.call(native_sleep, 0.05, timeout_s=10)
-            order.append(tenant_id)
+            asking.append(tenant_id)
+            offload.call(work, tenant_id, timeout_s=60)
 
         thread = threading.Thread(target=context.run, args=(ask,))
         thread.start()
         return thread
 
     flood = [call("a") for _ in range(20)]
-    time.sleep(0.01)  # all of them ask first
+    wait_until(lambda: len(began) == 4 and len(asking) == 20)
     other = call("b")
+    wait_until(lambda: "b" in asking)
+    time.sleep(0.2)  # from asking to the line: nothing tells when it stands there
+    may_end.append(True)
     for thread in (*flood, other):
-        thread.join(10)
+        thread.join(60)
 
-    assert "b" in order[:8]  # after those that were under way, and beside at most as many
-    assert len(order) == 21
+    assert "b" in began[:8]  # after those that were under way, and beside at most as many
+    assert len(began) == 21
 
 
 def test_offload_call_lets_other_work_go_on(offload: Offload) -> None:

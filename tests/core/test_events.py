@@ -21,6 +21,8 @@ from api.core.events import (
     RunFinished,
     RunPaused,
     RunStarted,
+    SpeechChunk,
+    SpeechEnd,
     TextChunk,
     TextReplaced,
     decode,
@@ -102,6 +104,8 @@ SAMPLES: list[Event] = [
         total_steps=2,
         files=({"id": "f"},),
     ),
+    SpeechChunk(audio="SUQz"),
+    SpeechEnd(),
 ]
 
 

@@ -151,12 +151,13 @@ def set_up(served: Served, endpoint: str) -> None:
     assert status == 201, answer
 
 
-def make_key(served: Served, model: str) -> str:
+def make_key(served: Served, model: str, **config: object) -> str:
     """Make a chat app on a model of the workspace's server; return a key to it."""
     status, app = served.call("POST", "/console/api/apps", {"name": f"Live {model}", "mode": "chat"})
     assert status == 201, app
     choice = {"provider": "openai_api_compatible", "name": model, "completion_params": {}}
-    status, answer = served.call("POST", f"/console/api/apps/{app['id']}/model-config", {"model": choice})
+    path = f"/console/api/apps/{app['id']}/model-config"
+    status, answer = served.call("POST", path, {"model": choice, **config})
     assert status == 200, answer
     _, key = served.call("POST", f"/console/api/apps/{app['id']}/api-keys", {})
     return str(key["token"])

@@ -157,19 +157,20 @@ def test_fifty_cut_streams_all_end_complete(world: World) -> None:
 
 
 class Crowd:
-    """An answer that each of so many hears the first half of, and the rest when all of them have begun."""
+    """What each of so many hears the first half of, and the rest when all of them have begun."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, first: bytes, rest: bytes) -> None:
         self._size = size
+        self._first, self._rest = first, rest
         self._begun = itertools.count(1)
         self._is_complete = threading.Event()
 
     def __iter__(self) -> Iterator[bytes]:
-        yield sse(delta("a"))
+        yield self._first
         if next(self._begun) >= self._size:
             self._is_complete.set()
         assert self._is_complete.wait(60)
-        yield sse(delta("b")) + sse(END) + b"data: [DONE]\n\n"
+        yield self._rest
 
 
 @pytest.mark.parametrize(("database", "streams"), [("sqlite", 60), ("postgresql", 300)])
@@ -183,7 +184,8 @@ def test_many_slow_streams_need_no_more_than_five_connections(
         served = serve(**FEW)
         set_up(served, f"{world.models.url}/v1")
     model = world.models.script()
-    world.models.scripts[model] = Reply(headers={"Content-Type": "text/event-stream"}, steps=Crowd(streams))
+    crowd = Crowd(streams, sse(delta("a")), sse(delta("b")) + sse(END) + b"data: [DONE]\n\n")
+    world.models.scripts[model] = Reply(headers={"Content-Type": "text/event-stream"}, steps=crowd)
     key = make_key(served, model)
     beginning = threading.Semaphore(30)  # that a busy machine lets none wait too long for a connection
 
@@ -214,3 +216,50 @@ def test_run_is_read_and_stopped_from_another_process(two: tuple[Served, Served]
 
     assert [event["event"] for event in mine] == ["message", "message_end"]
     assert [{name: value for name, value in event.items() if name != "#"} for event in theirs] == mine
+
+
+def make_speaking(served: Served, world: World, voice: Reply, *steps: object) -> str:
+    """Make a chat app that reads its answers aloud, in a voice of its workspace; return a key to it."""
+    providers = "/console/api/workspaces/current/model-providers/openai_api_compatible"
+    status, answer = served.call("POST", f"{providers}/models", {"model": "voice", "model_type": "tts"})
+    assert status == 200, answer
+    world.models.scripts["voice"] = voice
+    speaks = {"enabled": True, "autoPlay": "enabled"}
+    return make_key(served, world.models.script(*steps, END, gap_s=0.01), text_to_speech=speaks)
+
+
+def test_slow_voice_delays_no_text_and_is_heard_in_another_process(
+    two: tuple[Served, Served], world: World
+) -> None:
+    here, there = two
+    said = [delta(f"This is {number}. ") for number in range(20)]
+    key = make_speaking(here, world, Reply(steps=[1.0, b"ID3", 0.1, b"..."]), *said)
+
+    with here.chat(key) as answer, ThreadPoolExecutor(1) as pool:
+        raw, first = read_first(answer)
+        elsewhere = pool.submit(read_again, there, key, first["task_id"])
+        mine = parse_events((raw + answer.read()).decode())
+        theirs = elsewhere.result(20)
+
+    names = [event["event"] for event in mine]
+    assert names[:21] == ["message"] * 20 + ["message_end"]
+    assert set(names[21:-1]) == {"tts_message"}
+    assert names[-1] == "tts_message_end"
+    assert [{name: value for name, value in event.items() if name != "#"} for event in theirs] == mine
+
+
+def test_many_slow_voices_need_no_more_than_five_connections(
+    two: tuple[Served, Served], world: World
+) -> None:
+    here, _ = two
+    voices = 60
+    key = make_speaking(here, world, Reply(steps=Crowd(voices, b"ID3", b"...")), delta("Hi."))
+
+    def run(number: int) -> list[str]:
+        with here.chat(key, user=f"v{number}") as answer:
+            return [event["event"] for event in parse_events(answer.read().decode())]
+
+    with ThreadPoolExecutor(voices) as pool:
+        told = list(pool.map(run, range(voices)))
+
+    assert told == [["message", "message_end", "tts_message", "tts_message", "tts_message_end"]] * voices

@@ -264,7 +264,7 @@ def test_stream_is_read_on_where_it_broke_and_tells_nothing_twice(twin: Open) ->
         Reply(raw=[]),
         Reply(raw=[]),
         streamed(b": here\n\nevent: ping\n\n", frame(4), Step.DROP),
-        streamed(frame(5, "message_end"), frame(6), Step.HANG),
+        streamed(frame(5, "message_end"), Step.DROP),
     ]
     with ScriptedServer(*script) as server:
         chunks = twin(server, max_retries=1).read(chat)
@@ -276,6 +276,19 @@ def test_stream_is_read_on_where_it_broke_and_tells_nothing_twice(twin: Open) ->
     assert asked[2:] == [("GET", events, number) for number in "13334"]
     assert len({seen.headers["idempotency-key"] for seen in server.seen[:2]}) == 1
     assert {seen.headers.get("x-stream-ids") for seen in server.seen[:2]} == {"true"}
+
+
+def test_sound_after_the_end_is_read_on_too(twin: Open) -> None:
+    script = [
+        streamed(frame(1), frame(2, "message_end"), frame(3, "tts_message", audio="SUQz"), Step.DROP),
+        streamed(frame(4, "tts_message", audio="SUQz"), frame(5, "tts_message_end", audio=""), Step.DROP),
+    ]
+    with ScriptedServer(*script) as server:
+        chunks = twin(server, max_retries=1).read(chat)
+
+    assert [chunk.number for chunk in chunks] == [1, 2, 3, 4, 5]
+    assert [chunk.audio for chunk in chunks[1:4]] == [b"", b"ID3", b"ID3"]
+    assert [seen.headers.get("last-event-id") for seen in server.seen] == [None, "3"]
 
 
 @pytest.mark.parametrize(

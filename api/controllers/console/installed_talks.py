@@ -232,7 +232,13 @@ class OwnMoreLikeThis(Resource):
         """Ask a completion app again what a message asked it."""
         app, asked = installed_apps.open_app(runtime(), principal, installed_id), parse(AGAIN, AgainIn)
         log = more_like_this.answer_again(
-            runtime(), app, principal, message_id, key_id=None, invoke_from=installed_apps.INSTALLED
+            runtime(),
+            app,
+            principal,
+            message_id,
+            key_id=None,
+            invoke_from=installed_apps.INSTALLED,
+            is_watched=asked.response_mode == "streaming",
         )
         return sse.respond(log, asked.response_mode, "continue", principal)
 

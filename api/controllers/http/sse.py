@@ -29,6 +29,8 @@ from api.core.events import (
     RunFinished,
     RunHeader,
     RunPaused,
+    SpeechChunk,
+    SpeechEnd,
     TextChunk,
     TextReplaced,
 )
@@ -138,6 +140,10 @@ class Frames:
                     "files": list(event.files) if self._header.mode == "advanced-chat" else None,
                 }
                 return {"event": "message_end", **self._envelope, **named}
+            case SpeechChunk() | SpeechEnd():
+                audio = event.audio if isinstance(event, SpeechChunk) else ""
+                name = "tts_message" if isinstance(event, SpeechChunk) else "tts_message_end"
+                return {"event": name, **self._envelope, "audio": audio}
             case ErrorOccurred():
                 code = dialect_code(event.code, self._dialect)
                 told: JSONObject = {"status": event.status, "code": code, "message": event.message}

@@ -16,8 +16,8 @@ from api.controllers.http.parsing import (
     query_field,
     user_name,
 )
+from api.core.apps.speech import MAX_TEXT_CHARS
 from api.core.ports import JSONObject
-from api.services.speech import MAX_TEXT_CHARS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

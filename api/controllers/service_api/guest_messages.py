@@ -54,6 +54,7 @@ class MoreLikeThis(Resource):
             message_id,
             key_id=caller.key_id,
             invoke_from=caller.invoke_from,
+            is_watched=asked.response_mode == "streaming",
         )
         return sse.respond(log, asked.response_mode, "continue", principal)
 

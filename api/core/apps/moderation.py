@@ -7,9 +7,11 @@ characters at a time; and what was found is never told after it was replaced.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from api.core.apps.config import WordAvoidance
 from api.core.apps.prompting import to_text
+from api.core.apps.speech import Lines, heard
 from api.core.events import AgentThought, Event, MessageEnd, RunFinished, RunPaused, TextChunk, TextReplaced
 from api.core.ports import Cancel, JSONObject
 
@@ -111,24 +113,28 @@ def screen(
     asked: Asked,
     run: Callable[[Asked], Iterator[Event]],
     refuse: Callable[[str], Iterator[Event]] | None = None,
+    *,
+    lines: Lines | None = None,
 ) -> Iterator[Event]:
     """Yield the events of ``run`` with an answer that may be said, a canned one for what may not be asked.
 
     A workflow has outputs and no answer: ``refuse`` is how its run says that it does not begin.
+    ``lines`` take what may be read aloud: what was looked at, where it is.
     """
     checked: Asked | Refused = asked
     if moderator.checks_input is not None and asked.text:
         checked = moderator.checks_input(asked)
     if isinstance(checked, Refused):
-        yield from (refuse or say)(checked.preset)
+        yield from heard((refuse or say)(checked.preset), lines)
     elif moderator.checks_output is None:
-        yield from run(checked)
+        yield from heard(run(checked), lines)
     else:
         screening = _Screening(
             checks=moderator.checks_output,
             overlap_chars=moderator.overlap_chars,
             cancel=cancel,
             has_outputs=refuse is not None,
+            lines=lines,
         )
         yield from screening.watch(run(checked))
 
@@ -139,13 +145,16 @@ class _Screening:
 
     ``refusal`` is what the whole answer was replaced by, ``is_covered`` whether
     parts of it were. What ``has_outputs`` is a workflow, whose outputs need not
-    have been said before.
+    have been said before. ``lines`` take what was looked at and may be said;
+    after a text that ``is_anew`` in place of another.
     """
 
     checks: ChecksOutput
     overlap_chars: int
     cancel: Cancel
     has_outputs: bool
+    lines: Lines | None = None
+    is_anew: bool = False
     before: list[str] = field(default_factory=list)
     seen: str = ""
     fresh: list[str] = field(default_factory=list)
@@ -186,22 +195,34 @@ class _Screening:
 
     def _add(self, event: TextChunk | TextReplaced) -> None:
         if isinstance(event, TextReplaced):
+            if self.lines is not None:
+                self.lines.write(TextReplaced(text=_shared_beginning(self._answer(), event.text)))
             self.before, self.seen, self.fresh, self.fresh_chars = [], "", [], 0
+            self.is_anew = True
         self.fresh.append(event.text)
         self.fresh_chars += len(event.text)
 
     def _look(self) -> Iterator[Event]:
         """Look at what is new and at what it may have begun in; yield what takes the answer's place."""
-        text = self.seen + "".join(self.fresh)
+        fresh = "".join(self.fresh)
+        text = self.seen + fresh
         cut = max(0, len(text) - self.fresh_chars - self.overlap_chars)
         self.before.append(text[:cut])
         self.seen, self.fresh, self.fresh_chars = text[cut:], [], 0
         checked = self.checks(self.seen)
         if isinstance(checked, Refused):
             yield self._refuse(checked)
-        elif checked != self.seen:
+            return
+        passed: TextChunk | TextReplaced = TextReplaced(text=fresh) if self.is_anew else TextChunk(text=fresh)
+        is_changed = checked != self.seen
+        if is_changed:
             self.seen, self.is_covered = checked, True
-            yield TextReplaced(text=self._answer(), reason=REASON)
+            passed = TextReplaced(text=self._answer(), reason=REASON)
+        self.is_anew = False
+        if self.lines is not None:
+            self.lines.write(passed)
+        if is_changed:
+            yield passed
 
     def _refuse(self, refused: Refused) -> Event:
         self.refusal = refused
@@ -242,3 +263,8 @@ class _Screening:
             yield replace(event, status="stopped", error=preset) if isinstance(event, RunFinished) else event
         else:
             yield replace(event, outputs=outputs)
+
+
+def _shared_beginning(one: str, other: str) -> str:
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(char for char, _ in alike)

@@ -291,7 +291,7 @@ class ModelRuntime:
 
     def speak(
         self, tenant_id: str, ref: ModelRef, text: str, *, voice: str, cancel: Cancel
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes]:
         """Yield a text of any length as spoken MP3, as it comes.
 
         A ``voice`` the model does not have is its default one. Long texts are

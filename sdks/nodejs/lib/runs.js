@@ -5,8 +5,9 @@ const { get, pathOf, post } = require("./calls.js");
 const { DifyStream } = require("./stream.js");
 
 const PAUSE = "workflow_paused";
-const MESSAGE_ENDINGS = new Set(["message_end", "error", PAUSE]);
-const WORKFLOW_ENDINGS = new Set(["workflow_finished", "error", PAUSE]);
+const SOUND_END = "tts_message_end";
+const MESSAGE_ENDINGS = new Set(["message_end", SOUND_END, "error", PAUSE]);
+const WORKFLOW_ENDINGS = new Set(["workflow_finished", SOUND_END, "error", PAUSE]);
 
 /** Messages of one kind of app; `folder` is where they are sent. */
 class MessageRuns {

@@ -141,16 +141,22 @@ class DifyStream {
             const chunk = this.#take(frame);
             if (chunk === null) continue;
             yield chunk;
-            if (this.#reading.endings.has(chunk.event)) return;
           }
         }
+        if (this.#hasEnded()) return;
         this.#cause = undefined;
       } catch (error) {
         if (this.#closed.signal.aborted) return;
         if (!(error instanceof Broken)) throw error;
+        if (this.#hasEnded()) return;
         this.#cause = error.cause;
       }
     }
+  }
+
+  /** Tell whether what came last may be the last: the sound of an answer follows its end. */
+  #hasEnded() {
+    return this.#reading.endings.has(this.#last?.event);
   }
 
   /** Yield what comes; throws Broken where the connection fails or is silent for too long. */

@@ -1,5 +1,6 @@
 """One event of a run."""
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,11 @@ class Chunk:
     def answer(self) -> str:
         """The next piece of the answer, of a workflow's text too; empty in other events."""
         return str(self.raw.get("answer") or self.data.get("text") or "")
+
+    @property
+    def audio(self) -> bytes:
+        """The next piece of the answer read aloud, MP3 cut anywhere; empty in other events."""
+        return base64.b64decode(self.raw.get("audio") or "")
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Progress:
         self._failure: Exception | None = None
 
     def is_over(self) -> bool:
-        """Tell whether the last event has come."""
+        """Tell whether what came last may be the last; the sound of an answer follows its end."""
         return self._has_ended
 
     def next_call(self) -> Call:
@@ -68,7 +68,7 @@ class Progress:
         return get(path, **self._reading.query).streamed(**{"Last-Event-ID": str(self._number)})
 
     def feed(self, piece: bytes) -> Iterator[Chunk]:
-        """Yield the events that the next bytes complete, none twice, up to the one that ends the run.
+        """Yield the events that the next bytes complete, none twice.
 
         Raises the APIError that an error event tells of, and InvalidAnswerError.
         """
@@ -83,8 +83,6 @@ class Progress:
             if chunk.event == "error":
                 raise stream_error(chunk)
             yield chunk
-            if self._has_ended:
-                return
 
     def broke(self, exc: httpx.RequestError) -> None:
         """Remember why the connection broke."""

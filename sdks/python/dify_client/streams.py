@@ -59,8 +59,6 @@ class Stream:
                 check_is_stream(response)
                 for piece in response.iter_bytes():
                     yield from self._progress.feed(piece)
-                    if self._progress.is_over():
-                        break
             except httpx.RequestError as exc:
                 self._progress.broke(exc)
             finally:
@@ -111,8 +109,6 @@ class AsyncStream:
                 async for piece in response.aiter_bytes():
                     for chunk in self._progress.feed(piece):
                         yield chunk
-                    if self._progress.is_over():
-                        break
             except httpx.RequestError as exc:
                 self._progress.broke(exc)
             finally:

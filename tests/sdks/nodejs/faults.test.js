@@ -85,7 +85,7 @@ test("a stream is read on where it broke and tells nothing twice", async (t) => 
     DROP,
     DROP,
     streamed(": here\n\nevent: ping\n\n", frame(4), DROP),
-    streamed(frame(5, "message_end"), frame(6), HANG),
+    streamed(frame(5, "message_end"), DROP),
   );
 
   const stream = await client(server, { maxRetries: 1 }).chat.createStream(ASKED);
@@ -98,6 +98,20 @@ test("a stream is read on where it broke and tells nothing twice", async (t) => 
   assert.deepEqual(asked.slice(0, 2), Array(2).fill(["POST", "/api/chat-messages", undefined]));
   assert.deepEqual(asked.slice(2), [..."13334"].map((number) => ["GET", events, number]));
   assert.equal(new Set(server.seen.slice(0, 2).map((seen) => seen.headers["idempotency-key"])).size, 1);
+});
+
+test("sound after the end is read on too", async (t) => {
+  const server = await serve(
+    t,
+    streamed(frame(1), frame(2, "message_end"), frame(3, "tts_message"), DROP),
+    streamed(frame(4, "tts_message"), frame(5, "tts_message_end"), DROP),
+  );
+
+  const stream = await client(server, { maxRetries: 1 }).chat.createStream(ASKED);
+  const chunks = await readAll(stream);
+
+  assert.deepEqual(chunks.slice(1).map((chunk) => chunk.event), ["message_end", "tts_message", "tts_message", "tts_message_end"]);
+  assert.deepEqual(server.seen.map((seen) => seen.headers["last-event-id"]), [undefined, "3"]);
 });
 
 for (const [name, script, asked] of [

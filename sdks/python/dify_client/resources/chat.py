@@ -38,7 +38,7 @@ class Chat(Resource[AnswerT, ContentT, EventsT]):
         files: Sequence[Mapping[str, Any]] | None = None,
         **more: Any,
     ) -> EventsT:
-        """Send a message and get the answer as it comes: events up to ``message_end``."""
+        """Send a message and get the answer as it comes: events up to ``message_end``, then sound."""
         start = _message("streaming", query, user, conversation_id, inputs=inputs, files=files, **more)
         return self._transport.events(reading_of_message(start, FOLDER, user))
 

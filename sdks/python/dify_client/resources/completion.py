@@ -36,7 +36,7 @@ class Completion(Resource[AnswerT, ContentT, EventsT]):
         files: Sequence[Mapping[str, Any]] | None = None,
         **more: Any,
     ) -> EventsT:
-        """Fill the app's template and get the text as it comes: events up to ``message_end``."""
+        """Fill the app's template and get the text as it comes: events up to ``message_end``, then sound."""
         start = _message("streaming", user, inputs=inputs, query=query, files=files, **more)
         return self._transport.events(reading_of_message(start, FOLDER, user))
 

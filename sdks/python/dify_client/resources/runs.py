@@ -6,8 +6,9 @@ from dify_client.call import Call, get, given, path_of
 from dify_client.progress import Reading
 
 PAUSE = "workflow_paused"
-MESSAGE_ENDINGS = frozenset(("message_end", "error", PAUSE))
-WORKFLOW_ENDINGS = frozenset(("workflow_finished", "error", PAUSE))
+SOUND_END = "tts_message_end"
+MESSAGE_ENDINGS = frozenset(("message_end", SOUND_END, "error", PAUSE))
+WORKFLOW_ENDINGS = frozenset(("workflow_finished", SOUND_END, "error", PAUSE))
 
 
 def reading_of_message(start: Call, folder: str, user: str) -> Reading:
