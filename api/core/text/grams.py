@@ -20,9 +20,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 GRAM_CHARS = 3
 LONGEST_CHARS = 6
 """The most that a gram has where shorter ones stand in many texts."""
-MANY_IN = 2
+MANY_IN = 3
 """Many are more than one in so many texts."""
-MAX_GRAMS = 6
+MAX_GRAMS = 8
 """So many grams of a long piece are looked at: more tell next to nothing."""
 CHUNK_BYTES = 1_024
 
