@@ -1,4 +1,4 @@
-"""The index of logs knows longer grams of what is in many texts: all blocks are made anew, in the background."""
+"""The index of logs knows longer grams of what is in many texts: blocks are made anew in the background."""
 
 import sqlalchemy as sa
 from alembic import op
