@@ -5,6 +5,7 @@ stay true: a token costs an append, and what was replaced is not begun any more.
 """
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from api.core.apps import config, features
 from api.core.events import Event, TextChunk, TextReplaced
@@ -94,8 +95,16 @@ class Lines:
             self._rest = text[len(self._said) :]
             return
         self._stands = False
-        is_beginning = self._said.startswith(text)
-        self._said, self._rest = (text, "") if is_beginning else ("", text)
+        alike = len(shared_beginning(self._said, text))
+        ends = (end for _, end in sentence_spans(text, 0, len(text)) if end <= alike)
+        known = max(ends, default=0)
+        self._said, self._rest = text[:known], text[known:]
+
+
+def shared_beginning(one: str, other: str) -> str:
+    """Return what two texts begin with, character for character."""
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(char for char, _ in alike)
 
 
 def heard(events: Iterator[Event], lines: Lines | None) -> Iterator[Event]:

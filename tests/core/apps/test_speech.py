@@ -71,6 +71,7 @@ def test_sentence_longer_than_a_part_is_one() -> None:
         ("One", False, []),
         ("", False, []),
         ("Eins. Zwei.", False, ["Eins. Zwei."]),
+        ("One!", False, ["One!"]),
     ],
 )
 def test_replaced_text_is_spoken_from_where_it_differs_from_what_was_said(
@@ -81,6 +82,14 @@ def test_replaced_text_is_spoken_from_where_it_differs_from_what_was_said(
     write(lines, ". Three.", anew(replacement))
     assert lines.still_stands() == stands
     assert rest_of(lines) == said
+
+
+def test_only_the_sentences_that_are_others_are_spoken_again() -> None:
+    lines = written("One. My card 1", "2. Three", ". Four")
+    assert lines.next_part(is_over=False) == "One. My card 12. Three."
+    write(lines, anew("One. My card **. Three. Four."))
+    assert not lines.still_stands()
+    assert rest_of(lines) == ["My card **. Three. Four."]
 
 
 def test_text_after_a_replacement_is_spoken() -> None:
@@ -128,6 +137,20 @@ def test_what_may_not_be_said_is_not_spoken() -> None:
     good, end = TextChunk(text="x" * CHUNK_CHARS), MessageEnd(usage=None)
     *_, (_, said) = moderated(keywords(), good, TextChunk(text="bad"), end)
     assert said == good.text
+
+
+def test_sound_that_is_on_its_way_is_not_told_once_the_answer_is_refused() -> None:
+    lines, good = Lines(), TextChunk(text="x" * CHUNK_CHARS)
+    run = [good, TextChunk(text="bad"), MessageEnd(usage=None)]
+    for event in screen(keywords(), Cancel(), Asked(inputs={}), lambda _: iter(run), lines=lines):
+        if event is run[1]:
+            assert lines.next_part(is_over=True) == good.text
+            assert lines.still_stands()
+        if isinstance(event, TextReplaced):
+            assert not lines.still_stands()
+            break
+    else:
+        raise AssertionError("nothing was refused")
 
 
 def test_what_a_run_replaces_itself_is_spoken_once_it_was_looked_at() -> None:
