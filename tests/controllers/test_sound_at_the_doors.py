@@ -10,11 +10,13 @@ from api.runtime import Runtime
 from tests.controllers.console.flow_calls import DraftApp
 from tests.controllers.guest_calls import open_page
 from tests.controllers.service_api.test_read_aloud import ON, SAID, make_speaking, sound_of, speaking
-from tests.controllers.service_api.test_workflows import CHAT
-from tests.factories import Owner, make_app
+from tests.controllers.service_api.test_workflows import CHAT, FlowApp
+from tests.factories import ChatApp, Owner, make_app
 from tests.fakes import Script
+from tests.flows import drawn, edges
 from tests.servers import ScriptedServer
 from tests.sse import parse_events, read_events, text_of
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -35,6 +37,30 @@ def test_guest_hears_an_answer_and_hears_it_again(
     assert sound_of(events).replace("><", " ") == f"<{SAID}>"
     assert sound_of(parse_events(again.text)) == sound_of(events)
     assert "usage" not in str(events)
+
+
+@pytest.mark.parametrize("mode", ["chat", "completion", "workflow"])
+def test_client_without_ears_has_nothing_spoken(
+    client: FlaskClient, runtime: Runtime, owner: Owner, server: ScriptedServer, mode: str
+) -> None:
+    app: ChatApp | FlowApp
+    if mode == "workflow":
+        said = {"variable": "said", "value_selector": ["s", "sys.user_id"]}
+        graph = {"nodes": [drawn("s", "start"), drawn("e", "end", outputs=[said])], "edges": edges("s > e")}
+        app = FlowApp(client, runtime, owner, mode, graph, features={"text_to_speech": ON})
+    else:
+        app = make_speaking(runtime, owner, mode=mode, pre_prompt="Go on.")
+    guest = open_page(client, owner, app.id)
+    path = "/workflows/run" if mode == "workflow" else f"/{mode}-messages"
+    asked = {"inputs": {}, "response_mode": "streaming", "read_aloud": False}
+
+    events = read_events(guest.post(path, **asked, **({} if mode == "workflow" else {"query": "Hi"})))
+    bad = guest.post(path, **{**asked, "query": "Hi", "read_aloud": "no"})
+
+    wait_until(lambda: not runtime.live_runs)
+    assert events[-1]["event"] in ("message_end", "workflow_finished")
+    assert not server.seen
+    assert (bad.status_code, bad.get_json()["code"]) == (400, "invalid_param")
 
 
 def test_answer_that_is_asked_for_once_more_is_heard(

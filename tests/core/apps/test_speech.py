@@ -141,7 +141,7 @@ def test_what_may_not_be_said_is_not_spoken() -> None:
 
 def test_sound_that_is_on_its_way_is_not_told_once_the_answer_is_refused() -> None:
     lines, good = Lines(), TextChunk(text="x" * CHUNK_CHARS)
-    run = [good, TextChunk(text="bad"), MessageEnd(usage=None)]
+    run: list[Event] = [good, TextChunk(text="bad"), MessageEnd(usage=None)]
     for event in screen(keywords(), Cancel(), Asked(inputs={}), lambda _: iter(run), lines=lines):
         if event is run[1]:
             assert lines.next_part(is_over=True) == good.text
