@@ -68,7 +68,7 @@ def test_sentence_longer_than_a_part_is_one() -> None:
     [
         ("One. Two. Drei.", True, ["Two. Drei."]),
         ("One.", True, []),
-        ("One", False, []),
+        ("One", False, ["One"]),
         ("", False, []),
         ("Eins. Zwei.", False, ["Eins. Zwei."]),
         ("One!", False, ["One!"]),
@@ -85,11 +85,26 @@ def test_replaced_text_is_spoken_from_where_it_differs_from_what_was_said(
 
 
 def test_only_the_sentences_that_are_others_are_spoken_again() -> None:
-    lines = written("One. My card 1", "2. Three", ". Four")
-    assert lines.next_part(is_over=False) == "One. My card 12. Three."
-    write(lines, anew("One. My card **. Three. Four."))
+    lines = written("One. My card 12")
+    assert lines.next_part(is_over=False) == "One."
+    write(lines, "34. Three")
+    assert lines.next_part(is_over=False) == "My card 1234."
+    write(lines, ". Four", anew("One. My card ****. Three. Four."))
     assert not lines.still_stands()
-    assert rest_of(lines) == ["My card **. Three. Four."]
+    assert rest_of(lines) == ["My card ****. Three. Four."]
+
+
+def test_no_sentence_is_lost_with_the_sound_that_was_dropped() -> None:
+    lines = written("One. Two. Three")
+    assert lines.next_part(is_over=False) == "One. Two."
+    write(lines, anew("One. Zwei."))
+    assert not lines.still_stands()
+    assert rest_of(lines) == ["One. Zwei."]
+    lines = written("One. Two. Three")
+    assert lines.next_part(is_over=False) == "One. Two."
+    assert lines.next_part(is_over=False) == ""  # so that is told
+    write(lines, anew("One. Zwei."))
+    assert rest_of(lines) == ["Zwei."]
 
 
 def test_text_after_a_replacement_is_spoken() -> None:
