@@ -19,7 +19,7 @@ class Ask:
     """What a caller asks of an app, as it came through the door; ``key_id`` is the API key it came with.
 
     ``workflow_id`` is the published version of a chatflow that is to answer, None for the one in use.
-    ``is_watched`` says that the caller sees the answer come.
+    ``is_watched`` says that the caller sees the answer come, ``may_be_spoken`` that it plays sound.
     """
 
     query: str
@@ -32,3 +32,4 @@ class Ask:
     key_id: str | None = None
     claim: idempotency.Claim | None = None
     is_watched: bool = True
+    may_be_spoken: bool = True

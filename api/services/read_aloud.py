@@ -36,11 +36,11 @@ END_S = 1.0
 
 
 def wanted(tally: Tally, app: AppSpec, ask: Ask, switch: Switch | Speech) -> "ReadAloud | None":
-    """Return what reads an answer aloud; None where its app does not want that, or nobody sees it come.
+    """Return what reads an answer aloud; None where its app does not want that, or nobody would hear it.
 
     What it takes of a model is added to the tally of the run.
     """
-    if not (ask.is_watched and is_automatic(switch)):
+    if not (ask.is_watched and ask.may_be_spoken and is_automatic(switch)):
         return None
     return ReadAloud(tally, app.providers_version, voice=voice_of(switch))
 

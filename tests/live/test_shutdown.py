@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.live.conftest import PATIENT, ModelServer, Serve, Served, make_key, set_up
-from tests.live.test_streams import END, SAID, WORDS, delta, read_first
-from tests.servers import Step
+from tests.live.test_streams import END, SAID, WORDS, delta, make_speaking, read_first
+from tests.servers import Reply, Step
 from tests.sse import parse_events, text_of
 from tests.waiting import assert_quick
 
@@ -83,6 +83,30 @@ def test_interruption_fails_runs_at_once(serve: Serve, models: ModelServer) -> N
     stopped_s = stop(served, signal.SIGINT)
 
     assert endings(served.data_dir) == [("error", "Half")]
+    assert_quick(stopped_s, 5.0)
+
+
+def test_termination_ends_the_sound_of_an_answer_that_stays_whole(serve: Serve, models: ModelServer) -> None:
+    served = serve(GRACEFUL_TIMEOUT_S=6)  # 1 s for the runs
+    set_up(served, f"{models.url}/v1")
+    key = make_speaking(served, models, Reply(steps=[b"ID3", Step.HANG]), delta("Hi."))
+
+    with served.chat(key) as answer:
+        raw = b""
+        while b"message_end" not in raw or b"tts_message" not in raw:
+            raw += answer.read1(65536)
+        stopped_s = stop(served)
+        events = parse_events((raw + answer.read()).decode())
+
+    assert [event["event"] for event in events] == [
+        "message",
+        "message_end",
+        "tts_message",
+        "tts_message_end",
+    ]
+    assert endings(served.data_dir) == [("normal", "Hi.")]
+    spoken = "SELECT calls FROM usage_days WHERE model = 'voice'"
+    assert rows(served.data_dir, spoken) == [(1,)]
     assert_quick(stopped_s, 5.0)
 
 

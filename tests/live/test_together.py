@@ -19,8 +19,9 @@ from tests.backends.gate import Gate
 from tests.conftest import DATABASE_URL, REDIS_URL
 from tests.factories import PASSWORD
 from tests.live.conftest import PATIENT, ModelServer, Served, empty_database, end, make_key, set_up, start
-from tests.live.test_streams import END, SECRET, delta, read_first, stored
-from tests.servers import Step
+from tests.live.test_streams import END, SECRET, delta, make_speaking, read_first, stored
+from tests.servers import Reply, Step
+from tests.sse import parse_events
 
 pytestmark = PATIENT
 
@@ -159,15 +160,29 @@ def test_redis_that_is_away_keeps_no_one_from_an_answer(both: Installation) -> N
 
 def test_run_of_a_program_that_dies_is_told_as_failed_by_the_other(both: Installation) -> None:
     key = make_key(both.here, both.models.script(delta("Half"), Step.HANG))
+    sounding = make_speaking(both.here, both.models, Reply(steps=[b"ID3", Step.HANG]), delta("Whole."))
 
-    with both.here.chat(key) as answer:
+    with ExitStack() as reading:
+        answer = reading.enter_context(both.here.chat(key))
         _, first = read_first(answer)
+        _, said = read_first(reading.enter_context(both.here.chat(sounding)))
+        connection = reading.enter_context(contextlib.closing(both.there.connect()))
+        path = f"/api/chat-messages/{said['task_id']}/events?user=ada"
+        both.there.send(connection, "GET", path, None, sounding)
+        elsewhere, raw = connection.getresponse(), b""
+        while b"tts_message" not in raw:
+            raw += elsewhere.read1(65536)
         kill(both.here)
         with contextlib.suppress(OSError, http.client.HTTPException):
             answer.read()
+        again = parse_events((raw + elsewhere.read()).decode())
 
     def is_told() -> bool:
         return bool(stored(both.there, key, first["conversation_id"])["status"] == "error")
 
     assert comes_true(is_told, FOUND_LOST_S)
     assert "worker lost" in stored(both.there, key, first["conversation_id"])["error"]
+    assert [event["event"] for event in again] == ["message", "message_end", "tts_message", "error"]
+    assert again[-1]["code"] == "worker_lost"
+    message = stored(both.there, sounding, said["conversation_id"])
+    assert (message["answer"], message["status"]) == ("Whole.", "normal")

@@ -35,6 +35,7 @@ class CompletionIn:
     response_mode: str = "blocking"
     files: tuple[JSONObject, ...] | None = None
     on_disconnect: str = "continue"
+    read_aloud: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class ChatTurnIn:
     files: tuple[JSONObject, ...] | None = None
     auto_generate_name: bool = True
     on_disconnect: str = "continue"
+    read_aloud: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ SHARED = (
     json_field("response_mode", MODES, help="blocking when absent."),
     json_field("files", Items(item=Object(), max_items=100), nullable=True, help="Files of this message."),
     json_field("on_disconnect", ON_DISCONNECT, help="cancel stops the run when a streaming client leaves."),
+    json_field("read_aloud", Boolean(), help="false: nothing is spoken, whatever the app is set to."),
 )
 CHAT = parser(
     json_field("query", Text(needs_content=True), required=True, help="The user's message."),

@@ -23,6 +23,7 @@ class OwnTurnIn:
     files: tuple[JSONObject, ...] | None = None
     auto_generate_name: bool = True
     on_disconnect: str = "continue"
+    read_aloud: bool = True
 
     def to_ask(self, claim: Claim | None) -> Ask:
         """Return what is asked of the app."""
@@ -35,6 +36,7 @@ class OwnTurnIn:
             invoke_from=installed_apps.INSTALLED,
             claim=claim,
             is_watched=self.response_mode == "streaming",
+            may_be_spoken=self.read_aloud,
         )
 
 

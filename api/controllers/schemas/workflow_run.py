@@ -38,6 +38,7 @@ class RunIn:
     response_mode: str = "blocking"
     files: tuple[JSONObject, ...] | None = None
     on_disconnect: str = "continue"
+    read_aloud: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ RUN = parser(
     json_field("response_mode", MODES, help="blocking when absent."),
     json_field("files", Items(item=Object(), max_items=MAX_FILES), nullable=True, help="They are sys.files."),
     json_field("on_disconnect", ON_DISCONNECT, help="cancel stops the run when a streaming client leaves."),
+    json_field("read_aloud", Boolean(), help="false: nothing is spoken, whatever the app is set to."),
 )
 EVENTS_QUERY = parser(
     query_field("user", user_name, help="The end user who started the run."),

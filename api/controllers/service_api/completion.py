@@ -40,6 +40,7 @@ class CompletionMessages(Resource):
             invoke_from=caller.invoke_from,
             claim=claim(principal.tenant_id, principal.id),
             is_watched=turn.response_mode == "streaming",
+            may_be_spoken=turn.read_aloud,
         )
         log = generation.generate(runtime(), caller.app, principal, ask)
         return sse.respond(log, turn.response_mode, turn.on_disconnect, principal)

@@ -45,6 +45,7 @@ def _run(caller: KeyCaller, flow: FlowSpec, run: RunIn) -> Response:
         invoke_from=caller.invoke_from,
         claim=claim(principal.tenant_id, principal.id),
         is_watched=run.response_mode == "streaming",
+        may_be_spoken=run.read_aloud,
     )
     call = FlowCall(runtime=runtime(), app=caller.app, flow=flow, principal=principal, ask=ask)
     return sse.respond(flow_runs.generate_flow(call), run.response_mode, run.on_disconnect, principal)

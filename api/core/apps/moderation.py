@@ -7,11 +7,10 @@ characters at a time; and what was found is never told after it was replaced.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 from api.core.apps.config import WordAvoidance
 from api.core.apps.prompting import to_text
-from api.core.apps.speech import Lines, heard
+from api.core.apps.speech import Lines, heard, shared_beginning
 from api.core.events import AgentThought, Event, MessageEnd, RunFinished, RunPaused, TextChunk, TextReplaced
 from api.core.ports import Cancel, JSONObject
 
@@ -196,7 +195,7 @@ class _Screening:
     def _add(self, event: TextChunk | TextReplaced) -> None:
         if isinstance(event, TextReplaced):
             if self.lines is not None:
-                self.lines.write(TextReplaced(text=_shared_beginning(self._answer(), event.text)))
+                self.lines.write(TextReplaced(text=shared_beginning(self._answer(), event.text)))
             self.before, self.seen, self.fresh, self.fresh_chars = [], "", [], 0
             self.is_anew = True
         self.fresh.append(event.text)
@@ -226,6 +225,8 @@ class _Screening:
 
     def _refuse(self, refused: Refused) -> Event:
         self.refusal = refused
+        if self.lines is not None:
+            self.lines.write(TextReplaced(text=""))  # what is being spoken is not told after this
         self.cancel.set()
         return TextReplaced(text=refused.preset, reason=REASON)
 
@@ -263,8 +264,3 @@ class _Screening:
             yield replace(event, status="stopped", error=preset) if isinstance(event, RunFinished) else event
         else:
             yield replace(event, outputs=outputs)
-
-
-def _shared_beginning(one: str, other: str) -> str:
-    alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return "".join(char for char, _ in alike)

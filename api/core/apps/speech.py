@@ -5,6 +5,7 @@ stay true: a token costs an append, and what was replaced is not begun any more.
 """
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from api.core.apps import config, features
 from api.core.events import Event, TextChunk, TextReplaced
@@ -39,6 +40,7 @@ class Lines:
         self._written: list[TextChunk | TextReplaced] = []
         self._taken = 0
         self._said = ""  # how the answer begins, up to what was taken last
+        self._untold = 0  # where of that begins what is being spoken
         self._rest = ""
         self._stands = True
         self.is_cut = False
@@ -52,6 +54,7 @@ class Lines:
 
         The last one may still go on, unless the answer ``is_over``, or pauses where a sentence may end.
         """
+        self._untold = len(self._said)
         may_go_on = self._hear()
         self._stands = True
         spans = list(sentence_spans(self._rest, 0, len(self._rest)))
@@ -64,6 +67,7 @@ class Lines:
             if later - begin <= PART_CHARS:
                 end = later
         part = self._rest[begin:end]
+        self._untold = len(self._said) + begin
         self._said, self._rest = self._said + self._rest[:end], self._rest[end:]
         return part
 
@@ -94,8 +98,16 @@ class Lines:
             self._rest = text[len(self._said) :]
             return
         self._stands = False
-        is_beginning = self._said.startswith(text)
-        self._said, self._rest = (text, "") if is_beginning else ("", text)
+        alike = min(len(shared_beginning(self._said, text)), self._untold)
+        ends = (end for _, end in sentence_spans(text, 0, len(text)) if end <= alike)
+        known = max(ends, default=0)
+        self._said, self._rest = text[:known], text[known:]
+
+
+def shared_beginning(one: str, other: str) -> str:
+    """Return what two texts begin with, character for character."""
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(char for char, _ in alike)
 
 
 def heard(events: Iterator[Event], lines: Lines | None) -> Iterator[Event]:

@@ -4,6 +4,7 @@ import base64
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -41,13 +42,20 @@ def spoken(seen: Seen) -> Reply:
     return Reply(steps=[b"<" + text, 0.01, b">"])
 
 
-@pytest.fixture
-def server(client: FlaskClient, owner: Owner) -> Iterator[ScriptedServer]:
-    """A server that speaks, which the workspace has added."""
+@contextmanager
+def speaking(client: FlaskClient, owner: Owner) -> Iterator[ScriptedServer]:
+    """Give a workspace a server that speaks."""
     with ScriptedServer(Reply()) as made:
         add_speech(client, owner, made, "tts")
         made.seen.clear()
         made.then(spoken)
+        yield made
+
+
+@pytest.fixture
+def server(client: FlaskClient, owner: Owner) -> Iterator[ScriptedServer]:
+    """A server that speaks, which the workspace has added."""
+    with speaking(client, owner) as made:
         yield made
 
 

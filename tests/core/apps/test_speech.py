@@ -68,9 +68,10 @@ def test_sentence_longer_than_a_part_is_one() -> None:
     [
         ("One. Two. Drei.", True, ["Two. Drei."]),
         ("One.", True, []),
-        ("One", False, []),
+        ("One", False, ["One"]),
         ("", False, []),
         ("Eins. Zwei.", False, ["Eins. Zwei."]),
+        ("One!", False, ["One!"]),
     ],
 )
 def test_replaced_text_is_spoken_from_where_it_differs_from_what_was_said(
@@ -81,6 +82,29 @@ def test_replaced_text_is_spoken_from_where_it_differs_from_what_was_said(
     write(lines, ". Three.", anew(replacement))
     assert lines.still_stands() == stands
     assert rest_of(lines) == said
+
+
+def test_only_the_sentences_that_are_others_are_spoken_again() -> None:
+    lines = written("One. My card 12")
+    assert lines.next_part(is_over=False) == "One."
+    write(lines, "34. Three")
+    assert lines.next_part(is_over=False) == "My card 1234."
+    write(lines, ". Four", anew("One. My card ****. Three. Four."))
+    assert not lines.still_stands()
+    assert rest_of(lines) == ["My card ****. Three. Four."]
+
+
+def test_no_sentence_is_lost_with_the_sound_that_was_dropped() -> None:
+    lines = written("One. Two. Three")
+    assert lines.next_part(is_over=False) == "One. Two."
+    write(lines, anew("One. Zwei."))
+    assert not lines.still_stands()
+    assert rest_of(lines) == ["One. Zwei."]
+    lines = written("One. Two. Three")
+    assert lines.next_part(is_over=False) == "One. Two."
+    assert lines.next_part(is_over=False) == ""  # so that is told
+    write(lines, anew("One. Zwei."))
+    assert rest_of(lines) == ["Zwei."]
 
 
 def test_text_after_a_replacement_is_spoken() -> None:
@@ -128,6 +152,20 @@ def test_what_may_not_be_said_is_not_spoken() -> None:
     good, end = TextChunk(text="x" * CHUNK_CHARS), MessageEnd(usage=None)
     *_, (_, said) = moderated(keywords(), good, TextChunk(text="bad"), end)
     assert said == good.text
+
+
+def test_sound_that_is_on_its_way_is_not_told_once_the_answer_is_refused() -> None:
+    lines, good = Lines(), TextChunk(text="x" * CHUNK_CHARS)
+    run: list[Event] = [good, TextChunk(text="bad"), MessageEnd(usage=None)]
+    for event in screen(keywords(), Cancel(), Asked(inputs={}), lambda _: iter(run), lines=lines):
+        if event is run[1]:
+            assert lines.next_part(is_over=True) == good.text
+            assert lines.still_stands()
+        if isinstance(event, TextReplaced):
+            assert not lines.still_stands()
+            break
+    else:
+        raise AssertionError("nothing was refused")
 
 
 def test_what_a_run_replaces_itself_is_spoken_once_it_was_looked_at() -> None:

@@ -62,9 +62,9 @@ export async function upload(file) {
   return (await ask("POST", "files/upload", { form })).json();
 }
 
-/** Yield the events of a run as they come. */
+/** Yield the events of a run as they come, without sound: nothing here plays it. */
 export async function* stream(path, json) {
-  const answer = await ask("POST", path, { json: { ...json, response_mode: "streaming" } });
+  const answer = await ask("POST", path, { json: { ...json, response_mode: "streaming", read_aloud: false } });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
