@@ -19,6 +19,7 @@ from api.models.types import UnixSeconds, UTCDateTime
 FORMAT = "%Y-%m-%d %H:%M"
 DAY_S = 86_400
 EPOCH = date(1970, 1, 1)
+LAST_MINUTE = datetime.max.replace(tzinfo=UTC) - timedelta(minutes=1)
 MONTH = timedelta(days=28)
 STEP = timedelta(days=14)
 """No zone changes its offset and takes that back within so short a time."""
@@ -56,7 +57,7 @@ def read_span(start: str | None, end: str | None, timezone: str) -> Span:
     last = _read(end, zone, "end")
     if begin is not None and last is not None and last < begin:
         raise InvalidRequest("end must not be before start", field="end", fault="out_of_range")
-    return Span(start=begin, end=None if last is None else last + timedelta(minutes=1), zone=zone)
+    return Span(start=begin, end=_minute_after(last), zone=zone)
 
 
 def day_number(column: InstrumentedAttribute[datetime], span: Span) -> ColumnElement[int]:
@@ -90,6 +91,11 @@ def _read(text: str | None, zone: ZoneInfo, field: str) -> datetime | None:
         raise InvalidRequest(
             f"{field} must be a time like 2026-01-31 23:59", field=field, fault="invalid_format"
         ) from None
+
+
+def _minute_after(at: datetime | None) -> datetime | None:
+    """Return the end of a minute; the last minute there is has none."""
+    return None if at is None or at > LAST_MINUTE else at + timedelta(minutes=1)
 
 
 def _zone(name: str) -> ZoneInfo:
