@@ -223,7 +223,6 @@ def test_steps_of_the_image_give_a_server_that_is_healthy_and_ends_when_told(tmp
     def is_healthy() -> bool:
         return subprocess.run(health, env=env, check=False, timeout=10).returncode == 0
 
-
     with subprocess.Popen([image / "docker/entrypoint.sh", "serve"], cwd=tmp_path, env=env) as server:
         try:
             wait_until(lambda: server.poll() is not None or is_healthy(), START_TIMEOUT_S)
