@@ -87,6 +87,7 @@ class Limits:
     cookie_domain: str
     notion_api_url: str
     metrics_token: str = field(repr=False)
+    admin_api_key: str = field(repr=False)
 
 
 class Memory:

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token of GET /metrics; empty: only this machine itself may read it."
     )
+    admin_api_key: SecretStr | None = Field(
+        None, min_length=16, description="Bearer key of GET /console/api/all-workspaces; empty: nobody's."
+    )
 
     # Traces
     otel_exporter_otlp_endpoint: str = Field(

@@ -190,4 +190,5 @@ def to_limits(settings: Settings) -> Limits:
         cookie_domain=settings.cookie_domain,
         notion_api_url=settings.notion_api_url,
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
+        admin_api_key=settings.admin_api_key.get_secret_value() if settings.admin_api_key else "",
     )

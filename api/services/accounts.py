@@ -16,6 +16,7 @@ from api.models.account import Account, Setup, Tenant
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import files, passwords, sessions, tenants
+from api.services.password_guesses import CurrentPasswordIncorrect, check_own
 from api.services.sessions import Identity
 
 LINK = re.compile(r"https?://[^\s<>\"']{1,2000}")
@@ -37,12 +38,6 @@ class AlreadyInitialised(BadRequest):
     """The account has its language and time zone from the start."""
 
     code = "account_already_inited"
-
-
-class CurrentPasswordIncorrect(InvalidRequest):
-    """The present password was not given correctly."""
-
-    code = "current_password_incorrect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,16 +154,13 @@ def change_password(
     """Replace the caller's password and end all their other sessions.
 
     The current password is asked for where one is set. Raises
-    RepeatedPasswordDiffers, CurrentPasswordIncorrect, or InvalidRequest for a
-    weak new password.
+    RepeatedPasswordDiffers, CurrentPasswordIncorrect, LoginLocked after many of
+    those, or InvalidRequest for a weak new password.
     """
     if new != repeated:
         raise RepeatedPasswordDiffers("The new password and its repetition differ.")
     passwords.check_password(new, field="new_password")
-    with runtime.transaction() as session:
-        stored = _own_account(session, identity.principal).password_hash
-    if stored is not None and passwords.match_password(runtime, stored, [current or ""]) is None:
-        raise CurrentPasswordIncorrect("The current password is incorrect.")
+    stored = check_own(runtime, identity.account_id, current, may_be_unset=True)
     new_hash = passwords.hash_password(runtime, new)
     with runtime.transaction() as session:
         is_unchanged = Account.password_hash == stored if stored else Account.password_hash.is_(None)

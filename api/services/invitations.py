@@ -95,6 +95,7 @@ def invite(
     given = check_role(principal, role)
     asked = list(dict.fromkeys(normal_email(email) for email in emails))
     usable = [email for email in asked if is_address(email)]
+    plans.take_turn(session, principal.tenant_id)  # of offers to one address at once the last one counts
     members = _members_among(session, principal.tenant_id, usable)
     wanted = [email for email in usable if email not in members]
     session.execute(

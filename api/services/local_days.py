@@ -53,10 +53,17 @@ def read_span(start: str | None, end: str | None, timezone: str) -> Span:
     """Return the span between two local minutes, both of it; raises InvalidRequest for what is none."""
     zone = _zone(timezone)
     begin = _read(start, zone, "start")
-    last = _read(end, zone, "end")
-    if begin is not None and last is not None and last < begin:
+    last = _read(end, zone, "end", and_then=timedelta(minutes=1))
+    if begin is not None and last is not None and last <= begin:
         raise InvalidRequest("end must not be before start", field="end", fault="out_of_range")
-    return Span(start=begin, end=None if last is None else last + timedelta(minutes=1), zone=zone)
+    return Span(start=begin, end=last, zone=zone)
+
+
+def span_of_days(first: date | None, last: date | None, timezone: str) -> Span:
+    """Return the span between two local days, both of it; raises InvalidRequest where there is none."""
+    start = None if first is None else f"{first.isoformat()} 00:00"
+    end = None if last is None else f"{last.isoformat()} 23:59"
+    return read_span(start, end, timezone)
 
 
 def day_number(column: InstrumentedAttribute[datetime], span: Span) -> ColumnElement[int]:
@@ -80,12 +87,14 @@ def to_date(number: int) -> str:
     return (EPOCH + timedelta(days=number)).isoformat()
 
 
-def _read(text: str | None, zone: ZoneInfo, field: str) -> datetime | None:
-    """Return a local minute as an instant; blank is none."""
+def _read(
+    text: str | None, zone: ZoneInfo, field: str, *, and_then: timedelta = timedelta(0)
+) -> datetime | None:
+    """Return the instant so long after a local minute begins; blank is none."""
     if not text:
         return None
     try:
-        return datetime.strptime(text, FORMAT).replace(tzinfo=zone).astimezone(UTC)
+        return datetime.strptime(text, FORMAT).replace(tzinfo=zone).astimezone(UTC) + and_then
     except (ValueError, OverflowError):  # not of that form, no such day, beyond the years there are
         raise InvalidRequest(
             f"{field} must be a time like 2026-01-31 23:59", field=field, fault="invalid_format"

@@ -7,20 +7,15 @@ and the lock holds while any other store is down.
 """
 
 import base64
-import hashlib
-import math
-from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, case, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.orm import Session
 
-from api.errors import BadRequest, RateLimited, Unauthorized
-from api.models.account import Account, LoginFailure
+from api.errors import BadRequest, Unauthorized
+from api.models.account import Account
 from api.models.base import utc_now
 from api.runtime import Runtime
-from api.services import invitations, passwords, sessions, tenants
+from api.services import invitations, password_guesses, passwords, sessions, tenants
 from api.services.accounts import normal_email
 from api.services.session_tokens import Tokens
 
@@ -29,12 +24,6 @@ class AuthenticationFailed(Unauthorized):
     """The e-mail or the password is wrong; which of them is not told."""
 
     code = "authentication_failed"
-
-
-class LoginLocked(RateLimited):
-    """Too many failed logins for this name from this address; ``retry_after_s`` says when it ends."""
-
-    code = "email_code_login_limit"
 
 
 class AccountBanned(BadRequest):
@@ -53,10 +42,10 @@ def login(
     AuthenticationFailed and AccountBanned.
     """
     email = normal_email(email)
-    attempt = _attempt_key(email, address)
+    attempt = password_guesses.to_key(email, address)
     with runtime.transaction() as session:
         sessions.check_setup(session)
-        _check_lock(runtime, session, attempt)
+        password_guesses.check_lock(runtime, session, attempt)
         account = session.execute(
             select(Account.id, Account.password_hash).where(Account.email == email)
         ).one_or_none()
@@ -64,12 +53,13 @@ def login(
     meant = passwords.match_password(runtime, stored, _readings(password))
     if account is None or stored is None or meant is None:
         with runtime.transaction() as session:
-            _count_failure(runtime, session, attempt)
+            password_guesses.count_failure(runtime, session, attempt)
         raise AuthenticationFailed("Invalid email or password.")
     kept = passwords.hash_password(runtime, meant) if passwords.is_outdated(stored) else stored
     with runtime.transaction() as session:
-        _check_lock(runtime, session, attempt)  # a right guess among many at once is not told either
-        session.execute(delete(LoginFailure).where(LoginFailure.key_hash == attempt))
+        # A right guess among many at once is not told either.
+        password_guesses.check_lock(runtime, session, attempt)
+        password_guesses.forget(session, attempt)
         is_unchanged = Account.password_hash == stored
         note_login(session, account.id, is_unchanged, address=address, password_hash=kept)
         if invite_token:
@@ -111,54 +101,3 @@ def note_login(
         raise AuthenticationFailed("Invalid email or password.")
     if status in sessions.BARRED:
         raise AccountBanned("Account is banned.")
-
-
-# -- failures ------------------------------------------------------------------------------------
-
-
-def _attempt_key(email: str, address: str) -> str:
-    return hashlib.sha256(f"{email}\0{address}".encode()).hexdigest()
-
-
-def _window_start(runtime: Runtime) -> datetime:
-    """Return the instant before which a failure no longer counts."""
-    return utc_now() - timedelta(seconds=runtime.limits.login_lock_s)
-
-
-def _check_lock(runtime: Runtime, session: Session, attempt: str) -> None:
-    """Raise LoginLocked when the last failures were too many and are too recent."""
-    last_at = session.scalar(
-        select(LoginFailure.last_at).where(
-            LoginFailure.key_hash == attempt,
-            LoginFailure.failures >= runtime.limits.login_max_failures,
-            LoginFailure.last_at > _window_start(runtime),
-        )
-    )
-    if last_at is not None:
-        rest_s = runtime.limits.login_lock_s - (utc_now() - last_at).total_seconds()
-        raise LoginLocked(
-            "Too many incorrect password attempts; try again later.", retry_after_s=max(1, math.ceil(rest_s))
-        )
-
-
-def _count_failure(runtime: Runtime, session: Session, attempt: str) -> None:
-    """Count one failure, atomically; raises LoginLocked where it would be one more than the limit.
-
-    Failures count together while each follows the one before within the lock's
-    length. Those that no longer count are cleared away, whosever they are.
-    """
-    session.execute(delete(LoginFailure).where(LoginFailure.last_at <= _window_start(runtime)))
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    now = utc_now()
-    counted = session.scalar(
-        insert(LoginFailure)
-        .values(key_hash=attempt, failures=1, last_at=now)
-        .on_conflict_do_update(
-            index_elements=[LoginFailure.key_hash],
-            set_={"failures": LoginFailure.failures + 1, "last_at": now},
-            where=LoginFailure.failures < runtime.limits.login_max_failures,
-        )
-        .returning(LoginFailure.failures)
-    )
-    if counted is None:
-        _check_lock(runtime, session, attempt)

@@ -14,6 +14,7 @@ from typing import Literal
 
 from sqlalchemy import QueuePool, case, func, select
 
+from api.core.ports import Queue
 from api.errors import Unavailable
 from api.metrics import BUCKETS_S, Figures, Timed, quantiles
 from api.models.base import utc_now
@@ -170,7 +171,8 @@ def _count_jobs(runtime: Runtime) -> _Jobs:
     try:
         with runtime.reading() as session:
             rows = session.execute(select(JobRow.queue, state, func.count()).group_by(JobRow.queue, state))
-            counts = {(queue, name): count for queue, name, count in rows}
+            counts = dict.fromkeys(((queue.value, "waiting") for queue in Queue), 0)
+            counts |= {(queue, name): count for queue, name, count in rows}
     except Unavailable:
         counts = None
     fresh = _Jobs(counts, time.monotonic())

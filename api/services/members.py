@@ -16,9 +16,8 @@ from api.models.base import utc_now
 from api.models.dataset import DatasetMember
 from api.principal import Principal, Role
 from api.runtime import Runtime
-from api.services import accounts, confirmations, invitations, passwords
+from api.services import accounts, confirmations, invitations, password_guesses
 from api.services.access import is_id
-from api.services.accounts import CurrentPasswordIncorrect
 from api.services.confirmations import BadToken, Purpose
 
 PENDING = "pending"
@@ -130,10 +129,11 @@ def transfer_ownership(
     """Make another member the owner; who was it becomes an admin. Of two at once one does.
 
     It takes the token of a confirmed code, or the owner's password. Raises
-    BadToken, CurrentPasswordIncorrect, MemberNotFound, CannotOperateSelf, Forbidden and ChangedMeanwhile.
+    BadToken, CurrentPasswordIncorrect, LoginLocked, MemberNotFound, CannotOperateSelf, Forbidden and
+    ChangedMeanwhile.
     """
     if token is None:
-        _check_password(runtime, principal, password)
+        password_guesses.check_own(runtime, principal.id, password, may_be_unset=False)
     with runtime.transaction() as session:
         if token is not None:
             _spend(runtime, session, principal, token)
@@ -143,14 +143,6 @@ def transfer_ownership(
         _step_down(session, principal)
         owned = update(TenantMember).where(*_as_read(target)).values(role=Role.OWNER.wire)
         _check_changed(session, owned, target)
-
-
-def _check_password(runtime: Runtime, principal: Principal, password: str | None) -> None:
-    """Raise CurrentPasswordIncorrect unless it is the caller's own."""
-    with runtime.reading() as session:
-        stored = session.scalar(select(Account.password_hash).where(Account.id == principal.id))
-    if stored is None or passwords.match_password(runtime, stored, [password or ""]) is None:
-        raise CurrentPasswordIncorrect("The current password is incorrect.")
 
 
 def _step_down(session: Session, principal: Principal) -> None:

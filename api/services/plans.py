@@ -103,15 +103,19 @@ def check_room(session: Session, tenant_id: str, quota: Quota, *, wanted: int = 
     limit = _limit(session.scalar(select(Tenant.plan).where(Tenant.id == tenant_id)), quota)
     if not limit or not wanted:
         return
-    # Its row is held until the transaction ends; nothing in it changes.
+    take_turn(session, tenant_id)
+    if _count(session, tenant_id, quota) + wanted > limit:
+        raise QuotaReached(f"The plan of this workspace allows {limit} {_unit(quota)}.")
+
+
+def take_turn(session: Session, tenant_id: str) -> None:
+    """Have others that count or change the same of a workspace wait until the transaction ends."""
     session.execute(
         update(Tenant)
         .where(Tenant.id == tenant_id)
-        .values(updated_at=Tenant.updated_at)
+        .values(updated_at=Tenant.updated_at)  # its row is held; nothing in it changes
         .execution_options(synchronize_session=False)
     )
-    if _count(session, tenant_id, quota) + wanted > limit:
-        raise QuotaReached(f"The plan of this workspace allows {limit} {_unit(quota)}.")
 
 
 def check_vectors(session: Session, dataset: Dataset) -> None:

@@ -179,7 +179,7 @@ def _to_workspace(row: Row[Tenant, TenantMember]) -> Workspace:
         id=tenant.id,
         name=tenant.name,
         plan=tenant.plan,
-        status=_shown_status(tenant),
+        status=shown_status(tenant),
         created_at=tenant.created_at,
         role=member.role,
         is_current=member.is_current,
@@ -187,7 +187,7 @@ def _to_workspace(row: Row[Tenant, TenantMember]) -> Workspace:
     )
 
 
-def _shown_status(tenant: Tenant) -> str:
+def shown_status(tenant: Tenant) -> str:
     """Return the status clients know: a workspace is on trial only while its trial has an end to come."""
     if tenant.status != NORMAL:
         return SUSPENDED

@@ -1,9 +1,10 @@
-"""What the operator decides of workspaces on the command line: making, owner, plan, trial, suspension."""
+"""What the operator sees and decides of workspaces: making, owner, plan, trial, suspension."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import Row, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from api.errors import InvalidRequest, NotFound
@@ -18,6 +19,16 @@ from api.services.accounts import normal_email
 from api.services.plans import PLANS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A workspace as the operator's programs see it; ``status`` is normal, trial or suspended."""
+
+    id: str
+    name: str
+    status: str
+    created_at: datetime
+
+
 def load_tenants(session: Session) -> Sequence[Row[Tenant, str | None]]:
     """Return every workspace with its owner's address, None where it has none; the oldest first."""
     is_owner = and_(TenantMember.tenant_id == Tenant.id, TenantMember.role == Role.OWNER.wire)
@@ -27,6 +38,17 @@ def load_tenants(session: Session) -> Sequence[Row[Tenant, str | None]]:
         .outerjoin(Account, Account.id == TenantMember.account_id)
         .order_by(Tenant.created_at, Tenant.id)
     ).all()
+
+
+def load_page(session: Session, *, page: int, limit: int) -> tuple[list[Listed], int]:
+    """Return a page of all workspaces, the newest first, and how many there are."""
+    query = select(Tenant).order_by(Tenant.created_at.desc(), Tenant.id.desc())
+    rows = session.scalars(query.limit(limit).offset((page - 1) * limit))
+    listed = [
+        Listed(id=row.id, name=row.name, status=tenants.shown_status(row), created_at=row.created_at)
+        for row in rows
+    ]
+    return listed, session.scalar(select(func.count()).select_from(Tenant)) or 0
 
 
 def create_workspace(runtime: Runtime, session: Session, *, name: str, email: str) -> str:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from api.backends.plugins import room
 from api.backends.plugins.process import Backend
 from api.backends.sandbox import seccomp
 from api.core.http import Cancelled
@@ -58,9 +60,10 @@ def say(call):
 serve({"say": say})
 """
 NOSY = """
-import os, socket, subprocess, sys, threading
+import fcntl, os, resource, socket, subprocess, sys, threading
 from slipway_plugin import serve
 
+SERVER = os.getppid()
 TRIES = {
     "passwords": lambda: open("/etc/passwd").read(),
     "server": lambda: open(f"/proc/{os.getppid()}/environ").read(),
@@ -70,7 +73,13 @@ TRIES = {
     "datagrams": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9)),
     "fork": lambda: os.fork() or os._exit(0),
     "program": lambda: subprocess.run(["/bin/ls"], check=True),
-    "signal": lambda: os.kill(os.getppid(), 0),
+    "signal": lambda: os.kill(SERVER, 0),
+    "signal by the kernel": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, SERVER),
+    "limits": lambda: resource.prlimit(SERVER, resource.RLIMIT_CORE, (0, 0)),
+    "own limits": lambda: resource.setrlimit(resource.RLIMIT_AS, (2**40, 2**40)),
+    "own limit": lambda: resource.prlimit(0, resource.RLIMIT_FSIZE, (2**30, 2**30)),
+    "priority": lambda: os.setpriority(os.PRIO_PROCESS, SERVER, os.getpriority(os.PRIO_PROCESS, 0)),
+    "processors": lambda: os.sched_setaffinity(SERVER, os.sched_getaffinity(0)),
     "packages": lambda: __import__("orjson"),
 }
 
@@ -81,7 +90,7 @@ def say(call):
     for name, attempt in TRIES.items():
         try:
             got[name] = str(attempt())[:100]
-        except (OSError, ImportError):
+        except (OSError, ImportError, ValueError):
             pass
     with open("note.txt", "w") as file:
         file.write("x")
@@ -90,6 +99,38 @@ def say(call):
     thread.start()
     thread.join()
     yield {"got": got, "thread": ran[0], "environment": sorted(os.environ), "wrote": os.listdir(".")}
+
+serve({"say": say})
+"""
+GREEDY = """
+import os, time
+from slipway_plugin import serve
+
+PIECE = b"x" * 1024 * 1024
+
+def write(file, pieces):
+    for _ in range(pieces):
+        file.write(PIECE)
+    file.flush()
+
+def say(call):
+    kept, word = [], call.arguments["word"]
+    for number in range(5):
+        if word == "files":
+            with open(f"{number}", "wb") as file:
+                write(file, 32)
+        if word == "nameless":
+            kept.append(open("x", "wb"))
+            os.remove("x")
+            write(kept[-1], 32)
+    for number in range(110):
+        if word == "many":
+            os.makedirs(f"{number % 7}/{number}")
+    if word != "some":
+        time.sleep(60)
+    with open("some", "wb") as file:
+        write(file, 8)
+    yield "well"
 
 serve({"say": say})
 """
@@ -276,6 +317,20 @@ def test_call_that_is_left_early_leaves_nothing_behind(runner: Backend, moody: A
     next(flood)
     flood.close()  # type: ignore[attr-defined]  # a generator
     assert text_of(ask(runner, moody, word="pid"))
+
+
+@pytest.mark.parametrize("word", ["files", "nameless", "many"])
+def test_plugin_that_fills_the_disk_is_ended(
+    runner: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(room, "MAX_FILES", 100)
+    greedy = to_code(make_package(GREEDY))
+    assert text_of(ask(runner, greedy, word="some")) == "well"
+    with pytest.raises(PluginFailed, match="keeps more than 128 MB, or 100 files"):
+        ask(runner, greedy, word=word)
+    assert not list(tmp_path.glob("slipway-plugin-*"))
+    assert text_of(ask(runner, greedy, word="some")) == "well"
 
 
 def test_plugin_sees_its_own_files_and_nothing_else(runner: Backend, monkeypatch: pytest.MonkeyPatch) -> None:

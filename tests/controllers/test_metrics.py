@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
+from api.core.ports import Queue
 from api.errors import Unavailable
+from api.models.job import JobRow
 from api.runtime import Runtime
 from tests.conftest import ONCE
 from tests.factories import ChatApp, Owner, make_chat_app
@@ -111,6 +114,18 @@ def test_counters_lose_nothing_when_they_grow_large(client: FlaskClient, runtime
     runtime.metrics.totals["tokens_in"] -= many
 
     assert after - before == many
+
+
+@ONCE
+def test_queue_that_is_empty_is_told_to_be(client: FlaskClient, runtime: Runtime) -> None:
+    with runtime.transaction() as session:
+        session.execute(delete(JobRow))
+    runtime.memory.put("counted-jobs", None)
+
+    told = metrics(client)
+
+    waiting = {key: count for key, count in told.items() if key.startswith("slipway_jobs{")}
+    assert waiting == {f'slipway_jobs{{queue="{queue}",state="waiting"}}': 0 for queue in Queue}
 
 
 def test_figures_are_told_while_the_database_is_away(

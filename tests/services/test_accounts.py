@@ -12,7 +12,7 @@ from api.models.account import Account, Setup
 from api.models.base import new_id
 from api.runtime import Runtime
 from api.services import accounts, passwords, sessions
-from api.services.accounts import CurrentPasswordIncorrect
+from api.services.password_guesses import CurrentPasswordIncorrect
 from tests.conftest import BOTH
 from tests.factories import PASSWORD, make_owner
 from tests.offloads import SpyOffload

@@ -15,7 +15,8 @@ from api.models.account import Account, LoginFailure
 from api.models.base import utc_now
 from api.runtime import Runtime
 from api.services import logins, passwords
-from api.services.logins import AuthenticationFailed, LoginLocked
+from api.services.logins import AuthenticationFailed
+from api.services.password_guesses import LoginLocked
 from tests.conftest import BOTH
 from tests.factories import PASSWORD, Owner, make_owner
 from tests.offloads import SpyOffload

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import orjson
 
+from api.backends.plugins import room
 from api.backends.sandbox import seccomp
 from api.core.http import Cancelled, Timeouts
 from api.core.parallel import give_way
@@ -35,6 +36,8 @@ STOP_GRACE_S = 0.15
 MIN_WAIT_S = 0.001
 """A socket that may wait 0 s is one that never waits, which is something else."""
 MAX_SAID_CHARS = 1000
+LOOK_S = 0.25
+"""How often it is looked how much a plugin has written."""
 LATE = "The plugin gave no answer in time."
 PYTHON = ["-I", "-S", "-B", "-X", "utf8"]
 """Apart from the environment, without site packages, writing no caches, in UTF-8."""
@@ -57,6 +60,10 @@ class Talk:
         """Give the plugin its turn: from now on it may be silent for so long."""
         self._listens_since = time.monotonic()
 
+    def is_late(self) -> bool:
+        """Tell whether the plugin has no time left."""
+        return self.wait_s() <= MIN_WAIT_S
+
     def wait_s(self) -> float:
         """Return how long the plugin may take to tell something; never 0."""
         left_s = self.cancel.remaining_s()
@@ -78,6 +85,7 @@ class Child:
         self._process = process
         self._peer = peer
         self._own = own
+        self._looked_at = 0.0
 
     @classmethod
     def start(cls, code: PluginCode, directory: Path, memory_mb: int, isolation: str) -> "Child":
@@ -193,13 +201,25 @@ class Child:
 
     def _receive(self, talk: Talk) -> bytes:
         """Return what comes next, nothing where the process has ended."""
-        try:
-            self._peer.settimeout(talk.wait_s())
-            return self._peer.recv(READ_BYTES)
-        except TimeoutError as exc:
-            raise PluginFailed(LATE, error_type="ToolTimeout") from exc
-        except OSError:
-            return b""
+        while True:
+            self._look()
+            try:
+                self._peer.settimeout(min(talk.wait_s(), LOOK_S))
+                return self._peer.recv(READ_BYTES)
+            except TimeoutError as exc:
+                if talk.is_late():
+                    raise PluginFailed(LATE, error_type="ToolTimeout") from exc
+            except OSError:
+                return b""
+
+    def _look(self) -> None:
+        """Look, now and then, how much the plugin has written. Raises PluginFailed where it is too much."""
+        now = time.monotonic()
+        if now < self._looked_at + LOOK_S:
+            return
+        self._looked_at = now
+        if room.is_overfull(self._own, self._process.pid):
+            raise PluginFailed(f"The plugin keeps more than {room.MAX_MB} MB, or {room.MAX_FILES:,} files.")
 
     def _death(self, cancel: Cancel) -> Exception:
         """Return why nothing comes any more."""

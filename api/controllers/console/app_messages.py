@@ -22,10 +22,16 @@ from api.controllers.schemas.conversation_variable import (
     TeamVariablesIn,
     render_variable,
 )
+from api.controllers.schemas.feedback_export import (
+    CONTENT_TYPES,
+    EXPORT_QUERY,
+    FeedbackExportIn,
+    render_export,
+)
 from api.controllers.schemas.fields import RESULT, render_success
 from api.principal import Principal, Role
 from api.runtime import Session
-from api.services import agent_logs, app_messages, conversation_variables, files
+from api.services import agent_logs, app_messages, conversation_variables, feedback_exports, files
 
 ns = Namespace("app_messages", path="/", description="Messages of apps")
 NO_MESSAGE = "There is no such app, or it has no such message."
@@ -100,3 +106,23 @@ class AppFeedbacks(Resource):
             session, principal, app_id, asked.message_id, rating=asked.rating, content=asked.content
         )
         return render(render_success())
+
+
+@ns.route("/apps/<app_id>/feedbacks/export")
+class AppFeedbackExport(Resource):
+    """All that was thought of an app's messages, as a file."""
+
+    @ns.expect(EXPORT_QUERY)
+    @ns.produces(list(CONTENT_TYPES.values()))
+    @ns.response(200, "A table, or {feedback_data, export_info}; newest first.")
+    @ns.response(404, "There is no such app.")
+    @console(Role.EDITOR)
+    def get(self, principal: Principal, app_id: str) -> Response:
+        """Return the judgements of end users and of the team, with what was asked and answered."""
+        asked = parse(EXPORT_QUERY, FeedbackExportIn)
+        export = feedback_exports.export(runtime(), principal, app_id, asked.to_choice())
+        answer = Response(render_export(export, asked.format), content_type=CONTENT_TYPES[asked.format])
+        answer.headers["Content-Disposition"] = (
+            f'attachment; filename="feedback-{export.app_id}.{asked.format}"'
+        )
+        return answer

@@ -4,29 +4,45 @@ from flask import Response
 from flask_restx import Namespace, Resource
 
 from api.controllers.http.auth import console
-from api.controllers.http.door import render, runtime, transactional
+from api.controllers.http.door import public, render, runtime, transactional
+from api.controllers.http.operator_keys import is_sent
 from api.controllers.http.parsing import parse
+from api.controllers.schemas.fields import PageIn
 from api.controllers.schemas.workspace import (
+    ALL_WORKSPACES,
     CHANGED_WORKSPACE,
     SWITCH,
     SWITCHED,
     WORKSPACE,
     WORKSPACE_ITEM,
+    WORKSPACE_LISTED,
     WORKSPACE_NAME,
+    WORKSPACE_PAGE,
     WORKSPACE_PERMISSION,
     WORKSPACES,
     SwitchIn,
     WorkspaceNameIn,
+    render_all,
     render_permission,
     render_workspace,
     render_workspaces,
 )
+from api.errors import Unauthorized
 from api.principal import Principal, Role
 from api.runtime import Session
-from api.services import tenants
+from api.services import tenants, workspace_control
 
 ns = Namespace("workspaces", path="/", description="Workspaces")
-for model in (WORKSPACE, WORKSPACE_ITEM, WORKSPACES, SWITCHED, CHANGED_WORKSPACE, WORKSPACE_PERMISSION):
+for model in (
+    WORKSPACE,
+    WORKSPACE_ITEM,
+    WORKSPACES,
+    SWITCHED,
+    CHANGED_WORKSPACE,
+    WORKSPACE_PERMISSION,
+    WORKSPACE_LISTED,
+    WORKSPACE_PAGE,
+):
     ns.add_model(model.name, model)
 member = console(Role.DATASET_OPERATOR)
 
@@ -111,3 +127,26 @@ class Permission(Resource):
     def get(self, principal: Principal) -> Response:
         """Tell what one's role lets one do with the workspace itself."""
         return render(render_permission(principal))
+
+
+@ns.route("/all-workspaces")
+class AllWorkspaces(Resource):
+    """The workspaces of the installation."""
+
+    @ns.expect(ALL_WORKSPACES)
+    @ns.response(200, "A page of them, the newest first.", WORKSPACE_PAGE)
+    @ns.response(401, "The key is not ADMIN_API_KEY, or none is set.")
+    @public
+    @transactional
+    def get(self, session: Session) -> Response:
+        """List all workspaces, for programs of the operator."""
+        check_operator()
+        asked = parse(ALL_WORKSPACES, PageIn)
+        listed, total = workspace_control.load_page(session, page=asked.page, limit=asked.limit)
+        return render(render_all(listed, total, asked))
+
+
+def check_operator() -> None:
+    """Raise Unauthorized unless the request carries the operator's key."""
+    if not is_sent(runtime().limits.admin_api_key):
+        raise Unauthorized("This needs the ADMIN_API_KEY as a Bearer token.")

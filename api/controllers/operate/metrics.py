@@ -4,13 +4,13 @@ Open to this machine alone until METRICS_TOKEN is set; then to who sends it.
 Wire: docs/wire/operation.md#get-metrics.
 """
 
-import hmac
 from collections.abc import Iterable, Iterator, Mapping
 
 from flask import Blueprint, Response, request
 
 from api import __version__
 from api.controllers.http.door import public, runtime
+from api.controllers.http.operator_keys import is_sent
 from api.errors import Forbidden, Unauthorized
 from api.services import measures
 from api.services.measures import Family
@@ -35,8 +35,7 @@ def check_operator() -> None:
     """Raise Unauthorized or Forbidden unless the request comes from whoever operates the program."""
     token = runtime().limits.metrics_token
     if token:
-        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(sent.strip().encode(), token.encode()):
+        if not is_sent(token):
             raise Unauthorized("This needs the METRICS_TOKEN as a Bearer token.")
     elif request.remote_addr not in LOOPBACK or any(name in request.headers for name in FORWARDED):
         raise Forbidden("Figures are for this machine alone until METRICS_TOKEN is set.")

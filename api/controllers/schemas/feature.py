@@ -40,7 +40,9 @@ FEATURES = Model(
         "workspace_members": fields.Raw,
         "is_allow_transfer_workspace": fields.Boolean,
         "trigger_event": fields.Nested(ALLOWANCE),
-        "api_rate_limit": fields.Nested(ALLOWANCE, description="Calls of the public API, today."),
+        "api_rate_limit": fields.Nested(
+            ALLOWANCE, description="Calls of the public API, in the longest window that is counted."
+        ),
         "knowledge_pipeline": fields.Raw,
         "next_credit_reset_date": fields.Integer,
     },

@@ -7,10 +7,11 @@ from flask_restx import fields
 
 from api.controllers.http.model import Model
 from api.controllers.http.parsing import Text, json_field, parser
-from api.controllers.schemas.fields import to_unix
-from api.core.ports import JSONObject
+from api.controllers.schemas.fields import PageIn, page_fields, render_page, to_unix
+from api.core.ports import JSONObject, JSONValue
 from api.principal import Principal, Role
 from api.services.tenants import NAME_MAX, TRIAL, Workspace
+from api.services.workspace_control import Listed
 
 WORKSPACE_NAME = parser(
     json_field("name", Text(min_length=1, max_length=NAME_MAX, is_trimmed=True), required=True)
@@ -47,6 +48,20 @@ WORKSPACE_PERMISSION = Model(
         "workspace_id": fields.String,
         "allow_member_invite": fields.Boolean(description="Whether the caller may invite members."),
         "allow_owner_transfer": fields.Boolean(description="Whether the caller may hand the workspace over."),
+    },
+)
+ALL_WORKSPACES = parser(*page_fields())
+WORKSPACE_LISTED = Model(
+    "WorkspaceListed", {name: _COMMON[name] for name in ("id", "name", "status", "created_at")}
+)
+WORKSPACE_PAGE = Model(
+    "WorkspacePage",
+    {
+        "data": fields.List(fields.Nested(WORKSPACE_LISTED)),
+        "total": fields.Integer,
+        "page": fields.Integer,
+        "limit": fields.Integer,
+        "has_more": fields.Boolean,
     },
 )
 WORKSPACE_ITEM = Model("WorkspaceItem", {**_COMMON, "current": fields.Boolean})
@@ -91,6 +106,15 @@ def render_workspace(workspace: Workspace) -> JSONObject:
 def render_workspaces(workspaces: Sequence[Workspace]) -> JSONObject:
     """Return the workspaces the caller has joined."""
     return {"workspaces": [{**_render_common(item), "current": item.is_current} for item in workspaces]}
+
+
+def render_all(listed: Sequence[Listed], total: int, page: PageIn) -> JSONObject:
+    """Return a page of the workspaces of the installation."""
+    data: list[JSONValue] = [
+        {"id": item.id, "name": item.name, "status": item.status, "created_at": to_unix(item.created_at)}
+        for item in listed
+    ]
+    return render_page(data, total, page)
 
 
 def _render_common(workspace: Workspace) -> JSONObject:

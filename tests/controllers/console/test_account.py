@@ -10,7 +10,7 @@ from api.controllers.schemas.account import ACCOUNT
 from api.principal import Role
 from api.runtime import Runtime
 from api.services import sessions
-from tests.conftest import ONCE
+from tests.conftest import BOTH, ONCE
 from tests.factories import PASSWORD, Owner, make_member
 from tests.uploads import PNG
 
@@ -177,6 +177,27 @@ def test_password_refused_keeps_password_and_sessions(
     assert (answer.status_code, answer.get_json()["code"]) == (400, code)
     other_headers = {"Authorization": f"Bearer {other.access_token}"}
     assert client.get(PROFILE, headers=other_headers).status_code == 200
+    assert sign_in(client, person, PASSWORD) == 200
+
+
+@BOTH
+@pytest.mark.parametrize("door", ["password", "owner-transfer"])
+def test_password_is_not_guessed_by_whoever_has_a_session(
+    client: FlaskClient, runtime: Runtime, person: Owner, door: str
+) -> None:
+    heir = make_member(runtime, person, Role.EDITOR)
+    place = f"/console/api/workspaces/current/members/{heir.account_id}/owner-transfer"
+    url = CHANGE_PASSWORD if door == "password" else place
+
+    guesses = [
+        client.post(url, json={**NEW, "password": f"guess {number}"}, headers=person.headers)
+        for number in range(runtime.limits.login_max_failures + 1)
+    ]
+    right = client.post(url, json=NEW, headers=person.headers)
+
+    assert {answer.get_json()["code"] for answer in guesses[:-1]} == {"current_password_incorrect"}
+    assert (guesses[-1].status_code, right.status_code) == (429, 429)
+    assert 0 < int(right.headers["Retry-After"]) <= runtime.limits.login_lock_s
     assert sign_in(client, person, PASSWORD) == 200
 
 

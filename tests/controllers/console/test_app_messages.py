@@ -1,12 +1,20 @@
 """Messages of an app as its team sees them, and what the team thinks of them."""
 
+import csv
+import io
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from api.controllers.schemas.app_message import MESSAGE_DETAIL
+from api.models.conversation import MessageFeedback
 from api.runtime import Runtime
+from api.services import feedback_exports
 from tests.annotations import Desk
+from tests.conftest import BOTH
 from tests.factories import ChatApp, Owner, make_chat_app
 from tests.fakes import Script
 
@@ -125,3 +133,90 @@ def test_message_tells_the_annotation_made_of_it_and_the_one_it_was_answered_by(
     hit = second["annotation_hit_history"]
     assert (hit["annotation_id"], hit["annotation_create_account"]) == (made["id"], account)
     assert abs(hit["created_at"] - second["created_at"]) < 60
+
+
+@BOTH
+def test_feedbacks_are_exported_as_table_and_as_json(
+    client: FlaskClient, runtime: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedback_exports, "ROWS_AT_ONCE", 2)  # so that there are pages
+    app = make_chat_app(runtime, owner, model=Script(['said, "so"']).choice)
+    asked = [ask(client, app, query) for query in ("=1+1", "two\nlines", "three")]
+    for message in asked:
+        said = {"user": "ann", "rating": "dislike", "content": "@bad"}
+        client.post(f"/v1/messages/{message['id']}/feedbacks", json=said, headers=app.headers)
+    rate(client, owner, app.id, message_id=asked[0]["id"], rating="like")
+
+    table = read(client, owner, app.id, "feedbacks/export")
+    rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
+    whole = read(client, owner, app.id, "feedbacks/export", format="json").get_json()
+
+    assert (table.content_type, table.headers["Content-Disposition"].split(";")[0]) == (
+        "text/csv; charset=utf-8",
+        "attachment",
+    )
+    assert [row["user_query"] for row in rows] == ["'=1+1", "three", "two\nlines", "'=1+1"]
+    assert rows[-1]["ai_response"] == 'said, "so"'
+    assert (rows[0]["feedback_rating_raw"], rows[0]["from_account_name"] != "", rows[0]["has_comment"]) == (
+        "like",
+        True,
+        "No",
+    )
+    assert (rows[-1]["feedback_comment"], rows[-1]["feedback_source"]) == ("'@bad", "user")
+    assert whole["export_info"]["total_records"] == 4
+    assert [record["user_query"] for record in whole["feedback_data"]] == [
+        "=1+1",
+        "three",
+        "two\nlines",
+        "=1+1",
+    ]
+    assert set(whole["feedback_data"][0]) == set(rows[0])
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"from_source": "admin"}, 1),
+        ({"rating": "dislike"}, 1),
+        ({"has_comment": "true"}, 1),
+        ({"has_comment": "false"}, 1),
+        ({"start_date": "2026-01-31", "end_date": "2026-01-31"}, 1),
+        ({"end_date": "2026-01-30"}, 0),
+        ({"start_date": "0002-01-01", "end_date": "9999-12-30"}, 2),
+    ],
+)
+def test_export_of_feedbacks_is_chosen_from(
+    client: FlaskClient, runtime: Runtime, owner: Owner, query: dict[str, str], count: int
+) -> None:
+    app = make_chat_app(runtime, owner, model=Script(["said"]).choice)
+    message = ask(client, app, "one")
+    said = {"user": "ann", "rating": "dislike", "content": "bad"}
+    client.post(f"/v1/messages/{message['id']}/feedbacks", json=said, headers=app.headers)
+    rate(client, owner, app.id, message_id=message["id"], rating="like")
+    late = datetime(2026, 2, 1, 4, 59, tzinfo=UTC)  # 23:59 of the day before in New York
+    with runtime.transaction() as session:
+        session.execute(
+            update(MessageFeedback).where(MessageFeedback.rating == "like").values(created_at=late)
+        )
+
+    found = read(client, owner, app.id, "feedbacks/export", format="json", **query)
+
+    assert found.get_json()["export_info"]["total_records"] == count
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"format": "xml"},
+        {"rating": "meh"},
+        {"start_date": "yesterday"},
+        {"start_date": "2026-02-01", "end_date": "2026-01-01"},
+    ],
+)
+def test_export_of_feedbacks_refuses_what_is_no_choice(
+    client: FlaskClient, runtime: Runtime, owner: Owner, query: dict[str, str]
+) -> None:
+    app = make_chat_app(runtime, owner, model=Script(["said"]).choice)
+
+    assert read(client, owner, app.id, "feedbacks/export", **query).status_code == 400
+    assert read(client, owner, UNKNOWN, "feedbacks/export").status_code == 404

@@ -1,6 +1,9 @@
 """What the console answers about members, workspaces and accounts is what its own description says of it."""
 
+from dataclasses import replace
+
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from api.principal import Role
@@ -118,10 +121,22 @@ def delete_account(desk: Desk, letterbox: Letterbox) -> None:
     desk.call("POST", "/account/delete/feedback", sent={"email": desk.owner.email, "feedback": "Too good."})
 
 
+def list_all_workspaces(desk: Desk, house: Flask, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """List all workspaces as the operator's programs do, who send a key of the settings."""
+    key, owner = "a-key-of-the-operator", desk.owner
+    limits = replace(runtime.limits, admin_api_key=key)
+    with monkeypatch.context() as changed:
+        changed.setitem(house.extensions, "runtime", replace(runtime, limits=limits))
+        desk.owner = replace(owner, token=key)
+        desk.call("GET", "/all-workspaces")
+    desk.owner = owner
+
+
 @ONCE
 def test_every_answer_about_members_is_as_documented(
-    desk: Desk, runtime: Runtime, letterbox: Letterbox
+    house: Flask, desk: Desk, runtime: Runtime, letterbox: Letterbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    list_all_workspaces(desk, house, runtime, monkeypatch)
     use_account(desk)
     use_workspaces(desk)
     use_members(desk, runtime, letterbox)

@@ -108,6 +108,23 @@ def test_invitation_by_link_makes_an_editor_once(bare: FlaskClient, runtime: Run
 
 
 @BOTH
+def test_address_that_is_invited_by_many_at_once_has_one_invitation(
+    house: Flask, bare: FlaskClient, owner: Owner
+) -> None:
+    email = new_email(owner)
+
+    with ThreadPoolExecutor(8) as pool:
+        clients = [house.test_client(use_cookies=False) for _ in range(8)]
+        answers = list(pool.map(lambda one: invite(one, owner, email), clients))
+
+    assert {answer.status_code for answer in answers} == {201}
+    tokens = [token_of(answer) for answer in answers]
+    check = f"{CONSOLE}/activate/check"
+    good = [bare.get(check, query_string={"token": token}).get_json()["is_valid"] for token in tokens]
+    assert (good.count(True), listed(bare, owner)[email]["status"]) == (1, "pending")
+
+
+@BOTH
 def test_invitation_is_taken_up_by_one_of_many(house: Flask, bare: FlaskClient, owner: Owner) -> None:
     token = token_of(invite(bare, owner, new_email(owner)))
 

@@ -94,6 +94,23 @@ def test_span_bounds_what_is_summed_up(client: FlaskClient, owner: Owner, used: 
     ]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
+def test_span_may_reach_as_far_as_years_do(
+    client: FlaskClient, runtime: Runtime, owner: Owner, used: ChatApp, zone: str
+) -> None:
+    live_in(runtime, owner, zone)
+    ends = {"start": "0002-01-01 00:00", "end": "9999-12-30 23:59"}
+    beyond = {"end": "9999-12-31 23:59"}  # there is no minute after it
+
+    days = read(client, owner, used.id, "statistics/daily-messages", **ends)
+    conversations = read(client, owner, used.id, "chat-conversations", **ends)
+    path = f"/console/api/apps/{used.id}/statistics/daily-messages"
+    refused = client.get(path, query_string=beyond, headers=owner.headers)
+
+    assert (sum(day["message_count"] for day in days), len(conversations)) == (3, 2)
+    assert refused.status_code == (200 if zone == "Asia/Shanghai" else 400)
+
+
 def test_days_follow_the_clock_when_it_is_changed(
     client: FlaskClient, runtime: Runtime, owner: Owner
 ) -> None:

@@ -221,6 +221,7 @@ ROUTES = (
     Route("GET", f"/apps/{{app}}/messages/{UNKNOWN_ID}", EDITOR),
     Route("GET", f"/apps/{{app}}/agent/logs?message_id={UNKNOWN_ID}&conversation_id={UNKNOWN_ID}", EDITOR),
     Route("GET", f"/apps/{{app}}/conversation-variables?conversation_id={UNKNOWN_ID}", EDITOR),
+    Route("GET", "/apps/{app}/feedbacks/export", EDITOR),
     Route("POST", "/apps/{app}/feedbacks", EDITOR, {"message_id": UNKNOWN_ID, "rating": "like"}),
     Route("POST", "/apps/{app}/chat-messages", EDITOR, {"inputs": {}, "query": "q", "model_config": {}}),
     Route("POST", f"/apps/{{app}}/chat-messages/{UNKNOWN_ID}/stop", EDITOR),

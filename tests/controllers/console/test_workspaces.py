@@ -1,9 +1,12 @@
 """Workspaces one has joined, over HTTP."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from api.controllers.schemas.workspace import WORKSPACE, WORKSPACE_ITEM
 from api.models.account import Account, Tenant
@@ -122,3 +125,34 @@ def test_workspaces_without_credentials_is_refused(client: FlaskClient, path: st
     answer = client.get(path)
 
     assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
+
+
+def test_operator_lists_all_workspaces_with_the_key_of_the_settings(
+    house: Flask, client: FlaskClient, runtime: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = add_workspace(runtime, owner, status="suspended")
+    key = "a-key-of-the-operator"
+
+    def ask(headers: dict[str, str], **query: int) -> TestResponse:
+        return client.get("/console/api/all-workspaces", headers=headers, query_string=query)
+
+    closed = [ask({}), ask({"Authorization": "Bearer "}), ask(owner.headers)]
+    limits = replace(runtime.limits, admin_api_key=key)
+    monkeypatch.setitem(house.extensions, "runtime", replace(runtime, limits=limits))
+    closed += [
+        ask({}),
+        ask(owner.headers),
+        ask({"Authorization": key}),
+        ask({"Authorization": f"Bearer {key}x"}),
+    ]
+    first = ask({"Authorization": f"Bearer {key}"}, limit=1).get_json()
+    following = ask({"Authorization": f"Bearer {key}"}, limit=1, page=2).get_json()
+
+    assert {answer.status_code for answer in closed} == {401}
+    assert (first["total"] >= 2, first["has_more"]) == (True, True)  # other tests may have made some
+    assert following["has_more"] is (following["total"] > 2)
+    (newest,) = first["data"]
+    assert set(newest) == {"id", "name", "status", "created_at"}
+    assert (newest["id"], newest["name"], newest["status"]) == (second, "Second", "suspended")
+    assert following["data"][0]["id"] == owner.tenant_id
+    assert key not in repr(limits)
