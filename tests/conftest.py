@@ -307,7 +307,7 @@ ONCE = pytest.mark.once
 def stop_house(app: Flask) -> None:
     """Stop the threads of a program and give its connections back."""
     runtime: Runtime = app.extensions["runtime"]
-    runtime.queue.stop(5.0)
+    runtime.queue.stop(30.0)
     runtime.sandbox.stop()
     runtime.plugins.stop()
     runtime.channel.stop()

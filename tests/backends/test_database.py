@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import psycopg
@@ -17,11 +17,12 @@ from flask import Flask
 from sqlalchemy import Engine, MetaData, QueuePool, String, exc, literal, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
+from api.backends import database
 from api.backends.database import count_checkouts, count_statements, create_database, session_factory
 from api.models.types import Json
 from api.settings import Settings, SettingsError
 from tests.conftest import make_settings
-from tests.waiting import assert_quick
+from tests.waiting import assert_quick, wait_until
 
 ROOT = Path(__file__).parents[2]
 POOL_SIZE = 4
@@ -248,20 +249,28 @@ def test_sqlite_reader_takes_no_turn_from_writers(sqlite: Sessions) -> None:
         assert_quick(time.monotonic() - started, 1)
 
 
-def test_sqlite_writers_write_in_the_order_they_came(sqlite: Sessions) -> None:
+def test_sqlite_writers_write_in_the_order_they_came(
+    sqlite: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count = POOL_SIZE - 1
-    with count_checkouts(engine_of(sqlite)) as figures, sqlite() as first:
+    turns: list[Any] = []
+    begin = database._begin_if_write
+
+    def begin_and_note(turn: Any, *args: Any) -> None:
+        turns.append(turn)
+        begin(turn, *args)
+
+    monkeypatch.setattr(database, "_begin_if_write", begin_and_note)
+    with sqlite() as first:
         write(first, "first")
         writers = []
         for number in range(count):
             writers.append(threading.Thread(target=write_and_commit, args=(sqlite, number)))
             writers[-1].start()
-            while figures.now < number + 2:
-                time.sleep(0.001)
-            time.sleep(0.02)  # from its connection to the end of the queue
+            wait_until(lambda number=number: len(turns[0]._waiting) == number + 1)  # type: ignore[misc]
         first.commit()
         for writer in writers:
-            writer.join(5)
+            writer.join(30)
     with sqlite() as session:
         bodies = session.scalars(select(Note.body).order_by(Note.id)).all()
     assert bodies == ["first", *range(count)]

@@ -50,7 +50,7 @@ class MailServer:
 
     def stop(self) -> None:
         self.listener.close()
-        self.thread.join(5)
+        self.thread.join(30)
 
 
 def mailer(tmp_path: Path, port: int, **values: object) -> Backend:
@@ -77,7 +77,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[MailServer]:
 
 def test_mail_arrives_as_it_was_written(tmp_path: Path, server: MailServer) -> None:
     mailer(tmp_path, server.port).send(MAIL)
-    server.thread.join(5)
+    server.thread.join(30)
 
     start, end = server.lines.index("data") + 1, server.lines.index(".")
     message = message_from_string("\n".join(server.lines[start:end]) + "\n", policy=policy.default)

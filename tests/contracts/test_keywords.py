@@ -419,7 +419,7 @@ def test_keywords_collection_dropped_while_a_writer_waits_for_it_is_made_again(
             written = pool.submit(index.upsert, collection, [after])
             wait_until(lambda: is_waited_for(runtime))
             index.drop(collection, unit=session)
-        written.result(20.0)
+        written.result(30.0)
 
     assert find(index, collection, "robot") == [after.id]
 

@@ -25,8 +25,8 @@ from tests.servers import Step
 pytestmark = PATIENT
 
 AGREE_S = 1.0
-FOUND_LOST_S = 30.0
-BACK_S = 15.0
+FOUND_LOST_S = 60.0
+BACK_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -297,7 +297,7 @@ def test_stream_that_cannot_be_read_on_says_so(twin: Open, script: list[Reply], 
 def test_stream_that_is_left_is_hung_up(twin: Open) -> None:
     with ScriptedServer(streamed(frame(1), Step.HANG)) as server:
         chunks = twin(server).read(chat, limit=1)
-        assert server.wait_for_hangup(10.0)
+        assert server.wait_for_hangup(30.0)
 
     assert [chunk.answer for chunk in chunks] == ["w1 "]
 

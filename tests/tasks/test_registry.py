@@ -152,7 +152,7 @@ def test_sweep_wakes_workers_for_what_was_missed(runtime: Runtime, owner: Owner,
 
     jobs.wake_due_jobs(runtime)
 
-    assert task.done.wait(10)
+    assert task.done.wait(30)
 
 
 def test_job_works_under_the_id_of_the_request_that_ordered_it(
@@ -167,5 +167,5 @@ def test_job_works_under_the_id_of_the_request_that_ordered_it(
     finally:
         request_id.reset(outside)
 
-    assert task.done.wait(10)
+    assert task.done.wait(30)
     assert task.request_ids == ["trace-me-3"]

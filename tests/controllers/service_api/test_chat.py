@@ -208,7 +208,7 @@ def test_second_reader_sees_the_identical_events(client: FlaskClient, runtime: R
         )
         gate.set()
         mine = parse_events((first + b"".join(stream)).decode())
-        theirs = parse_events(second.result(10))
+        theirs = parse_events(second.result(30))
 
     assert [{k: v for k, v in event.items() if k != "#"} for event in theirs] == mine
 

@@ -190,7 +190,7 @@ def run_and_stop(
     path = f"/v1/workflows/tasks/{waits['task_id']}/stop"
     stopped = (by or place.client).post(path, json={"user": "ada"}, headers=headers)
     assert stopped.status_code == 200, stopped.text
-    assert not calls or place.upstream.server.wait_for_hangup(5.0)
+    assert not calls or place.upstream.server.wait_for_hangup(30.0)
     closed_s = time.monotonic() - asked
     last = list(frames)[-1]
     ended_s = time.monotonic() - asked
@@ -206,7 +206,7 @@ def _events(chunks: Any) -> Iterator[Any]:
                 yield json.loads(line.removeprefix("data: "))
 
 
-def _wait_until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def _wait_until(is_so: Callable[[], bool], timeout_s: float = 30.0) -> None:
     end = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < end, "the node did not come to wait"

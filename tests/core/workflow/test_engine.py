@@ -44,7 +44,7 @@ class Scripted:
                     raise piece
                 case threading.Event():
                     ctx.cancel.on_cancel(piece.set)
-                    piece.wait(5)
+                    piece.wait(30)
                 case str():
                     said += piece
                     yield NodeText(piece)
@@ -98,7 +98,7 @@ def test_join_waits_for_the_branches_that_come_and_no_others() -> None:
 
 
 def test_branches_run_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=30)
 
     class Meeting:
         Config = NodeConfig
@@ -317,7 +317,7 @@ def test_listener_that_leaves_ends_the_run(script: Script) -> None:
             break
     work.close()
 
-    assert told.wait(1)
+    assert told.wait(30)
 
 
 def test_steps_are_limited() -> None:
