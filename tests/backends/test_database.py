@@ -1,7 +1,6 @@
 """The engine on SQLite and PostgreSQL: who waits for whom, for how long, and what is counted."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from api.backends.database import count_checkouts, count_statements, create_data
 from api.models.types import Json
 from api.settings import Settings, SettingsError
 from tests.conftest import make_settings
+from tests.ports import free_port
 from tests.waiting import assert_quick, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -379,8 +379,7 @@ def test_postgres_forgotten_transaction_and_endless_statement_are_bounded(postgr
 
 
 def test_postgres_out_of_reach_fails_at_once_with_an_operational_error(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        unused_port = listener.getsockname()[1]
+    unused_port = free_port()
     app = Flask("test")
     settings = make_settings(tmp_path, database_url=f"postgresql://nobody@127.0.0.1:{unused_port}/none")
     unreachable = session_factory(app, create_database(app, settings, MetaData()))

@@ -92,9 +92,9 @@ SPEECH_TYPES = {ModelType.SPEECH2TEXT, ModelType.TTS}
 RECORDING = Audio(extension="wav", mime_type="audio/wav", content=b"RIFF\r\n--\x00WAVE")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def plugins() -> Iterator[None]:
-    """End the plugin's processes with the tests, and remove its files."""
+    """End the plugin's processes with all tests, and remove its files: some of these may come back to here."""
     yield
     RUNNER.stop()
     shutil.rmtree(PLUGIN_FILES)

@@ -38,6 +38,7 @@ class Installation:
     models: ModelServer
     database: Gate
     redis: Gate
+    settings: dict[str, object]
 
     def ask(self, served: Served, key: str) -> tuple[int, Any]:
         """Send a blocking chat message."""
@@ -56,7 +57,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
             gates.append(Gate(parts.hostname or "", parts.port or 0))
             stack.callback(gates[-1].close)
         database, redis = gates
-        shared = {
+        shared: dict[str, object] = {
             "DATABASE_URL": own.replace(f":{urlsplit(own).port}/", f":{database.port}/"),
             "REDIS_URL": REDIS_URL.replace(f":{urlsplit(REDIS_URL).port}/", f":{redis.port}/"),
             "SECRET_KEY": SECRET,
@@ -67,7 +68,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         for served in (here, there):
             stack.callback(end, served)
         set_up(here, f"{models.url}/v1")
-        yield Installation(here=here, there=there, models=models, database=database, redis=redis)
+        yield Installation(
+            here=here, there=there, models=models, database=database, redis=redis, settings=shared
+        )
 
 
 def comes_true(is_true: Callable[[], bool], within_s: float) -> bool:
@@ -157,12 +160,15 @@ def test_redis_that_is_away_keeps_no_one_from_an_answer(both: Installation) -> N
     assert comes_true(lambda: both.there.call("GET", "/ready")[0] == 200, BACK_S)
 
 
-def test_run_of_a_program_that_dies_is_told_as_failed_by_the_other(both: Installation) -> None:
+def test_run_of_a_program_that_dies_is_told_as_failed_by_the_other(
+    both: Installation, tmp_path: Path
+) -> None:
     key = make_key(both.here, both.models.script(delta("Half"), Step.HANG))
+    third = start((), tmp_path / "third", both.settings)  # the two are needed by other tests
 
-    with both.here.chat(key) as answer:
+    with third.chat(key) as answer:
         _, first = read_first(answer)
-        kill(both.here)
+        kill(third)
         with contextlib.suppress(OSError, http.client.HTTPException):
             answer.read()
 

@@ -168,7 +168,7 @@ def test_what_is_no_answer_of_this_api_is_said_so(twin: Open) -> None:
 
 
 def test_nobody_answers(twin: Open) -> None:
-    with ScriptedServer(Reply(delay_s=5.0)) as server:
+    with ScriptedServer(Reply(delay_s=20.0)) as server:
         with pytest.raises(APITimeoutError):
             twin(server, timeout_s=0.2).ask(ask)
         assert len(server.seen) < 2  # a busy server may not even have read it
