@@ -94,7 +94,7 @@ RECORDING = Audio(extension="wav", mime_type="audio/wav", content=b"RIFF\r\n--\x
 
 @pytest.fixture(scope="session", autouse=True)
 def plugins() -> Iterator[None]:
-    """End the plugin's processes with all tests, and remove its files: some of these may come back to here."""
+    """End the plugin's processes with all tests, and remove its files: a worker may come back to these."""
     yield
     RUNNER.stop()
     shutil.rmtree(PLUGIN_FILES)
