@@ -35,7 +35,7 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-pipe",
 )
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 
 
 def find_browser() -> str | None:

@@ -10,7 +10,7 @@ from api.core.ports import Cancel
 from api.runtime import Runtime
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Wait until it is so; a test fails where that does not come."""
     deadline = time.monotonic() + timeout_s
     while not is_so():

@@ -194,6 +194,7 @@ def test_count_checkouts_follows_the_pool(sessions: Sessions) -> None:
 # SQLite
 
 
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize("kind", ["plain", "patched"])
 def test_sqlite_three_processes_of_ten_writers_lose_nothing(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "shared.db"
@@ -213,7 +214,7 @@ def test_sqlite_three_processes_of_ten_writers_lose_nothing(tmp_path: Path, kind
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr

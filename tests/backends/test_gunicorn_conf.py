@@ -12,7 +12,10 @@ import pytest
 
 from tests.commands import begin
 from tests.conftest import make_house, make_settings, stop_house
+from tests.live.conftest import PATIENT
 from tests.ports import free_port
+
+pytestmark = PATIENT
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +43,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a running server."""
     found = free_port()
     server = start(migrate(tmp_path_factory.mktemp("server")), found)
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 150
     while not is_up(found):
         assert server.poll() is None, server.communicate()[1]
         assert time.monotonic() < deadline
@@ -85,6 +88,6 @@ def test_server_bad_setting_refuses_with_one_sentence(tmp_path: Path) -> None:
         folder=tmp_path,
     )
 
-    assert begun.wait(50.0) == 1
+    assert begun.wait(150.0) == 1
     assert begun.said().startswith("PORT: ")
     assert begun.said().count("\n") <= 1
