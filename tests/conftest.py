@@ -27,6 +27,7 @@ from typing import BinaryIO, NoReturn
 from urllib.parse import urlsplit
 from zlib import crc32
 
+import hypothesis
 import psycopg
 import pytest
 from argon2 import PasswordHasher
@@ -83,6 +84,17 @@ QUICK = {
     "NOBODY": f"$argon2id$v=19$m=16,t=1,p=1${'A' * 22}${'A' * 43}",
 }
 """The same, at no cost."""
+
+
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=not IS_EVERYWHERE,
+    database=None,
+)
+hypothesis.settings.load_profile("suite")
+"""A busy machine is no fault of an example; what is tried is the same each time, but for ``make everywhere``."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

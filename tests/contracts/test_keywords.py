@@ -177,7 +177,11 @@ def test_keywords_no_query_is_a_syntax_error(index: KeywordIndex, collection: st
     assert find(index, collection, query) == [entry.id]
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(text=st.text(st.characters(), max_size=40))
 def test_keywords_any_text_is_stored_and_finds_itself_if_it_has_words(index: KeywordIndex, text: str) -> None:
     collection = new_id()
