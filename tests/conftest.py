@@ -94,7 +94,7 @@ hypothesis.settings.register_profile(
     database=None,
 )
 hypothesis.settings.load_profile("suite")
-"""A busy machine is no fault of an example; what is tried is the same each time, but for ``make everywhere``."""
+"""A busy machine is no fault of an example; each run tries the same ones, but for ``make everywhere``."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
