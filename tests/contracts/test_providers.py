@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import shutil
-import socket
 import tempfile
 import threading
 import time
@@ -60,6 +59,7 @@ from api.core.model_runtime.types import (
 from api.core.ports import Cancel
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable, QuotaExceeded
 from tests.plugins import make_runner, make_vendor
+from tests.ports import free_port
 from tests.servers import Reply, ScriptedServer, Step
 from tests.vendors import HARNESSES as VENDORS
 from tests.vendors import PLUGIN, SECRET, Harness, InlineOffload, Wire
@@ -420,8 +420,7 @@ def test_chat_quota_used_up_is_told_as_such(bench: Bench) -> None:
 
 
 def test_chat_server_out_of_reach_is_retryable(bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     context = replace(bench.context, credentials=bench.harness.credentials(url))
     provider = type(bench.provider)(context)
     assert isinstance(provider, ChatModel)
@@ -522,8 +521,7 @@ def test_check_credentials_refused_key_is_an_invalid_request(remote_bench: Bench
 
 
 def test_check_credentials_server_out_of_reach_is_an_invalid_request(remote_bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     context = replace(remote_bench.context, credentials=remote_bench.harness.credentials(url))
     with pytest.raises(InvalidRequest, match="No connection"):
         type(remote_bench.provider)(context).check_credentials()

@@ -30,6 +30,7 @@ from api.core.http import (
 from api.core.ports import Cancel
 from api.errors import InvalidRequest
 from api.logs import request_id
+from tests.ports import free_port
 from tests.servers import Reply, ScriptedServer, Step
 from tests.waiting import assert_quick, set_when, wait_until
 
@@ -575,10 +576,8 @@ def test_request_many_at_once_each_get_their_own_answer(client: HTTPClient) -> N
 
 
 def test_request_port_nobody_listens_on_fails_at_once(client: HTTPClient) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(ConnectFailed, match="refused"):
-        fetch(client, f"http://127.0.0.1:{port}/")
+        fetch(client, f"http://127.0.0.1:{free_port()}/")
 
 
 def test_request_host_without_address_fails(client: HTTPClient) -> None:
