@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from api.core.ports import Cancel, JSONObject, JSONValue
 from api.core.rag.extraction import ExtractionFailed
+from api.core.text.tokens import count_tokens
 from api.core.workflow import jinja
 from api.runtime import Runtime
 from tests.conftest import ONCE, make_house, make_settings, stop_house
@@ -216,6 +217,7 @@ def _wait_until(is_so: Callable[[], bool], timeout_s: float = 30.0) -> None:
 @pytest.fixture
 def place(house: Flask, runtime: Runtime, owner: Owner) -> Iterator[Place]:
     """A workspace beside a server that never comes to its end."""
+    count_tokens("")  # its table takes a second to load, as the program does when it starts
     upstream = Upstream()
     with ExitStack() as opened:
         opened.enter_context(upstream.server)
