@@ -98,6 +98,7 @@ def test_job_that_raises_is_put_back_and_tried_again(
 ) -> None:
     task.failures = 1
     job_id = make_job(runtime, owner)
+    before = utc_now()
 
     run_now(runtime, job_id)
     failed = row_of(runtime, job_id)
@@ -105,7 +106,7 @@ def test_job_that_raises_is_put_back_and_tried_again(
 
     assert failed is not None
     assert failed.last_error == "RuntimeError: not yet"
-    assert failed.run_at > utc_now()
+    assert failed.run_at > before + timedelta(seconds=1)
     assert failed.leased_until is None
     assert len(task.runs) == 2
     assert row_of(runtime, job_id) is None
