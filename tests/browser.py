@@ -35,7 +35,7 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-pipe",
 )
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 
 
 def find_browser() -> str | None:
@@ -161,7 +161,7 @@ def browsing(binary: str, profile: Path) -> Iterator[Page]:
     finally:
         page.close()
         browser.kill()
-        browser.wait(timeout=10)
+        browser.wait(timeout=30)
 
 
 class OneCall(WSGIRequestHandler):
@@ -184,5 +184,5 @@ def served(app: Flask) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
-        thread.join(timeout=10)
+        thread.join(timeout=30)
         server.server_close()

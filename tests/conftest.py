@@ -27,6 +27,7 @@ from typing import BinaryIO, NoReturn
 from urllib.parse import urlsplit
 from zlib import crc32
 
+import hypothesis
 import psycopg
 import pytest
 from argon2 import PasswordHasher
@@ -35,8 +36,11 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from api.app_factory import create_app
+from api.backends.cache import redis as redis_cache
+from api.backends.channel import redis as redis_channel
 from api.backends.database import create_database
 from api.backends.migrations import install_migrations, upgrade
+from api.controllers.http import limits
 from api.core.model_runtime.local_embedding import embed_text
 from api.core.model_runtime.providers import builtin
 from api.core.ports import Cancel
@@ -44,7 +48,7 @@ from api.core.rag.extract_child import read_document
 from api.models.account import Setup
 from api.models.base import Base
 from api.runtime import Runtime
-from api.services import passwords
+from api.services import passwords, remembered
 from api.settings import Settings
 from api.tasks.registry import run_job
 from tests import s3_double
@@ -80,6 +84,17 @@ QUICK = {
     "NOBODY": f"$argon2id$v=19$m=16,t=1,p=1${'A' * 22}${'A' * 43}",
 }
 """The same, at no cost."""
+
+
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=not IS_EVERYWHERE,
+    database=None,
+)
+hypothesis.settings.load_profile("suite")
+"""A busy machine is no fault of an example; each run tries the same ones, but for ``make everywhere``."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -151,6 +166,17 @@ def costly_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash passwords as the program does."""
     for name, value in COSTLY.items():
         monkeypatch.setattr(passwords, name, value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def long_memory() -> Iterator[None]:
+    """Remember who is calling for longer than any test takes, so that no second's end comes in between.
+
+    That it is forgotten after a second is seen by tests/controllers/service_api/test_callers.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remembered, "REMEMBER_S", 600.0)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -287,7 +313,8 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             "database_url": request.getfixturevalue("postgres_url"),
             "redis_url": request.getfixturevalue("redis_url"),
         }
-    app = make_house(make_settings(tmp_path_factory.mktemp(request.param), **urls))
+    with patient_with_redis():
+        app = make_house(make_settings(tmp_path_factory.mktemp(request.param), **urls))
     made: Runtime = replace(app.extensions["runtime"], extractor=ReadsHere())
     app.extensions["runtime"] = made
     made.queue.start(
@@ -295,6 +322,21 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )  # without the schedule, whose statements tests would count
     yield app
     stop_house(app)
+
+
+@contextlib.contextmanager
+def patient_with_redis() -> Iterator[None]:
+    """Have a program that is made wait for a Redis that is slow, as on a busy machine.
+
+    The program itself soon goes on without it: counts no calls, holds no slots.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("socket_connect_timeout", "socket_timeout"):
+            patch.setitem(limits.STORAGE_OPTIONS, name, 20.0)
+        patch.setattr(redis_cache, "TIMEOUT_S", 20.0)
+        patch.setattr(redis_channel, "CONNECT_TIMEOUT_S", 20.0)
+        patch.setattr(redis_channel, "READ_TIMEOUT_S", 20.0)
+        yield
 
 
 BOTH = pytest.mark.both
@@ -307,7 +349,7 @@ ONCE = pytest.mark.once
 def stop_house(app: Flask) -> None:
     """Stop the threads of a program and give its connections back."""
     runtime: Runtime = app.extensions["runtime"]
-    runtime.queue.stop(5.0)
+    runtime.queue.stop(30.0)
     runtime.sandbox.stop()
     runtime.plugins.stop()
     runtime.channel.stop()

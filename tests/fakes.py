@@ -116,7 +116,7 @@ def wait_for(gate: threading.Event, cancel: Cancel) -> None:
     """Wait until the gate opens or the run is stopped, whichever comes first; 10 s at most."""
     forget = cancel.on_cancel(gate.set)
     try:
-        assert gate.wait(10), "the test never opened the gate"
+        assert gate.wait(30), "the test never opened the gate"
     finally:
         forget()
 

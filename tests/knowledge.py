@@ -22,7 +22,7 @@ from api.tasks.registry import run_job
 from tests.core.rag.sources.sites import http_client, hurried
 from tests.factories import Owner
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 CONSOLE = "/console/api/datasets"
 TEXT = b"The harbour master counts seven ships.\n\nThe lighthouse keeper counts the stars."
 

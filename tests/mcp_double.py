@@ -163,4 +163,4 @@ def see_off() -> None:
     """Wait for what the client does in passing: sessions it closes, calls it gave up."""
     for thread in threading.enumerate():
         if thread.name.startswith("mcp-"):
-            thread.join(20.0)
+            thread.join(30.0)

@@ -112,6 +112,6 @@ def make_vendor(runner: Backend, tenant_id: str = "t") -> type[Provider]:
     """Return the provider of models that VENDOR brings, made for a workspace."""
     package = read_package(pack(VENDOR))
     (declared,) = package.manifest.models
-    patience = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+    patience = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
     http = HTTPClient(EgressPolicy(), patience)  # opens nothing, for the manifest names no hosts
     return to_provider(package.manifest, declared, to_code(package, tenant_id), runner, http)

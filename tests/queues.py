@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 """How long a job may take to be run, on a machine that has much else to do."""
 
 

@@ -109,4 +109,12 @@ def check_bubblewrap() -> None:
 def processes() -> set[int]:
     """The processes this one has started and that have not ended."""
     lists = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for found in lists for pid in found.read_text().split()}
+    return {int(pid) for found in lists for pid in read(found).split()}
+
+
+def read(file: Path) -> bytes:
+    """Return what a file of /proc says; nothing where its thread or process has ended meanwhile."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

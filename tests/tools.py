@@ -28,13 +28,18 @@ class NamedFiles:
         return self.contents[str(file["filename"])]
 
 
+def make_http(allow: str = "127.0.0.1", *, patience_s: float = 20.0) -> HTTPClient:
+    """Return a client that reaches this machine alone, and waits so long for each part of an answer."""
+    timeouts = Timeouts(connect_s=20, first_byte_s=patience_s, idle_s=patience_s)
+    return HTTPClient(EgressPolicy.parse(allow), timeouts)
+
+
 def make_context(allow: str = "127.0.0.1", **values: Any) -> ToolContext:
     """Return what tools may use; calls go out to this machine alone."""
-    http = HTTPClient(EgressPolicy.parse(allow), Timeouts(connect_s=2, first_byte_s=0.3, idle_s=0.3))
     made: dict[str, Any] = {
         "tenant_id": "t",
         "user": "u",
-        "http": http,
+        "http": values.get("http") or make_http(allow),
         "sandbox": PlainSandbox(),
         "offload": InlineOffload(),
         "files": NamedFiles(),
@@ -43,7 +48,7 @@ def make_context(allow: str = "127.0.0.1", **values: Any) -> ToolContext:
     return ToolContext(**{**made, **values})
 
 
-def call(tool: Tool, given: JSONObject, *, timeout_s: float = 5.0, **context: Any) -> ToolOutput:
+def call(tool: Tool, given: JSONObject, *, timeout_s: float = 30.0, **context: Any) -> ToolOutput:
     """Return what a tool gives."""
     made = make_context(**context)
     try:

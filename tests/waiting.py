@@ -1,19 +1,35 @@
 """Waiting in tests for what another thread is about to do, and measuring how long things take."""
 
+import threading
 import time
 from collections.abc import Callable
 
 from sqlalchemy import text
 
+from api.core.ports import Cancel
 from api.runtime import Runtime
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Wait until it is so; a test fails where that does not come."""
     deadline = time.monotonic() + timeout_s
     while not is_so():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
         time.sleep(0.01)
+
+
+def set_when(cancel: Cancel, is_so: Callable[[], bool]) -> list[float]:
+    """Have another thread stop the work once it is so; return where it notes when it did."""
+    at: list[float] = []
+
+    def watch() -> None:
+        wait_until(is_so)
+        time.sleep(0.02)  # so that what it was about to do next is under way
+        at.append(time.monotonic())
+        cancel.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    return at
 
 
 def is_waited_for(runtime: Runtime) -> bool:

@@ -11,6 +11,7 @@ from redis import Redis
 from api.backends.cache.redis import REST_S, Backend
 from api.errors import Unavailable
 from tests.backends.gate import Gate
+from tests.conftest import patient_with_redis
 from tests.waiting import assert_quick
 
 
@@ -35,7 +36,8 @@ def gate(redis_url: str) -> Iterator[Gate]:
 
 def make_cache(redis_url: str, gate: Gate, clock: Clock) -> Backend:
     url = urlsplit(redis_url)._replace(netloc=f"127.0.0.1:{gate.port}").geturl()
-    return Backend(url, f"test:{uuid.uuid4()}:", clock)
+    with patient_with_redis():
+        return Backend(url, f"test:{uuid.uuid4()}:", clock)
 
 
 CALLS: list[Callable[[Backend], object]] = [

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from api.backends.channel import redis as redis_channel
-from api.backends.channel.redis import Backend
+from api.backends.channel.redis import ALIVE_TTL_S, Backend
 from api.backends.channel.redis_stream import HEADER_ID, Keys, to_header_fields
 from api.core.events import ErrorOccurred, Event, RunHeader, TextChunk
 from api.errors import Unavailable
@@ -36,9 +36,15 @@ def prefix(redis_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def reading(redis_url: str, prefix: str) -> Iterator[Backend]:
+def alive_ttl_s() -> float:
+    """How long both processes take a writer for alive that says nothing."""
+    return ALIVE_TTL_S
+
+
+@pytest.fixture
+def reading(redis_url: str, prefix: str, alive_ttl_s: float) -> Iterator[Backend]:
     """A process that reads."""
-    made = Backend(redis_url, prefix, alive_ttl_s=1.0)
+    made = Backend(redis_url, prefix, alive_ttl_s=alive_ttl_s)
     yield made
     made.stop()
 
@@ -53,10 +59,10 @@ def gate(redis_url: str) -> Iterator[Gate]:
 
 
 @pytest.fixture
-def writing(redis_url: str, prefix: str, gate: Gate) -> Iterator[Backend]:
+def writing(redis_url: str, prefix: str, gate: Gate, alive_ttl_s: float) -> Iterator[Backend]:
     """A process that writes, through the gate."""
     url = urlsplit(redis_url)._replace(netloc=f"127.0.0.1:{gate.port}").geturl()
-    made = Backend(url, prefix, alive_ttl_s=1.0)
+    made = Backend(url, prefix, alive_ttl_s=alive_ttl_s)
     yield made
     made.stop()
 
@@ -68,6 +74,7 @@ def write(channel: Backend, header: RunHeader, events: list[Event]) -> None:
     log.close()
 
 
+@pytest.mark.parametrize("alive_ttl_s", [1.0])
 def test_redis_channel_writer_killed_reader_gets_worker_lost_as_last_event(
     redis_url: str, prefix: str, reading: Backend
 ) -> None:
@@ -107,12 +114,13 @@ def test_redis_channel_writer_dead_reader_is_told_with_the_times_of_a_real_start
     assert ([type(event) for event in batch.events], batch.is_last) == ([ErrorOccurred], True)
 
 
+@pytest.mark.parametrize("alive_ttl_s", [3.0])
 def test_redis_channel_silent_writer_that_lives_is_not_taken_for_dead(
     writing: Backend, reading: Backend
 ) -> None:
     log = writing.open(make_header())
     remote = eventually(lambda: reading.find(log.header.task_id))
-    batch = remote.read(0, 1.7)
+    batch = remote.read(0, 4.0)
     assert (list(batch.events), batch.is_last) == ([], False)
 
 
@@ -191,7 +199,7 @@ def test_redis_channel_signal_sent_while_the_listener_is_cut_off_is_obeyed(
     reading.signal(log.header.task_id)
     assert not stopped.wait(0.1)
     gate.open()
-    assert stopped.wait(5)
+    assert stopped.wait(30)
 
 
 def test_redis_channel_all_keys_expire(
@@ -223,7 +231,7 @@ def test_redis_channel_log_of_an_event_without_json_form_expires(
 def test_redis_channel_stopped_process_hands_over_what_it_has(writing: Backend, reading: Backend) -> None:
     header, events = make_header(), make_events(50)
     write(writing, header, events)
-    writing.stop()
+    writing.stop(30.0)
     remote = reading.find(header.task_id)
     assert remote is not None
     assert read_on(remote) == events
@@ -233,7 +241,7 @@ def test_redis_channel_hundreds_of_runs_at_once_all_arrive(writing: Backend, rea
     headers, events = [make_header() for _ in range(450)], make_events(5)
     for header in headers:
         write(writing, header, events)
-    writing.stop()
+    writing.stop(30.0)
     for header in headers:
         remote = reading.find(header.task_id)
         assert remote is not None
@@ -241,7 +249,7 @@ def test_redis_channel_hundreds_of_runs_at_once_all_arrive(writing: Backend, rea
 
 
 @pytest.mark.parametrize(
-    "pauses_s", [redis_channel.COPY_COMES_S, (0.8,)], ids=["several-looks", "the-last-look"]
+    "pauses_s", [(*redis_channel.COPY_COMES_S, 10.0), (3.0,)], ids=["several-looks", "the-last-look"]
 )
 def test_run_whose_copy_is_still_on_its_way_is_found(
     reading: Backend, writing: Backend, monkeypatch: pytest.MonkeyPatch, pauses_s: tuple[float, ...]

@@ -1,14 +1,13 @@
 """The engine on SQLite and PostgreSQL: who waits for whom, for how long, and what is counted."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import psycopg
@@ -17,11 +16,13 @@ from flask import Flask
 from sqlalchemy import Engine, MetaData, QueuePool, String, exc, literal, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
+from api.backends import database
 from api.backends.database import count_checkouts, count_statements, create_database, session_factory
 from api.models.types import Json
 from api.settings import Settings, SettingsError
 from tests.conftest import make_settings
-from tests.waiting import assert_quick
+from tests.ports import free_port
+from tests.waiting import assert_quick, wait_until
 
 ROOT = Path(__file__).parents[2]
 POOL_SIZE = 4
@@ -193,6 +194,7 @@ def test_count_checkouts_follows_the_pool(sessions: Sessions) -> None:
 # SQLite
 
 
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize("kind", ["plain", "patched"])
 def test_sqlite_three_processes_of_ten_writers_lose_nothing(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "shared.db"
@@ -212,7 +214,7 @@ def test_sqlite_three_processes_of_ten_writers_lose_nothing(tmp_path: Path, kind
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -248,20 +250,28 @@ def test_sqlite_reader_takes_no_turn_from_writers(sqlite: Sessions) -> None:
         assert_quick(time.monotonic() - started, 1)
 
 
-def test_sqlite_writers_write_in_the_order_they_came(sqlite: Sessions) -> None:
+def test_sqlite_writers_write_in_the_order_they_came(
+    sqlite: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count = POOL_SIZE - 1
-    with count_checkouts(engine_of(sqlite)) as figures, sqlite() as first:
+    turns: list[Any] = []
+    begin = database._begin_if_write
+
+    def begin_and_note(turn: Any, *args: Any) -> None:
+        turns.append(turn)
+        begin(turn, *args)
+
+    monkeypatch.setattr(database, "_begin_if_write", begin_and_note)
+    with sqlite() as first:
         write(first, "first")
         writers = []
         for number in range(count):
             writers.append(threading.Thread(target=write_and_commit, args=(sqlite, number)))
             writers[-1].start()
-            while figures.now < number + 2:
-                time.sleep(0.001)
-            time.sleep(0.02)  # from its connection to the end of the queue
+            wait_until(lambda number=number: len(turns[0]._waiting) == number + 1)  # type: ignore[misc]
         first.commit()
         for writer in writers:
-            writer.join(5)
+            writer.join(30)
     with sqlite() as session:
         bodies = session.scalars(select(Note.body).order_by(Note.id)).all()
     assert bodies == ["first", *range(count)]
@@ -370,8 +380,7 @@ def test_postgres_forgotten_transaction_and_endless_statement_are_bounded(postgr
 
 
 def test_postgres_out_of_reach_fails_at_once_with_an_operational_error(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        unused_port = listener.getsockname()[1]
+    unused_port = free_port()
     app = Flask("test")
     settings = make_settings(tmp_path, database_url=f"postgresql://nobody@127.0.0.1:{unused_port}/none")
     unreachable = session_factory(app, create_database(app, settings, MetaData()))

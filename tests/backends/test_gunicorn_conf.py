@@ -1,7 +1,6 @@
 """The server's own limits and its refusal of a bad configuration, on gunicorn.conf.py as it is."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,10 @@ import pytest
 
 from tests.commands import begin
 from tests.conftest import make_house, make_settings, stop_house
+from tests.live.conftest import PATIENT
+from tests.ports import free_port
+
+pytestmark = PATIENT
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,17 +41,16 @@ def environment(**settings: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a running server."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        found: int = listener.getsockname()[1]
+    found = free_port()
     server = start(migrate(tmp_path_factory.mktemp("server")), found)
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 150
     while not is_up(found):
         assert server.poll() is None, server.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.05)
     yield found
     server.terminate()
-    _, log = server.communicate(timeout=15)  # nothing is under way, so nothing is waited for: no 25 s
+    _, log = server.communicate(timeout=24)  # nothing is under way, so nothing is waited for: no 25 s
     assert "Warning:" not in log, log
 
 
@@ -60,7 +62,7 @@ def is_up(port: int) -> bool:
 
 
 def ask(port: int, path: str, headers: dict[str, str]) -> int:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path, headers=headers)
         return connection.getresponse().status
@@ -86,6 +88,6 @@ def test_server_bad_setting_refuses_with_one_sentence(tmp_path: Path) -> None:
         folder=tmp_path,
     )
 
-    assert begun.wait(40.0) == 1
+    assert begun.wait(150.0) == 1
     assert begun.said().startswith("PORT: ")
     assert begun.said().count("\n") <= 1

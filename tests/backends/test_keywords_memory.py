@@ -78,7 +78,11 @@ def apply(index: KeywordIndex, kind: str, collection: str, given_: object) -> No
             index.drop(collection)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(history=st.lists(steps, max_size=8), query=texts)
 def test_memory_finds_after_any_history_what_the_tables_hold(
     sessions: sessionmaker[Session], history: list[tuple[str, int, object]], query: str

@@ -12,7 +12,7 @@ from api.core.ports import Cancel
 from api.principal import works_for
 from tests.waiting import wait_until
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 
 
 @dataclass

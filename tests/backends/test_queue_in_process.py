@@ -17,7 +17,7 @@ from tests.queues import Recorder, make_ids
 def queue(tmp_path: Path) -> Iterator[Backend]:
     made = Backend.from_settings(make_settings(tmp_path))
     yield made
-    assert made.stop(5.0)
+    assert made.stop(30.0)
 
 
 def test_queue_job_asked_for_twice_while_waiting_runs_once_at_the_earlier_time(queue: Backend) -> None:
@@ -26,7 +26,7 @@ def test_queue_job_asked_for_twice_while_waiting_runs_once_at_the_earlier_time(q
     queue.enqueue(job_id, queue="default")
     queue.enqueue(job_id, queue="default", delay_s=0.05)
     queue.enqueue(last, queue="default", delay_s=0.1)
-    queue.start(recorder.run, ())
+    queue.start(recorder.run, (), places={Queue.DEFAULT: 1})  # of two that are due, the first one first
     recorder.wait_for(lambda ran: last in ran)
     assert recorder.ran == [job_id, last]
 
@@ -40,7 +40,7 @@ def test_queue_stop_waits_for_running_jobs_and_takes_no_more(queue: Backend) -> 
     queue.enqueue(waiting, queue="default")
     assert not queue.stop(0.05)
     recorder.may_go.set()
-    assert queue.stop(5.0)
+    assert queue.stop(30.0)
     assert recorder.ran == [running]
 
 
@@ -58,9 +58,9 @@ def test_queue_drained_lets_jobs_and_own_ticks_go_on(queue: Backend) -> None:
 
     while ticked.acquire(blocking=False):
         pass
-    assert ticked.acquire(timeout=5)
+    assert ticked.acquire(timeout=30)
     recorder.may_go.set()
-    assert queue.stop(5.0)
+    assert queue.stop(30.0)
     assert recorder.ran == [running]
 
 
@@ -71,7 +71,7 @@ def test_queue_full_of_slow_jobs_does_not_hold_up_another(queue: Backend) -> Non
     def run(job_id: str) -> None:
         recorder.run(job_id)
         if job_id in slow:
-            assert may_go.wait(10)
+            assert may_go.wait(30)
 
     queue.start(run, ())
     for job_id in slow:
@@ -101,6 +101,6 @@ def test_queue_that_stops_sets_no_default_of_timeouts_for_the_process(
     told: list[float | None] = []
     monkeypatch.setattr(socket, "setdefaulttimeout", told.append)
 
-    assert queue.stop(10.0)
+    assert queue.stop(30.0)
 
     assert set(told) <= {None}

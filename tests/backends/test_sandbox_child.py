@@ -61,7 +61,7 @@ def test_child_that_hangs_up_and_lives_on_is_ended(silence: str) -> None:
     before = processes()
     with started(f"{ASKED}{silence}\ntime.sleep(600)") as child:
         with pytest.raises(CodeFailed, match="SIGKILL"):
-            child.ask("", {}, 10.0, Cancel())
+            child.ask("", {}, 30.0, Cancel())
         assert processes() <= before  # those of other tests may end meanwhile
 
 
@@ -71,13 +71,13 @@ def test_child_waits_for_its_request_in_a_process_with_a_default_of_timeouts(
     # Celery's workers set the default of the process while they end.
     pair = socket.socketpair()
     for end in pair:
-        end.settimeout(10.0)
+        end.settimeout(30.0)
     monkeypatch.setattr(socket, "socketpair", lambda: pair)
     with started(f"{BEGIN}peer.recv(65536); say(b'{{\"value\": 5}}')") as child:
         time.sleep(0.1)  # so that it waits
-        assert child.ask("", {}, 10.0, Cancel()) == 5
+        assert child.ask("", {}, 30.0, Cancel()) == 5
 
 
 def test_child_without_time_left_takes_too_long() -> None:
     with started(f"{BEGIN}time.sleep(600)") as child, pytest.raises(CodeFailed, match="limit of time"):
-        child.ask("x" * 10_000_000, {}, 10.0, Cancel(total_s=0.0))
+        child.ask("x" * 10_000_000, {}, 30.0, Cancel(total_s=0.0))

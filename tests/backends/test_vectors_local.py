@@ -107,7 +107,7 @@ def test_collection_stale_for_many_searches_at_once_is_read_once(sessions: sessi
         for search in searches:
             search.start()
         for search in searches:
-            search.join(10)
+            search.join(30)
     reads = [statement for statement in statements if "vector_entries.vector " in statement]
     assert len(reads) == 1
 

@@ -1,6 +1,5 @@
 """Vectors in Weaviate: a server that is away, comes back, or refuses."""
 
-import socket
 import time
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from api.backends.offload import Backend as Offload
 from api.backends.vectors import weaviate
 from api.errors import Unavailable
+from tests.ports import free_port
 from tests.vector_stores import serving_double
 from tests.vectors import UNDELETABLE, make_entries, make_entry, make_vector, new_id
 from tests.waiting import assert_quick
@@ -15,22 +15,22 @@ from tests.waiting import assert_quick
 
 def test_server_that_restarts_is_found_again() -> None:
     entries, collection = make_entries(2), new_id()
-    with serving_double() as (url, grpc_port):
+    ports = free_port(), free_port()  # which nobody else is given while the server is away
+    with serving_double(*ports) as (url, grpc_port):
         store = weaviate.Backend(url, grpc_port, None, Offload())
         store.upsert(collection, entries)
     started = time.monotonic()
     with pytest.raises(Unavailable, match="Weaviate"):
         store.search([collection], make_vector("query"), top_k=1)
     assert_quick(time.monotonic() - started, 3)
-    with serving_double(int(url.rpartition(":")[2]), grpc_port):
+    with serving_double(*ports):
         store.upsert(collection, entries)
         assert len(store.search([collection], make_vector("query"), top_k=5)) == 2
     store.close()
 
 
 def test_server_out_of_reach_is_unavailable_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     store = weaviate.Backend(f"http://127.0.0.1:{port}", port, None, Offload())
     started = time.monotonic()
     for call in (

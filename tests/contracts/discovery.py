@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.backends import load
-from tests.conftest import make_settings
+from tests.conftest import make_settings, patient_with_redis
 
 
 def names(kind: str) -> list[str]:
@@ -23,4 +23,5 @@ def make_backend(kind: str, name: str, request: pytest.FixtureRequest, data_dir:
     values = request.getfixturevalue("s3_values") if name == "s3" else {}
     if name == "redis":
         values = {"redis_url": request.getfixturevalue("redis_url")}
-    return load(kind, name).from_settings(make_settings(data_dir, **values))
+    with patient_with_redis():
+        return load(kind, name).from_settings(make_settings(data_dir, **values))

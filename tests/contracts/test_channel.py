@@ -79,9 +79,9 @@ def make_events(count: int) -> list[Event]:
 
 
 def eventually(get: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while (value := get()) is None:
-        assert time.monotonic() < deadline, "not within 5 s"
+        assert time.monotonic() < deadline, "not within 20 s"
         time.sleep(0.005)
     return value
 
@@ -144,7 +144,7 @@ def test_channel_waiting_reader_is_woken_by_the_next_event(pair: Pair) -> None:
         waiting = pool.submit(reader.read, 0, 10.0)
         time.sleep(0.05)
         log.append(END)
-        assert list(waiting.result(10).events) == [END]
+        assert list(waiting.result(30).events) == [END]
         assert_quick(time.monotonic() - started, 2)
 
 
@@ -156,7 +156,7 @@ def test_channel_waiting_reader_is_woken_by_the_end(pair: Pair) -> None:
         waiting = pool.submit(reader.read, 0, 10.0)
         time.sleep(0.05)
         log.close()
-        batch = waiting.result(10)
+        batch = waiting.result(30)
     assert (list(batch.events), batch.is_last) == ([], True)
     assert_quick(time.monotonic() - started, 2)
 
@@ -260,9 +260,11 @@ def test_channel_signal_stops_the_task_within_300_ms_and_once(pair: Pair) -> Non
     pair.writing.on_signal(task_id, stopped.release)
     pair.find(task_id)
     pair.reading.signal(first)
-    assert is_connected.wait(5)
+    assert is_connected.wait(30)
+    asked = time.monotonic()
     pair.reading.signal(task_id)
-    assert stopped.acquire(timeout=0.3)
+    assert stopped.acquire(timeout=30)
+    assert_quick(time.monotonic() - asked, 0.3)
     pair.reading.signal(task_id)
     assert not stopped.acquire(timeout=0.1)
 
@@ -274,7 +276,7 @@ def test_channel_signal_reaches_only_its_task(pair: Pair) -> None:
     pair.writing.on_signal(ours, is_ours_told.set)
     pair.find(ours)
     pair.reading.signal(ours)
-    assert is_ours_told.wait(5)
+    assert is_ours_told.wait(30)
     assert not is_other_told.wait(0.05)
 
 
@@ -283,7 +285,7 @@ def test_channel_signal_sent_before_anyone_listens_is_obeyed(pair: Pair) -> None
     pair.reading.signal(task_id)
     stopped = threading.Event()
     pair.writing.on_signal(task_id, stopped.set)
-    assert stopped.wait(5)
+    assert stopped.wait(30)
 
 
 def test_channel_signal_after_listening_ended_does_nothing(pair: Pair) -> None:

@@ -19,7 +19,8 @@ from api.core.rag.extraction import ExtractionFailed
 from api.errors import Unavailable
 from tests.conftest import make_settings
 from tests.core.rag import documents
-from tests.waiting import assert_quick
+from tests.sandboxes import processes, read
+from tests.waiting import assert_quick, wait_until
 
 SLOW = b"<p>slow</p>" * 300_000
 SLOW_EXTENSION = "html"
@@ -36,9 +37,7 @@ def extract(extractor: Extractor, content: bytes, extension: str, cancel: Cancel
 
 def children() -> set[int]:
     """The processes of extractors that this one started and that have not ended."""
-    lists = Path("/proc/self/task").glob("*/children")
-    pids = {int(pid) for found in lists for pid in found.read_text().split()}
-    return {pid for pid in pids if b"extract_child" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    return {pid for pid in processes() if b"extract_child" in read(Path(f"/proc/{pid}/cmdline"))}
 
 
 class Running(threading.Thread):
@@ -51,10 +50,8 @@ class Running(threading.Thread):
         self.error: Exception | None = None
         before = children()
         self.start()
-        deadline = time.monotonic() + 10
-        while not (new := children() - before) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        (self.pid,) = new
+        wait_until(lambda: bool(children() - before))
+        (self.pid,) = children() - before
 
     def run(self) -> None:
         try:
@@ -71,7 +68,7 @@ def running(extractor: Extractor) -> Iterator[Running]:
     made = Running(extractor, cancel)
     yield made
     cancel.set()
-    made.join(5)
+    made.join(30)
 
 
 def test_extractor_returns_the_text(extractor: Extractor) -> None:
@@ -101,11 +98,11 @@ def test_extractor_refused_document_says_why(
 
 
 def test_extractor_over_the_time_names_it_and_reads_the_next(tmp_path: Path) -> None:
-    extractor = Backend.from_settings(make_settings(tmp_path, extract_timeout_s=1))
+    extractor = Backend.from_settings(make_settings(tmp_path, extract_timeout_s=2))
     started = time.monotonic()
-    with pytest.raises(ExtractionFailed, match="more than 1 s"):
+    with pytest.raises(ExtractionFailed, match="more than 2 s"):
         extract(extractor, SLOW, SLOW_EXTENSION)
-    assert_quick(time.monotonic() - started, 3)
+    assert_quick(time.monotonic() - started, 4)
     assert children() == set()
     assert extract(extractor, b"next", "txt") == "next"
 
@@ -130,16 +127,16 @@ def test_extractor_past_the_deadline_of_the_work_ends(extractor: Extractor) -> N
 def test_extractor_cancelled_ends_at_once(running: Running) -> None:
     stopped = time.monotonic()
     running.cancel.set()
-    running.join(5)
+    running.join(30)
     assert_quick(time.monotonic() - stopped, 0.3)
     assert isinstance(running.error, ExtractionFailed)
-    assert not Path(f"/proc/{running.pid}").exists()
+    assert running.pid not in processes()
 
 
 def test_extractor_cancelled_with_a_failure_raises_it(running: Running) -> None:
     failure = LookupError("the document was deleted")
     running.cancel.set(failure)
-    running.join(5)
+    running.join(30)
     assert running.error is failure
 
 
@@ -152,14 +149,14 @@ def test_extractor_cancelled_before_does_not_read(extractor: Extractor) -> None:
 
 def test_extractor_whose_child_dies_says_so_and_reads_the_next(running: Running) -> None:
     os.kill(running.pid, signal.SIGSEGV)
-    running.join(5)
+    running.join(30)
     assert isinstance(running.error, ExtractionFailed)
     assert "crash" in running.error.message
     assert extract(running.extractor, b"next", "txt") == "next"
 
 
 def test_extractor_reads_no_more_at_once_than_it_may(tmp_path: Path) -> None:
-    extractor = Backend.from_settings(make_settings(tmp_path, extract_parallel=1, extract_timeout_s=10))
+    extractor = Backend.from_settings(make_settings(tmp_path, extract_parallel=1, extract_timeout_s=50))
     first = Running(extractor, Cancel())
     waiting = Cancel()
     refused: list[Exception] = []
@@ -176,11 +173,11 @@ def test_extractor_reads_no_more_at_once_than_it_may(tmp_path: Path) -> None:
         extract(extractor, b"text", "txt", Cancel(total_s=0.1))
     assert len(children()) == 1
     waiting.set()
-    second.join(5)
+    second.join(30)
     assert "stopped" in str(refused[0])
     assert first.is_alive()
     first.cancel.set()
-    first.join(5)
+    first.join(30)
     assert extract(extractor, b"next", "txt") == "next"
 
 

@@ -177,7 +177,11 @@ def test_keywords_no_query_is_a_syntax_error(index: KeywordIndex, collection: st
     assert find(index, collection, query) == [entry.id]
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(text=st.text(st.characters(), max_size=40))
 def test_keywords_any_text_is_stored_and_finds_itself_if_it_has_words(index: KeywordIndex, text: str) -> None:
     collection = new_id()
@@ -419,7 +423,7 @@ def test_keywords_collection_dropped_while_a_writer_waits_for_it_is_made_again(
             written = pool.submit(index.upsert, collection, [after])
             wait_until(lambda: is_waited_for(runtime))
             index.drop(collection, unit=session)
-        written.result(20.0)
+        written.result(30.0)
 
     assert find(index, collection, "robot") == [after.id]
 

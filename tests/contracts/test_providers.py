@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import shutil
-import socket
 import tempfile
 import threading
 import time
@@ -60,10 +59,11 @@ from api.core.model_runtime.types import (
 from api.core.ports import Cancel
 from api.errors import CompletionFailed, InvalidRequest, ModelUnavailable, QuotaExceeded
 from tests.plugins import make_runner, make_vendor
+from tests.ports import free_port
 from tests.servers import Reply, ScriptedServer, Step
 from tests.vendors import HARNESSES as VENDORS
 from tests.vendors import PLUGIN, SECRET, Harness, InlineOffload, Wire
-from tests.waiting import assert_quick
+from tests.waiting import assert_quick, set_when
 
 ARGUMENTS = {"city": "Zürich", "days": 2}
 TOOL = ToolSpec(
@@ -92,9 +92,9 @@ SPEECH_TYPES = {ModelType.SPEECH2TEXT, ModelType.TTS}
 RECORDING = Audio(extension="wav", mime_type="audio/wav", content=b"RIFF\r\n--\x00WAVE")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def plugins() -> Iterator[None]:
-    """End the plugin's processes with the tests, and remove its files."""
+    """End the plugin's processes with all tests, and remove its files: a worker may come back to these."""
     yield
     RUNNER.stop()
     shutil.rmtree(PLUGIN_FILES)
@@ -132,7 +132,7 @@ class Bench:
         http = HTTPClient(EgressPolicy(allow_private=True), timeouts)
         runtime = ModelRuntime(lambda _tenant_id, _ref: resolved, http, InlineOffload(), book=Tab())
         model = self.harness.model
-        return runtime.chat("t", ModelRef(self.provider.schema.id, model), make_request(model), Cancel(5))
+        return runtime.chat("t", ModelRef(self.provider.schema.id, model), make_request(model), Cancel(30))
 
     def embed(self, *replies: Reply, texts: list[str], cancel: Cancel | None = None) -> list[list[float]]:
         assert isinstance(self.provider, EmbeddingModel)
@@ -411,7 +411,7 @@ def test_chat_endless_refusal_is_cut_off(bench: Bench) -> None:
 
     with pytest.raises(CompletionFailed, match="status 400"):
         bench.chat(Reply(status=400, steps=endless()))
-    assert bench.server.wait_for_hangup(2)
+    assert bench.server.wait_for_hangup(30)
 
 
 def test_chat_quota_used_up_is_told_as_such(bench: Bench) -> None:
@@ -420,8 +420,7 @@ def test_chat_quota_used_up_is_told_as_such(bench: Bench) -> None:
 
 
 def test_chat_server_out_of_reach_is_retryable(bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     context = replace(bench.context, credentials=bench.harness.credentials(url))
     provider = type(bench.provider)(context)
     assert isinstance(provider, ChatModel)
@@ -456,7 +455,7 @@ def test_chat_error_inside_the_stream_is_told_in_the_vendors_words(bench: Bench)
 
 
 def test_chat_server_that_falls_silent_times_out_without_retry(bench: Bench) -> None:
-    timeouts = Timeouts(connect_s=2, first_byte_s=0.1, idle_s=0.1)
+    timeouts = Timeouts(connect_s=20, first_byte_s=0.1, idle_s=0.1)
     http = HTTPClient(EgressPolicy(allow_private=True), timeouts)
     context = replace(bench.context, http=http)
     provider = type(bench.provider)(context)
@@ -475,8 +474,8 @@ def test_chat_vendor_that_says_nothing_times_out_however_busy(
     said = bench.wire.text("half", end=False) if has_begun else []
     nothing = b": ping\n\n" if is_comment else bench.wire.nothing()
     bench.server.then(Reply.of_events(*said, *[nothing, 0.02] * 200))
-    limits = (5.0, 0.2) if has_begun else (0.2, 5.0)
-    timeouts = Timeouts(connect_s=2, first_byte_s=limits[0], idle_s=limits[1])
+    limits = (20.0, 0.2) if has_begun else (0.2, 20.0)
+    timeouts = Timeouts(connect_s=20, first_byte_s=limits[0], idle_s=limits[1])
     phase = "idle" if has_begun else "first byte"
     started = time.monotonic()
     got: list[str] = []
@@ -486,7 +485,7 @@ def test_chat_vendor_that_says_nothing_times_out_however_busy(
     assert took_s >= 0.2
     assert_quick(took_s, 1.0)
     assert got == (["half"] if has_begun else [])
-    assert bench.server.wait_for_hangup(0.3)
+    assert bench.server.wait_for_hangup(30)
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
@@ -494,11 +493,13 @@ def test_chat_cancelled_ends_quietly_and_hangs_up(bench: Bench, has_begun: bool)
     said = bench.wire.text("half", end=False) if has_begun else []
     bench.server.then(Reply.of_events(*said, Step.HANG))
     cancel = Cancel(30)
-    threading.Timer(0.15, cancel.set).start()
-    started = time.monotonic()
-    assert [chunk.text for chunk in bench.start(cancel=cancel)] == (["half"] if has_begun else [])
-    assert_quick(time.monotonic() - started, 0.45)
-    assert bench.server.wait_for_hangup(0.3)
+    got: list[str] = []
+    at = set_when(cancel, lambda: bool(got if has_begun else bench.server.seen))
+    got.extend(chunk.text for chunk in bench.start(cancel=cancel))
+    took_s = time.monotonic() - at[0]
+    assert got == (["half"] if has_begun else [])
+    assert bench.server.wait_for_hangup(30)
+    assert_quick(took_s, 0.3)
 
 
 # Credentials and secrets
@@ -520,8 +521,7 @@ def test_check_credentials_refused_key_is_an_invalid_request(remote_bench: Bench
 
 
 def test_check_credentials_server_out_of_reach_is_an_invalid_request(remote_bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     context = replace(remote_bench.context, credentials=remote_bench.harness.credentials(url))
     with pytest.raises(InvalidRequest, match="No connection"):
         type(remote_bench.provider)(context).check_credentials()
@@ -658,12 +658,12 @@ def test_single_call_refusals_are_told_for_what_they_are(single: tuple[Bench, Ca
 def test_single_call_cancelled_hangs_up(single: tuple[Bench, Call]) -> None:
     bench, call = single
     cancel = Cancel(30)
-    threading.Timer(0.1, cancel.set).start()
-    started = time.monotonic()
+    at = set_when(cancel, lambda: bool(bench.server.seen))
     with pytest.raises(Cancelled):
         call(Reply(steps=[Step.HANG]), cancel=cancel)
-    assert_quick(time.monotonic() - started, 0.4)
-    assert bench.server.wait_for_hangup(0.3)
+    took_s = time.monotonic() - at[0]
+    assert bench.server.wait_for_hangup(30)
+    assert_quick(took_s, 0.3)
 
 
 # Speech
@@ -713,7 +713,7 @@ def test_speak_pieces_are_yielded_before_the_sound_ends(speaking_bench: Bench) -
         "voice": "nova",
         "response_format": "mp3",
     }
-    assert speaking_bench.server.wait_for_hangup(5)
+    assert speaking_bench.server.wait_for_hangup(30)
 
 
 def test_speak_without_a_voice_has_one(speaking_bench: Bench) -> None:

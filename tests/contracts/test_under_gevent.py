@@ -51,7 +51,7 @@ PLAIN_ALONE = (
     "nobody_watches",
     "(http and (many_runs or template or javascript))",  # waits for its service as for what is tried here
 )
-TIMEOUT_S = 300.0  # a busy machine has some of them tried again
+TIMEOUT_S = 500.0  # a busy machine has some of them tried again
 
 
 @pytest.mark.timeout(TIMEOUT_S + 10)

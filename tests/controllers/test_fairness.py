@@ -28,7 +28,7 @@ from tests.waiting import wait_until
 CHAT = "/v1/chat-messages"
 CONNECTIONS = 20
 PLACES = 2
-WAIT_S = 20.0
+WAIT_S = 30.0
 
 
 @dataclass

@@ -30,8 +30,9 @@ from api.core.http import (
 from api.core.ports import Cancel
 from api.errors import InvalidRequest
 from api.logs import request_id
+from tests.ports import free_port
 from tests.servers import Reply, ScriptedServer, Step
-from tests.waiting import assert_quick, wait_until
+from tests.waiting import assert_quick, set_when, wait_until
 
 PATIENT = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
 SECRET = "sk-do-not-tell-0123456789"
@@ -70,12 +71,12 @@ def make_client(policy: EgressPolicy | None = None, timeouts: Timeouts = PATIENT
 def fetch(
     client: HTTPClient, url: str, *, follow: bool = False, headers: dict[str, str] | None = None
 ) -> bytes:
-    reply = client.request("GET", url, cancel=Cancel(10), max_bytes=1_000_000, follow=follow, headers=headers)
+    reply = client.request("GET", url, cancel=Cancel(30), max_bytes=1_000_000, follow=follow, headers=headers)
     return reply.content
 
 
 def lines_of(client: HTTPClient, url: str) -> list[bytes]:
-    with client.stream("GET", url, cancel=Cancel(10)) as response:
+    with client.stream("GET", url, cancel=Cancel(30)) as response:
         return list(response.iter_lines())
 
 
@@ -88,17 +89,8 @@ def seconds_to(error: type[Exception], act: Callable[[], object]) -> float:
 
 def cancel_when(condition: Callable[[], bool]) -> tuple[Cancel, list[float]]:
     """Return a Cancel set by another thread once the condition holds, and when that was."""
-    cancel, at = Cancel(30), list[float]()
-
-    def watch() -> None:
-        while not condition():
-            time.sleep(0.002)
-        time.sleep(0.02)
-        at.append(time.monotonic())
-        cancel.set()
-
-    threading.Thread(target=watch, daemon=True).start()
-    return cancel, at
+    cancel = Cancel(30)
+    return cancel, set_when(cancel, condition)
 
 
 @contextlib.contextmanager
@@ -203,7 +195,7 @@ def test_request_address_in_digits_needs_no_resolver() -> None:
 
 def test_request_redirect_not_asked_for_is_returned(client: HTTPClient) -> None:
     with ScriptedServer(Reply(status=302, headers={"Location": "/next"})) as server:
-        reply = client.request("GET", server.url, cancel=Cancel(5), max_bytes=10)
+        reply = client.request("GET", server.url, cancel=Cancel(30), max_bytes=10)
     assert (reply.status, reply.headers["location"]) == (302, "/next")
 
 
@@ -221,7 +213,7 @@ def test_request_redirect_on_same_host_keeps_headers(client: HTTPClient) -> None
         reply = client.request(
             "GET",
             f"{server.url}/a",
-            cancel=Cancel(5),
+            cancel=Cancel(30),
             max_bytes=9,
             follow=True,
             headers={"Authorization": "x"},
@@ -235,7 +227,7 @@ def test_request_redirect_on_same_host_keeps_headers(client: HTTPClient) -> None
 )
 def test_request_redirected_post_follows_the_standard(client: HTTPClient, status: int, method: str) -> None:
     with ScriptedServer(Reply(status=status, headers={"Location": "/b"}), Reply()) as server:
-        client.request("POST", server.url, cancel=Cancel(5), max_bytes=9, json={"a": 1}, follow=True)
+        client.request("POST", server.url, cancel=Cancel(30), max_bytes=9, json={"a": 1}, follow=True)
         assert server.seen[1].method == method
         assert server.seen[1].body == (b'{"a":1}' if method == "POST" else b"")
 
@@ -258,7 +250,9 @@ def test_request_endless_redirects_end_after_five(client: HTTPClient) -> None:
 
 def test_request_json_is_sent_with_its_type(client: HTTPClient) -> None:
     with ScriptedServer(Reply.of_json({"ok": True})) as server:
-        reply = client.request("POST", server.url + "/p?q=1", cancel=Cancel(5), max_bytes=99, json={"a": "ü"})
+        reply = client.request(
+            "POST", server.url + "/p?q=1", cancel=Cancel(30), max_bytes=99, json={"a": "ü"}
+        )
         assert (reply.status, reply.content) == (200, b'{"ok": true}')
         assert (server.seen[0].method, server.seen[0].target) == ("POST", "/p?q=1")
         assert server.seen[0].headers["content-type"] == "application/json"
@@ -268,9 +262,9 @@ def test_request_json_is_sent_with_its_type(client: HTTPClient) -> None:
 def test_request_says_once_whom_it_is_for_and_how_long_it_is(client: HTTPClient) -> None:
     sent = {"Host": "elsewhere.example", "Content-Length": "99"}
     with ScriptedServer(Reply(body=b"ok")) as server:
-        client.request("POST", server.url, cancel=Cancel(10), max_bytes=99, content=b"four", headers=sent)
-        client.request("POST", server.url, cancel=Cancel(10), max_bytes=99)
-        client.request("GET", server.url, cancel=Cancel(10), max_bytes=99)
+        client.request("POST", server.url, cancel=Cancel(30), max_bytes=99, content=b"four", headers=sent)
+        client.request("POST", server.url, cancel=Cancel(30), max_bytes=99)
+        client.request("GET", server.url, cancel=Cancel(30), max_bytes=99)
     first, second, third = (dict(seen.headers) for seen in server.seen)
     assert (first["host"], first["content-length"]) == ("elsewhere.example", "4")
     assert (second["host"], second["content-length"]) == (server.url.split("/")[2], "0")
@@ -281,7 +275,7 @@ def test_request_carries_the_id_of_the_request_it_is_made_for(client: HTTPClient
     outside = request_id.set("trace-me-2")
     try:
         with ScriptedServer(Reply()) as server:
-            client.request("GET", server.url, cancel=Cancel(5), max_bytes=9)
+            client.request("GET", server.url, cancel=Cancel(30), max_bytes=9)
             assert server.seen[0].headers["x-request-id"] == "trace-me-2"
     finally:
         request_id.reset(outside)
@@ -290,7 +284,7 @@ def test_request_carries_the_id_of_the_request_it_is_made_for(client: HTTPClient
 def test_request_userinfo_of_the_address_becomes_basic_authorization(client: HTTPClient) -> None:
     with ScriptedServer(Reply()) as server:
         url = f"http://us%40er:pa%3Ass@127.0.0.1:{server.port}/"
-        reply = client.request("GET", url, cancel=Cancel(5), max_bytes=9)
+        reply = client.request("GET", url, cancel=Cancel(30), max_bytes=9)
         assert server.seen[0].headers["authorization"] == httpx2.BasicAuth("us@er", "pa:ss")._auth_header
         assert reply.url == f"http://127.0.0.1:{server.port}/"
 
@@ -305,7 +299,7 @@ def test_iter_bytes_little_that_decompresses_to_much_comes_in_small_pieces(clien
     body = gzip.compress(bytes(3_000_000))
     with (
         ScriptedServer(Reply(body=body, headers={"Content-Encoding": "gzip"})) as server,
-        client.stream("GET", server.url, cancel=Cancel(10)) as response,
+        client.stream("GET", server.url, cancel=Cancel(30)) as response,
     ):
         sizes = [len(piece) for piece in response.iter_bytes()]
     assert (sum(sizes), max(sizes)) == (3_000_000, 16_384)
@@ -327,7 +321,7 @@ def test_read_endless_body_stops_at_the_limit_and_hangs_up(client: HTTPClient) -
     with ScriptedServer(Reply(steps=itertools.repeat(b"x" * 10_000))) as server:
         with pytest.raises(BodyTooLarge):
             fetch(client, server.url)
-        assert server.wait_for_hangup(5)
+        assert server.wait_for_hangup(30)
 
 
 def test_iter_lines_lines_cut_across_chunks_come_whole(client: HTTPClient) -> None:
@@ -371,7 +365,7 @@ def test_request_answers_before_the_answer_are_passed_over(client: HTTPClient) -
     later: list[bytes | float | Step] = [early, 0.02, answer]
     for raw in (at_once, later):
         with ScriptedServer(Reply(raw=raw)) as server:
-            reply = client.request("GET", server.url, cancel=Cancel(10), max_bytes=99)
+            reply = client.request("GET", server.url, cancel=Cancel(30), max_bytes=99)
         assert (reply.status, reply.content) == (200, b"ok")
         assert dict(reply.headers) == {"x-kind": "last", "content-length": "2"}
 
@@ -379,7 +373,7 @@ def test_request_answers_before_the_answer_are_passed_over(client: HTTPClient) -
 def test_request_head_has_no_body_whatever_its_length_says(client: HTTPClient) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
     with ScriptedServer(Reply(raw=[raw, 0.5])) as server:
-        reply = client.request("HEAD", server.url, cancel=Cancel(10), max_bytes=99)
+        reply = client.request("HEAD", server.url, cancel=Cancel(30), max_bytes=99)
     assert (reply.status, reply.content) == (200, b"")
 
 
@@ -388,7 +382,7 @@ def test_request_what_comes_before_a_fault_is_told_before_it(client: HTTPClient)
     told: list[bytes] = []
     with (
         ScriptedServer(Reply(raw=[raw])) as server,
-        client.stream("GET", server.url, cancel=Cancel(10)) as response,
+        client.stream("GET", server.url, cancel=Cancel(30)) as response,
         pytest.raises(ConnectionBroken) as broken,
     ):
         told.extend(response.iter_bytes())
@@ -440,7 +434,7 @@ def test_request_connection_that_was_told_two_lengths_is_not_used_again(client: 
 def test_request_surplus_changes_nothing_of_the_answer(client: HTTPClient) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 100 C\r\n\r\n"
     with ScriptedServer(Reply(raw=[raw])) as server:
-        reply = client.request("GET", server.url, cancel=Cancel(10), max_bytes=99)
+        reply = client.request("GET", server.url, cancel=Cancel(30), max_bytes=99)
     assert (reply.content, reply.headers["content-type"]) == (b"ok", "text/x")
 
 
@@ -448,13 +442,13 @@ def test_request_head_with_a_surplus_frees_no_connection(client: HTTPClient) -> 
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Le"
     with ScriptedServer(Reply(raw=[raw, 0.2])) as server:
         for _ in range(2):
-            client.request("HEAD", server.url, cancel=Cancel(10), max_bytes=99)
+            client.request("HEAD", server.url, cancel=Cancel(30), max_bytes=99)
         assert [seen.connection for seen in server.seen] == [1, 2]
 
 
 def test_request_refused_upload_still_shows_the_answer(client: HTTPClient) -> None:
     with answering_by_hand(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig") as (url, _):
-        reply = client.request("POST", url, cancel=Cancel(10), max_bytes=99, content=bytes(8_000_000))
+        reply = client.request("POST", url, cancel=Cancel(30), max_bytes=99, content=bytes(8_000_000))
     assert (reply.status, reply.content) == (413, b"big")
 
 
@@ -471,7 +465,7 @@ def test_request_connection_is_reused_when_the_answer_was_read(client: HTTPClien
 def test_stream_left_after_its_last_event_keeps_the_connection(client: HTTPClient) -> None:
     with ScriptedServer(Reply.of_events({"n": 1})) as server:
         for _ in range(2):
-            with client.stream("GET", server.url, cancel=Cancel(5)) as response:
+            with client.stream("GET", server.url, cancel=Cancel(30)) as response:
                 for line in response.iter_lines():
                     if line == b"data: [DONE]":
                         break
@@ -481,9 +475,11 @@ def test_stream_left_after_its_last_event_keeps_the_connection(client: HTTPClien
 def test_stream_left_in_the_middle_hangs_up(client: HTTPClient) -> None:
     endless: Iterator[bytes | float] = itertools.cycle([b"x\n", 0.01])
     with ScriptedServer(Reply(steps=endless)) as server:
-        with client.stream("GET", server.url, cancel=Cancel(5)) as response:
+        with client.stream("GET", server.url, cancel=Cancel(30)) as response:
             next(response.iter_bytes())
-        assert server.wait_for_hangup(0.3)
+        left = time.monotonic()
+        assert server.wait_for_hangup(30)
+        assert_quick(time.monotonic() - left, 0.3)
 
 
 @pytest.mark.parametrize("body", [b"5\r\nhello\r\n", b"zz\r\n"])
@@ -504,14 +500,14 @@ def test_request_connection_of_a_cut_answer_is_closed_at_once(client: HTTPClient
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
         with pytest.raises(ConnectionBroken):
             fetch(client, f"http://127.0.0.1:{listener.getsockname()[1]}/")
-        assert left.wait(2)
+        assert left.wait(30)
 
 
 def test_request_many_at_once_leave_few_idle_connections(client: HTTPClient) -> None:
     together = threading.Barrier(40)
 
     def answer(_seen: object) -> Reply:
-        together.wait(10)
+        together.wait(30)
         return Reply(body=b"x")
 
     with ScriptedServer(answer) as server:
@@ -529,7 +525,7 @@ def test_request_connection_closed_by_the_server_is_replaced(client: HTTPClient,
     with answering_by_hand(answer, resets=resets) as (url, closed):
         for _ in range(2):
             assert fetch(client, url) == b"ok"
-            assert closed.acquire(timeout=5)
+            assert closed.acquire(timeout=30)
 
 
 def test_request_connection_idle_too_long_is_given_up() -> None:
@@ -541,11 +537,13 @@ def test_request_connection_idle_too_long_is_given_up() -> None:
 
 
 def test_request_connection_that_grew_old_in_the_pool_is_replaced() -> None:
-    client = HTTPClient(EgressPolicy(allow_private=True), PATIENT, keep_idle_s=0.05)
+    client = HTTPClient(EgressPolicy(allow_private=True), PATIENT, keep_idle_s=0.2)
     with ScriptedServer(Reply(body=b"x")) as server, contextlib.closing(client):
+        started = time.monotonic()
         for _ in range(2):
             fetch(client, server.url)
-        time.sleep(0.06)
+        assert_quick(time.monotonic() - started, 0.2)  # or it grew old between the two
+        time.sleep(0.25)
         fetch(client, server.url)
         assert [seen.connection for seen in server.seen] == [1, 1, 2]
 
@@ -578,10 +576,8 @@ def test_request_many_at_once_each_get_their_own_answer(client: HTTPClient) -> N
 
 
 def test_request_port_nobody_listens_on_fails_at_once(client: HTTPClient) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(ConnectFailed, match="refused"):
-        fetch(client, f"http://127.0.0.1:{port}/")
+        fetch(client, f"http://127.0.0.1:{free_port()}/")
 
 
 def test_request_host_without_address_fails(client: HTTPClient) -> None:
@@ -595,7 +591,7 @@ def resolving_late(timeouts: Timeouts) -> Iterator[tuple[HTTPClient, str]]:
     asked_enough = threading.Event()
 
     def resolve(_host: str, _port: int) -> list[str]:
-        asked_enough.wait(8)
+        asked_enough.wait(30)
         return ["127.0.0.1"]
 
     with ScriptedServer(Reply()) as server:
@@ -606,9 +602,9 @@ def resolving_late(timeouts: Timeouts) -> Iterator[tuple[HTTPClient, str]]:
         assert server.seen == []
 
 
-@pytest.mark.parametrize(("total_s", "phase"), [(10.0, "connect"), (0.1, "total")])
+@pytest.mark.parametrize(("total_s", "phase"), [(30.0, "connect"), (0.1, "total")])
 def test_request_resolver_that_hangs_times_out(total_s: float, phase: str) -> None:
-    timeouts = Timeouts(connect_s=0.2, first_byte_s=5, idle_s=5)
+    timeouts = Timeouts(connect_s=0.2 if phase == "connect" else 20, first_byte_s=20, idle_s=20)
     with resolving_late(timeouts) as (client, url):
         started = time.monotonic()
         with pytest.raises(TimedOut) as timed_out:
@@ -649,7 +645,7 @@ def test_request_connection_never_accepted_times_out_connecting() -> None:
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
-        client = make_client(timeouts=Timeouts(connect_s=0.1, first_byte_s=5, idle_s=5))
+        client = make_client(timeouts=Timeouts(connect_s=0.1, first_byte_s=20, idle_s=20))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(TimedOut) as timed_out:
             fetch(client, url)
@@ -657,29 +653,28 @@ def test_request_connection_never_accepted_times_out_connecting() -> None:
 
 
 SLOW_HEAD: list[bytes | float | Step] = [b"HTTP/1.1 200 OK\r\nX: "]
-SLOW_HEAD += [b"y", 0.04] * 50
+SLOW_HEAD += [b"y", 0.04] * 1_000
 
 
 @pytest.mark.parametrize(
-    ("reply", "phase", "total_s"),
+    ("reply", "phase"),
     [
-        (Reply(delay_s=1), "first_byte", 5.0),
-        (Reply(steps=[1.0, b"late"]), "first_byte", 5.0),
-        (Reply(steps=[b"a", 1.0, b"b"]), "idle", 5.0),
-        (Reply(steps=[b"a", 0.04] * 50), "total", 0.3),
-        (Reply(raw=SLOW_HEAD), "total", 0.3),
-        (Reply(raw=SLOW_HEAD), "first_byte", 5.0),
-        (Reply(steps=[Step.HANG]), "first_byte", 5.0),
+        (Reply(delay_s=20), "first_byte"),
+        (Reply(steps=[20.0, b"late"]), "first_byte"),
+        (Reply(steps=[b"a", 20.0, b"b"]), "idle"),
+        (Reply(steps=[b"a", 0.04] * 1_000), "total"),
+        (Reply(raw=SLOW_HEAD), "total"),
+        (Reply(raw=SLOW_HEAD), "first_byte"),
+        (Reply(steps=[Step.HANG]), "first_byte"),
     ],
 )
-def test_request_slow_server_times_out_in_the_phase_it_is_slow_in(
-    reply: Reply, phase: str, total_s: float
-) -> None:
-    timeouts = Timeouts(connect_s=1, first_byte_s=0.4, idle_s=0.2)
+def test_request_slow_server_times_out_in_the_phase_it_is_slow_in(reply: Reply, phase: str) -> None:
+    limits_s = {"first_byte": 30.0, "idle": 30.0, "total": 30.0, phase: 0.3}
+    timeouts = Timeouts(connect_s=20, first_byte_s=limits_s["first_byte"], idle_s=limits_s["idle"])
     with ScriptedServer(reply) as server, contextlib.closing(make_client(timeouts=timeouts)) as client:
         started = time.monotonic()
         with pytest.raises(TimedOut) as timed_out:
-            client.request("GET", server.url, cancel=Cancel(total_s), max_bytes=1_000)
+            client.request("GET", server.url, cancel=Cancel(limits_s["total"]), max_bytes=10_000)
     assert timed_out.value.phase == phase
     assert_quick(time.monotonic() - started, 0.9)
 
@@ -712,8 +707,9 @@ def test_cancel_blocked_read_ends_within_300_ms(
         cancel, at = cancel_when(lambda: len(server.seen) == expected)
         with pytest.raises(Cancelled), client.stream("GET", server.url, cancel=cancel) as response:
             list(response.iter_lines())
-        assert_quick(time.monotonic() - at[0], 0.3)
-        assert server.wait_for_hangup(0.3)
+        took_s = time.monotonic() - at[0]
+        assert server.wait_for_hangup(30)
+        assert_quick(took_s, 0.3)
         assert {seen.connection for seen in server.seen} == {1}
         server.then(Reply(body=b"after"))
         assert fetch(client, server.url) == b"after"
@@ -736,7 +732,7 @@ def test_cancel_while_connecting_ends_within_300_ms(client: HTTPClient) -> None:
 
 @pytest.mark.parametrize("is_pooled", [False, True])
 def test_cancel_already_set_sends_nothing(client: HTTPClient, is_pooled: bool) -> None:
-    cancel = Cancel(5)
+    cancel = Cancel(30)
     cancel.set()
     with ScriptedServer(Reply()) as server:
         if is_pooled:
@@ -747,7 +743,7 @@ def test_cancel_already_set_sends_nothing(client: HTTPClient, is_pooled: bool) -
 
 
 def test_cancel_set_after_the_answer_leaves_the_pooled_connection_alone(client: HTTPClient) -> None:
-    cancel = Cancel(5)
+    cancel = Cancel(30)
     with ScriptedServer(Reply(body=b"x")) as server:
         client.request("GET", server.url, cancel=cancel, max_bytes=9)
         cancel.set()
@@ -760,7 +756,7 @@ def test_cancel_set_after_the_answer_leaves_the_pooled_connection_alone(client: 
 
 def test_sdk_client_obeys_guard_deadlines_and_cancel(client: HTTPClient) -> None:
     with contextlib.closing(make_client(EgressPolicy())) as strict, pytest.raises(EgressDenied):
-        strict.sdk_client(Cancel(5)).get("http://127.0.0.1:1/")
+        strict.sdk_client(Cancel(30)).get("http://127.0.0.1:1/")
     with ScriptedServer(Reply(steps=[b"one\n", Step.HANG])) as server:
         cancel, at = cancel_when(lambda: len(server.seen) == 1)
         sdk = client.sdk_client(cancel)
@@ -772,7 +768,7 @@ def test_sdk_client_obeys_guard_deadlines_and_cancel(client: HTTPClient) -> None
 def test_sdk_client_shares_the_pool_and_does_not_follow_redirects(client: HTTPClient) -> None:
     with ScriptedServer(Reply(status=302, headers={"Location": "/x"})) as server:
         fetch(client, server.url)
-        assert client.sdk_client(Cancel(5)).get(server.url).status_code == 302
+        assert client.sdk_client(Cancel(30)).get(server.url).status_code == 302
         assert [seen.connection for seen in server.seen] == [1, 1]
 
 
@@ -806,13 +802,13 @@ def test_header_whose_name_is_none_is_refused(client: HTTPClient, name: str) -> 
 def test_request_malformed_call_is_refused(client: HTTPClient, method: str, url: str) -> None:
     with ScriptedServer(Reply()) as server:
         with pytest.raises(InvalidRequest):
-            client.request(method, url.replace("URL", server.url), cancel=Cancel(5), max_bytes=9)
+            client.request(method, url.replace("URL", server.url), cancel=Cancel(30), max_bytes=9)
         assert server.seen == []
 
 
 def test_failures_never_quote_path_query_or_userinfo() -> None:
-    timeouts = Timeouts(connect_s=1, first_byte_s=0.05, idle_s=0.05)
-    replies = [Reply(raw=[b""]), Reply(delay_s=0.3), Reply(raw=[b"junk\r\n"])]
+    timeouts = Timeouts(connect_s=20, first_byte_s=0.05, idle_s=0.05)
+    replies = [Reply(raw=[b""]), Reply(delay_s=20), Reply(raw=[b"junk\r\n"])]
     with ScriptedServer(*replies) as server, contextlib.closing(make_client(timeouts=timeouts)) as client:
         for _ in replies:
             with pytest.raises(HTTPFailure) as failed:
@@ -894,7 +890,7 @@ def test_tls_certificate_may_be_passed_over_for_that_call_only(
 ) -> None:
     with ScriptedServer(Reply(body=b"a"), tls=tls) as server:
         url = f"https://localhost:{server.port}/"
-        with client.stream("GET", url, cancel=Cancel(5), verify=False) as response:
+        with client.stream("GET", url, cancel=Cancel(30), verify=False) as response:
             assert response.read(9) == b"a"
         with pytest.raises(ConnectFailed, match="mismatch"):
             fetch(client, url)

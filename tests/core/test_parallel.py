@@ -23,7 +23,7 @@ def until_cancelled(began: threading.Event | None = None) -> Call:
         cancel.on_cancel(stopped.set)
         if began is not None:
             began.set()
-        assert stopped.wait(5), "never cancelled"
+        assert stopped.wait(30), "never cancelled"
         raise RuntimeError("stopped")
 
     return wait
@@ -34,7 +34,7 @@ def test_run_all_results_keep_the_order_of_the_calls() -> None:
 
     def meet(text: str) -> Call:
         def call(_cancel: Cancel) -> str:
-            gate.wait(5)
+            gate.wait(30)
             return text
 
         return call
@@ -77,7 +77,7 @@ def test_run_all_first_failure_ends_the_others_and_is_raised() -> None:
     late: list[str] = []
 
     def fail(_cancel: Cancel) -> str:
-        assert began.wait(5)
+        assert began.wait(30)
         raise ValueError("broken")
 
     def note(_cancel: Cancel) -> str:
@@ -130,7 +130,7 @@ def test_run_all_interrupted_caller_leaves_nothing_running() -> None:
             ended.append("ended")
 
     def interrupt(_cancel: Cancel) -> str:
-        assert began.wait(5)
+        assert began.wait(30)
         raise KeyboardInterrupt  # as a signal would, on the caller's own thread
 
     with pytest.raises(KeyboardInterrupt):
@@ -142,7 +142,7 @@ def test_run_all_failure_elsewhere_is_raised_though_the_callers_own_call_ends_wi
     began = threading.Event()
 
     def fail(_cancel: Cancel) -> str:
-        assert began.wait(5)
+        assert began.wait(30)
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
@@ -154,7 +154,7 @@ def test_run_all_exit_of_one_call_begins_no_other() -> None:
     others: list[str] = []
 
     def leave(_cancel: Cancel) -> str:
-        assert began.wait(5)
+        assert began.wait(30)
         raise SystemExit
 
     def note(_cancel: Cancel) -> str:

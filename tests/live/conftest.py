@@ -194,21 +194,29 @@ class World:
         return make_key(self.served, self.models.script(*steps, gap_s=gap_s))
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """An embedded program with short time-outs."""
-    short = {
-        "FIRST_TOKEN_TIMEOUT_S": 2.5,
-        "IDLE_TIMEOUT_S": 0.8,
-        "RUN_TIMEOUT_S": 3,
-        "PING_INTERVAL_S": 0.3,
-        "DATABASE_POOL_SIZE": 5,
-    }
+@contextlib.contextmanager
+def make_world(data_dir: Path, **settings: object) -> Iterator[World]:
+    """Run an embedded program with a pool of five connections beside a model server."""
     with ModelServer() as models:
-        served = start((), tmp_path_factory.mktemp("world"), short)
+        served = start((), data_dir, {"PING_INTERVAL_S": 0.3, "DATABASE_POOL_SIZE": 5, **settings})
         set_up(served, f"{models.url}/v1")
         yield World(served, models)
         end(served)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An embedded program that waits for models as long as it does by itself."""
+    with make_world(tmp_path_factory.mktemp("world")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def impatient_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An embedded program with short time-outs."""
+    short = {"FIRST_TOKEN_TIMEOUT_S": 2.5, "IDLE_TIMEOUT_S": 0.8, "RUN_TIMEOUT_S": 3}
+    with make_world(tmp_path_factory.mktemp("impatient"), **short) as made:
+        yield made
 
 
 @contextlib.contextmanager

@@ -77,4 +77,4 @@ def test_every_scrape_tells_of_all_processes_and_no_counter_falls(
         assert after[0] == before + CALLS  # what the killed one did still counts
     finally:
         worker.kill()
-        worker.wait(10)
+        worker.wait(30)

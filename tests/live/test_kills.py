@@ -18,13 +18,14 @@ from tests.flows import drawn, edges, end, template
 from tests.live.conftest import PATIENT, ModelServer, Served, set_up, start
 from tests.live.test_streams import END, delta
 from tests.sse import parse_events
+from tests.waiting import assert_quick, wait_until
 
 pytestmark = PATIENT
 
 KILLS, RUNS_PER_KILL = 2, 8
 RUN_S = 0.6
 """About how long a run lasts; it is killed before the last of them can have ended."""
-ENDED_S = 30.0
+ENDED_S = 60.0
 MODEL = {"provider": "openai_api_compatible", "mode": "chat", "completion_params": {}}
 SAID = "one two three "
 NODES = ["s", "t", "n", "u", "m", "e"]
@@ -55,6 +56,7 @@ class Installation:
 
     def __init__(self, data_dir: Path, models: ModelServer) -> None:
         self.data_dir = data_dir
+        self.killed_after_s = 0.0
         self.served = start((), data_dir, {"RATE_LIMITS": "off"})
         set_up(self.served, f"{models.url}/v1")
         model = models.script(*(delta(f"{word} ") for word in SAID.split()), END, gap_s=RUN_S / 8)
@@ -72,14 +74,18 @@ class Installation:
 
     def kill_under_runs(self, after_s: float) -> None:
         """Start runs, kill every process of the program so much later, and start it again."""
+        before = self.count()
         with ExitStack() as left:
             for _ in range(RUNS_PER_KILL):
                 connection = left.enter_context(contextlib.closing(self.served.connect()))
                 body = {"user": "ada", "inputs": {}, "response_mode": "streaming"}
                 self.served.send(connection, "POST", "/v1/workflows/run", body, self.key)
                 time.sleep(RUN_S / RUNS_PER_KILL / 2)
+            last_sent = time.monotonic()
+            wait_until(lambda: self.count() > before)
             time.sleep(after_s)
             _kill(self.served)
+            self.killed_after_s = time.monotonic() - last_sent
         token = self.served.token
         self.served = start((), self.data_dir, {"RATE_LIMITS": "off"})
         self.served.token = token
@@ -87,7 +93,7 @@ class Installation:
     def let_time_pass(self) -> None:
         """Make the beats of the dead so old as they are some time later."""
         then = datetime.now(UTC) - timedelta(seconds=60)
-        with contextlib.closing(sqlite3.connect(self.data_dir / "slipway.db", timeout=10)) as database:
+        with contextlib.closing(sqlite3.connect(self.data_dir / "slipway.db", timeout=30)) as database:
             database.execute("UPDATE worker_beats SET beat_at = ?", (then.strftime("%Y-%m-%d %H:%M:%S.%f"),))
             database.commit()
 
@@ -99,10 +105,14 @@ class Installation:
             time.sleep(0.2)
         return time.monotonic() - began
 
+    def count(self) -> int:
+        """Return how many runs there are."""
+        return sum(map(len, self.statuses().values()))
+
     def statuses(self) -> dict[str, list[str]]:
         """Return the runs by how they are."""
         found: dict[str, list[str]] = {}
-        with contextlib.closing(sqlite3.connect(self.data_dir / "slipway.db", timeout=10)) as database:
+        with contextlib.closing(sqlite3.connect(self.data_dir / "slipway.db", timeout=30)) as database:
             for run_id, status in database.execute("SELECT id, status FROM workflow_runs"):
                 found.setdefault(status, []).append(run_id)
         return found
@@ -141,7 +151,7 @@ def _kill(served: Served) -> None:
     for child in children:
         os.kill(int(child), signal.SIGKILL)
     served.process.kill()
-    served.process.wait(10)
+    served.process.wait(30)
 
 
 @pytest.fixture
@@ -169,6 +179,8 @@ def kill_again_and_again(installation: Installation, kills: int, *, waits_every:
         statuses = installation.statuses()
         assert statuses.keys() <= STATUSES, (seed, number, statuses)
         failed = set(statuses.get("failed", ())) - known
+        if not failed:
+            assert_quick(installation.killed_after_s, RUN_S)  # or all have come to their end
         assert failed, (seed, number, statuses)
         for run_id in {*failed, *statuses.get("succeeded", ())} - known:
             installation.check(run_id)

@@ -42,7 +42,7 @@ def urls() -> Iterator[dict[str, str]]:
         yield {"streamable": f"{found[0]}/mcp", "older": f"{found[1]}/sse"}
     finally:
         server.kill()
-        server.wait(10.0)
+        server.wait(30.0)
 
 
 @pytest.mark.parametrize("transport", ["streamable", "older"])

@@ -110,7 +110,7 @@ def test_stop_closes_the_upstream_call_at_once(world: World) -> None:
         raw, first = read_first(answer)
         asked = time.monotonic()
         world.served.call("POST", f"/api/chat-messages/{first['task_id']}/stop", {"user": "ada"}, key)
-        assert world.models.wait_for_hangup(2.0)
+        assert world.models.wait_for_hangup(30.0)
         closed_s = time.monotonic() - asked
         events = parse_events((raw + answer.read()).decode())
 
@@ -141,13 +141,15 @@ def test_quiet_stream_sends_its_headers_at_once_and_pings(world: World) -> None:
     ],
     ids=["dropped", "stalls", "never-begins", "bad-json", "endless"],
 )
-def test_upstream_fault_is_the_last_event_and_marks_the_message(world: World, steps: list[object]) -> None:
-    key = world.app(*steps, gap_s=0.01)
-    with world.served.chat(key) as answer:
+def test_upstream_fault_is_the_last_event_and_marks_the_message(
+    impatient_world: World, steps: list[object]
+) -> None:
+    key = impatient_world.app(*steps, gap_s=0.01)
+    with impatient_world.served.chat(key) as answer:
         events = parse_events(answer.read().decode())
 
     error = events[-1]
-    message = stored(world.served, key, error["conversation_id"])
+    message = stored(impatient_world.served, key, error["conversation_id"])
     assert (error["event"], error["code"], error["status"]) == ("error", "completion_request_error", 400)
     assert (message["status"], message["answer"]) == ("error", text_of(events))
 
@@ -224,7 +226,7 @@ def test_run_is_read_and_stopped_from_another_process(two: tuple[Served, Served]
         elsewhere = pool.submit(read_again, there, key, first["task_id"])
         there.call("POST", f"/api/chat-messages/{first['task_id']}/stop", {"user": "ada"}, key)
         mine = parse_events((raw + answer.read()).decode())
-        theirs = elsewhere.result(20)
+        theirs = elsewhere.result(30)
 
     assert [event["event"] for event in mine] == ["message", "message_end"]
     assert [{name: value for name, value in event.items() if name != "#"} for event in theirs] == mine

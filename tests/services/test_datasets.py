@@ -28,6 +28,6 @@ def test_dataset_an_app_is_about_to_use_is_not_deleted(runtime: Runtime, owner: 
         deleting.start()
         deleting.join(timeout=0.2)
         assert deleting.is_alive()
-    deleting.join(timeout=10)
+    deleting.join(timeout=30)
 
     assert refusals == ["dataset_in_use"]

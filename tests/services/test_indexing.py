@@ -350,7 +350,7 @@ def test_deleting_and_writing_documents_wait_for_each_other_and_never_both(
             deleted = pool.submit(delete)
             wait_until(lambda: is_waited_for(idle))
             idle.vectors.upsert(collection, [entry], unit=session)
-        deleted.result(20.0)
+        deleted.result(30.0)
     with idle.reading() as session:
         assert session.get(Document, made.id) is None
 

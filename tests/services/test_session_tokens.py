@@ -59,7 +59,7 @@ def test_access_token_claims_are_the_documented_ones() -> None:
     assert claims["sub"] == "Console API Passport"
     assert claims["user_id"] == ACCOUNT_ID
     assert claims["exp"] - claims["iat"] == 3600
-    assert abs(claims["iat"] - time.time()) < 5
+    assert abs(claims["iat"] - time.time()) < 60
 
 
 NO_ACCESS_TOKENS = {

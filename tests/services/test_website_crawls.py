@@ -1,5 +1,6 @@
 """Crawls as the console sees them: started, watched, kept; and what they refuse."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +9,6 @@ import pytest
 from sqlalchemy import select, update
 
 from api.core.ports import Cancel, Tick
-from api.core.rag import waiting
 from api.core.rag.sources import site
 from api.errors import CrawlFailed, InvalidRequest, NotFound, RateLimited
 from api.models.job import JobRow
@@ -20,6 +20,7 @@ from api.tasks.registry import run_job
 from tests.core.rag.sources.sites import Content, html, http_client, hurried, links, website
 from tests.factories import Owner, make_owner
 from tests.servers import Reply, Seen
+from tests.waiting import wait_until
 
 
 class IdleQueue:
@@ -125,10 +126,12 @@ def test_crawl_that_fails_says_why(reaching: Runtime, owner: Owner) -> None:
 def test_crawl_of_a_private_address_is_an_error_for_who_watches(runtime: Runtime, owner: Owner) -> None:
     with website(SITE) as server:
         crawl_id = start(runtime, owner, CrawlRequest(url=server.url))
-        deadline = time.monotonic() + 10
-        while (found := website_crawls.get_crawl(runtime, owner.principal, crawl_id)[0]).status == "active":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+
+        def state() -> CrawlState:
+            return website_crawls.get_crawl(runtime, owner.principal, crawl_id)[0]
+
+        wait_until(lambda: state().status != "active")
+        found = state()
         assert server.seen == []
     assert (found.status, "not allowed" in found.message) == ("failed", True)
 
@@ -136,8 +139,13 @@ def test_crawl_of_a_private_address_is_an_error_for_who_watches(runtime: Runtime
 def test_crawl_out_of_time_is_completed_and_says_so(
     reaching: Runtime, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(website_crawls, "TOTAL_S", 0.5)
-    monkeypatch.setattr(site, "pause", waiting.pause)
+    pauses = itertools.count(1)
+
+    def pause(_delay_s: float, cancel: Cancel) -> None:
+        if next(pauses) == 6:  # the time is over
+            cancel.deadline = time.monotonic()
+
+    monkeypatch.setattr(site, "pause", pause)
     endless: dict[str, Content] = {f"/{n}": f"page {n} {links(f'/{n + 1}')}" for n in range(100)}
     state, pages = crawl(reaching, owner, {"/": links("/0"), **endless}, limit=100, max_depth=10)
     assert state.status == "completed"
@@ -261,11 +269,11 @@ def test_get_crawl_nobody_works_on_is_an_error_in_the_end(
 def test_read_page_gives_the_page_as_it_is_now(reaching: Runtime) -> None:
     with website(SITE) as server:
         page = website_crawls.read_page(
-            reaching, f"{server.url}/docs/b", only_main_content=True, cancel=Cancel(10)
+            reaching, f"{server.url}/docs/b", only_main_content=True, cancel=Cancel(30)
         )
     assert (page.title, page.markdown) == ("Page /docs/b", "text of b")
 
 
 def test_read_page_that_is_gone_fails(reaching: Runtime) -> None:
     with website(SITE) as server, pytest.raises(CrawlFailed, match="status 404"):
-        website_crawls.read_page(reaching, f"{server.url}/gone", only_main_content=False, cancel=Cancel(10))
+        website_crawls.read_page(reaching, f"{server.url}/gone", only_main_content=False, cancel=Cancel(30))

@@ -39,7 +39,7 @@ def test_login_answers_with_tokens_that_last_as_long_as_it_says(bare: FlaskClien
     claims = jwt.decode(access_token, options={"verify_signature": False})
     assert answer.get_json()["result"] == "success"
     assert set(answer.get_json()["data"]) == {"access_token", "refresh_token", "expires_in"}
-    assert abs(claims["exp"] - time.time() - answer.get_json()["data"]["expires_in"]) < 5
+    assert abs(claims["exp"] - time.time() - answer.get_json()["data"]["expires_in"]) < 60
     assert claims["user_id"] == person.account_id
     assert len(refresh_token) == 128
     assert answer.headers["Cache-Control"] == "no-store"

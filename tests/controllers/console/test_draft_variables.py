@@ -251,7 +251,7 @@ def test_first_two_edits_of_a_variable_at_once_are_both_taken(
 ) -> None:
     path = f"/console/api/apps/{chatflow.id}/workflows/draft/variables"
     path = f"{path}/{chatflow.id_of('conversation-variables', 'said')}"
-    both, scope_of = threading.Barrier(2, timeout=5), workflows.access_draft
+    both, scope_of = threading.Barrier(2, timeout=30), workflows.access_draft
 
     def meet(session: Session, app: App) -> Workflow:
         both.wait()

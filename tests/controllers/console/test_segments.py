@@ -26,7 +26,7 @@ PARENTS = (
     '"max_tokens": 50}}}'
 )
 UNKNOWN_ID = "c0ffee00-0000-4000-8000-000000000000"
-WAIT_S = 20.0
+WAIT_S = 30.0
 
 
 class Desk:

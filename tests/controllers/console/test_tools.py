@@ -187,7 +187,7 @@ def test_of_credentials_made_at_once_one_is_the_default(
     barrier = Barrier(4)
 
     def meet(_context: ToolContext) -> None:
-        barrier.wait(20.0)
+        barrier.wait(30.0)
 
     TOOL_PROVIDERS["keyed"].check = meet
     sent = {"credentials": {"key": SECRET}}

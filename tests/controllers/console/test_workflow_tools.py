@@ -274,8 +274,8 @@ def test_stop_reaches_the_workflow_that_is_called(
         wait_until(lambda: bool(server.seen))
         (run,) = runs_of(runtime, outer.id)
         assert outer.call("POST", f"workflow-runs/tasks/{run.task_id}/stop").status_code == 200
-        running.join(20.0)
-        assert server.wait_for_hangup(20.0)
+        running.join(30.0)
+        assert server.wait_for_hangup(30.0)
 
     assert ended[-1]["data"]["status"] == "stopped"
     assert [each.status for each in runs_of(runtime, app.id)] == ["stopped"]

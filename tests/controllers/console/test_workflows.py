@@ -114,7 +114,7 @@ def test_of_saves_at_once_that_began_as_one_draft_one_is_taken(
     together = threading.Barrier(8)
 
     def change(place: int) -> Any:
-        together.wait(10)
+        together.wait(30)
         features = {"opening_statement": str(place)}
         return save(house.test_client(), owner, app_id, hash=first, features=features)
 

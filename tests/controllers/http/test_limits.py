@@ -87,7 +87,8 @@ def test_counters_away_calls_are_let_through_at_no_cost_and_counted_again_later(
     parts, clock, ceilings = urlsplit(redis_url), Clock(), make_ceilings((10, 60))
     gate = Gate(str(parts.hostname), parts.port or 6379)
     url = parts._replace(netloc=f"127.0.0.1:{gate.port}").geturl()
-    counter = CallCounter(RedisStorage(url, **STORAGE_OPTIONS), clock)
+    patient = {"socket_connect_timeout": 20.0, "socket_timeout": 20.0}  # a gate that is shut answers at once
+    counter = CallCounter(RedisStorage(url, **{**STORAGE_OPTIONS, **patient}), clock)
     assert [standing.remaining for standing in counter.count(ceilings)] == [9]
 
     gate.shut()

@@ -355,8 +355,8 @@ def test_stop_inside_a_tool_ends_the_run_and_keeps_the_thought(
     while b"task_id" not in first:
         first = next(iter(told.response))
     task = orjson.loads(first.split(b"data: ")[1].split(b"\n")[0])
-    assert WAITING.wait(10)
-    assert ROLLED.wait(10)
+    assert WAITING.wait(30)
+    assert ROLLED.wait(30)
 
     client.post(f"/v1/chat-messages/{task['task_id']}/stop", json={"user": "ann"}, headers=app.headers)
     rest = read_rest(told)

@@ -377,7 +377,7 @@ def test_run_stopped_while_a_document_is_read_ends_as_stopped(
         cancel.on_cancel(stopped.set)
         (task_id,) = runtime.live_runs
         runtime.channel.signal(task_id)
-        assert stopped.wait(5)
+        assert stopped.wait(30)
         raise ExtractionFailed("Reading the document was stopped.")
 
     reading.then = stop

@@ -188,7 +188,7 @@ def test_sound_goes_out_while_it_is_made(client: FlaskClient, app: ChatApp, serv
 
     assert next(iter(answer.iter_encoded())) == b"ID3-one"
     answer.close()
-    assert server.wait_for_hangup(5)
+    assert server.wait_for_hangup(30)
 
 
 def test_answer_of_a_message_counts_more_than_text(

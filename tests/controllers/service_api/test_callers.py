@@ -1,7 +1,6 @@
 """Who a key lets in is remembered for a second, and forgotten as soon as the console changes anything."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,6 +13,7 @@ from api.runtime import Runtime
 from api.services import access, remembered
 from tests.factories import ChatApp
 from tests.statements import count_statements
+from tests.waiting import wait_until
 
 
 def status_of(client: FlaskClient, app: ChatApp) -> int:
@@ -55,9 +55,7 @@ def test_app_switched_by_another_process_is_noticed_when_the_second_is_over(
     assert status_of(client, chat_app) == 200
     with runtime.transaction() as session:
         access.access_app(session, chat_app.owner.principal, chat_app.id).enable_api = False
-    deadline = time.monotonic() + 1
-    while status_of(client, chat_app) == 200:
-        assert time.monotonic() < deadline
+    wait_until(lambda: status_of(client, chat_app) != 200)
     assert status_of(client, chat_app) == 403
 
 
@@ -80,15 +78,15 @@ def test_of_many_who_come_together_one_looks_for_all(runtime: Runtime) -> None:
     def look_up() -> str:
         looked.append("once")
         is_asked.set()
-        assert may_answer.wait(5)
+        assert may_answer.wait(30)
         return "found"
 
     with ThreadPoolExecutor() as threads:
         first = threads.submit(remembered.recall, runtime, "many", look_up)
-        assert is_asked.wait(5)
+        assert is_asked.wait(30)
         others = [threads.submit(remembered.recall, runtime, "many", look_up) for _ in range(3)]
         may_answer.set()
-        assert [call.result(5) for call in (first, *others)] == ["found"] * 4
+        assert [call.result(30) for call in (first, *others)] == ["found"] * 4
     assert looked == ["once"]
     assert not runtime.lookups
 
@@ -98,14 +96,14 @@ def test_who_waits_looks_too_where_the_first_failed(runtime: Runtime) -> None:
 
     def fail() -> str:
         is_asked.set()
-        assert may_fail.wait(5)
+        assert may_fail.wait(30)
         raise Unavailable("not now")
 
     with ThreadPoolExecutor() as threads:
         first = threads.submit(remembered.recall, runtime, "few", fail)
-        assert is_asked.wait(5)
+        assert is_asked.wait(30)
         other = threads.submit(remembered.recall, runtime, "few", lambda: "found")
         may_fail.set()
-        assert other.result(5) == "found"
+        assert other.result(30) == "found"
         with pytest.raises(Unavailable):
-            first.result(5)
+            first.result(30)

@@ -261,7 +261,7 @@ def test_services_are_asked_side_by_side(world: World) -> None:
     both = threading.Barrier(2)
 
     def answer(_seen: Seen) -> Reply:
-        both.wait(5)
+        both.wait(30)
         return found()
 
     service, first = world.connect(answer)

@@ -44,7 +44,7 @@ def test_calls_in_parallel_are_let_through_up_to_the_limit_and_no_further(
     together = threading.Barrier(8)
 
     def call(_: int) -> int:
-        together.wait(10)
+        together.wait(30)
         return house.test_client().get("/api/info", headers=chat_app.headers).status_code
 
     with ThreadPoolExecutor(8) as pool:

@@ -84,7 +84,7 @@ def make_runtime(reports: list[bool] | None = None) -> ModelRuntime:
 
 
 def speak(text: str = "Hi.", voice: str = "ann", ref: ModelRef = REF) -> bytes:
-    return b"".join(make_runtime().speak("t", ref, text, voice=voice, cancel=Cancel(5)))
+    return b"".join(make_runtime().speak("t", ref, text, voice=voice, cancel=Cancel(30)))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_passing_fault_is_tried_again_before_the_first_piece_only() -> None:
     assert speak() == b"one"
 
     Talker.acts[:] = [b"one", BUSY]
-    pieces = make_runtime().speak("t", REF, "Hi.", voice="", cancel=Cancel(5))
+    pieces = make_runtime().speak("t", REF, "Hi.", voice="", cancel=Cancel(30))
     assert next(pieces) == b"one"
     with pytest.raises(CompletionFailed, match="busy"):
         next(pieces)
@@ -146,11 +146,11 @@ def test_model_that_makes_no_sound_has_failed() -> None:
 
 def test_recording_is_heard_after_passing_faults() -> None:
     Talker.acts[:] = [BUSY, BUSY, "hello"]
-    assert make_runtime().transcribe("t", REF, AUDIO, Cancel(5)) == "hello"
+    assert make_runtime().transcribe("t", REF, AUDIO, Cancel(30)) == "hello"
 
     Talker.acts[:] = list(itertools.repeat(BUSY, 3))
     with pytest.raises(CompletionFailed, match="busy"):
-        make_runtime().transcribe("t", REF, AUDIO, Cancel(5))
+        make_runtime().transcribe("t", REF, AUDIO, Cancel(30))
 
 
 def test_quota_used_up_is_reported() -> None:
@@ -158,7 +158,7 @@ def test_quota_used_up_is_reported() -> None:
     Talker.acts[:] = [QuotaExceeded("no more")]
 
     with pytest.raises(QuotaExceeded):
-        make_runtime(reports).transcribe("t", REF, AUDIO, Cancel(5))
+        make_runtime(reports).transcribe("t", REF, AUDIO, Cancel(30))
     assert reports == [False]
 
 
@@ -166,4 +166,4 @@ def test_provider_that_neither_hears_nor_speaks_is_named() -> None:
     with pytest.raises(ModelUnavailable, match="silent"):
         speak(ref=ModelRef("silent", "m"))
     with pytest.raises(ModelUnavailable, match="silent"):
-        make_runtime().transcribe("t", ModelRef("silent", "m"), AUDIO, Cancel(5))
+        make_runtime().transcribe("t", ModelRef("silent", "m"), AUDIO, Cancel(30))

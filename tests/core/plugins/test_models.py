@@ -28,7 +28,7 @@ from tests.plugins import OWN, make_runner, make_vendor, to_archive, to_code
 from tests.servers import Reply, ScriptedServer
 from tests.vendors import InlineOffload, OpenAIWire
 
-PATIENCE = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+PATIENCE = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
 FILES: dict[str, str] = {
     "manifest.yaml": """
 type: plugin
@@ -141,12 +141,12 @@ def test_plugin_that_crashes_or_hangs_fails_that_call_and_no_other(
     runner: Any, question: str, fault: str
 ) -> None:
     with ScriptedServer(Reply.of_events(*OpenAIWire().text("well"))) as server:
-        patience = Timeouts(connect_s=5, first_byte_s=0.5, idle_s=0.5)
+        patient = make_vendor(runner)(context(base_url=server.url, api_key="k" * 9))
+        patient.check_credentials()
+        patience = Timeouts(connect_s=20, first_byte_s=0.5, idle_s=0.5) if question == "hang" else PATIENCE
         provider = make_vendor(runner)(context(patience, base_url=server.url, api_key="k" * 9))
-        provider.check_credentials()
         with pytest.raises(CompletionFailed, match=fault):
             ask(provider, question)
-        patient = make_vendor(runner)(context(base_url=server.url, api_key="k" * 9))
         assert ask(patient, "print") == "well"
 
 

@@ -20,7 +20,7 @@ from tests.plugins import make_runner, to_archive, to_code, to_files
 from tests.servers import Reply, ScriptedServer
 from tests.tools import call
 
-PATIENCE = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+PATIENCE = Timeouts(connect_s=20, first_byte_s=20, idle_s=20)
 FETCHES = """
 from slipway_plugin import http, serve
 
@@ -95,11 +95,11 @@ def test_hosts_of_a_manifest_lead_to_no_private_network_but_credentials_may() ->
             "request": {"method": "GET", "url": server.url},
         }
         by_host = Reach(network=network, credentials={}, http=guarded, own_http=allowed)
-        with Outlet(by_host, Cancel(5), PATIENCE) as outlet:
+        with Outlet(by_host, Cancel(30), PATIENCE) as outlet:
             refused = outlet.answer(asked)
             assert (refused["event"], isinstance(outlet.failure, EgressDenied)) == ("error", True)
         by_form = dataclasses.replace(by_host, credentials={"url": server.url})
-        with Outlet(by_form, Cancel(5), PATIENCE) as outlet:
+        with Outlet(by_form, Cancel(30), PATIENCE) as outlet:
             assert outlet.answer(asked)["event"] == "response"
             assert outlet.answer({**asked, "type": "http_read"}) == {
                 "backwards_request_id": "1",
@@ -125,7 +125,7 @@ def test_hosts_of_a_manifest_lead_to_no_private_network_but_credentials_may() ->
 def test_what_is_asked_of_the_server_in_another_shape_is_refused(asked: JSONObject, fault: str) -> None:
     http = client()
     with Outlet(
-        Reach(network=Network(), credentials={}, http=http, own_http=http), Cancel(5), PATIENCE
+        Reach(network=Network(), credentials={}, http=http, own_http=http), Cancel(30), PATIENCE
     ) as outlet:
         told = outlet.answer({**asked, "backwards_request_id": "1"})
     assert told["event"] == "error"

@@ -226,7 +226,7 @@ def test_index_that_is_written_is_read_again(tmp_path: Path) -> None:
     package = make_package()
     (tmp_path / "echo.zip").write_bytes(package.content)
     document = Reply(body=write_index(tmp_path))
-    http = HTTPClient(EgressPolicy.parse("127.0.0.1"), Timeouts(connect_s=5, first_byte_s=20, idle_s=20))
+    http = HTTPClient(EgressPolicy.parse("127.0.0.1"), Timeouts(connect_s=20, first_byte_s=20, idle_s=20))
     with ScriptedServer(document, Reply(body=package.content)) as server:
         index = WebIndex(f"{server.url}/index.json", http, InlineOffload())
         assert index.fetch(str(package.name), Cancel())[0].digest == package.digest
@@ -252,7 +252,7 @@ def test_address_is_an_index_of_packages_that_are_checked() -> None:
         "manifest": package.manifest.to_row(),
     }
     other = {**entry, "plugin_unique_identifier": f"tests/echo:2.0.0@{'0' * 64}"}
-    http = HTTPClient(EgressPolicy.parse("127.0.0.1"), Timeouts(connect_s=5, first_byte_s=20, idle_s=20))
+    http = HTTPClient(EgressPolicy.parse("127.0.0.1"), Timeouts(connect_s=20, first_byte_s=20, idle_s=20))
     later = {**entry, "manifest": {**package.manifest.to_row(), "meta": {"runner": {"language": "rust"}}}}
     document = Reply.of_json(
         {"plugins": [later, entry, {}, 5, {**entry, "plugin_unique_identifier": "x"}, other]}
@@ -274,7 +274,7 @@ def test_address_is_an_index_of_packages_that_are_checked() -> None:
 
 @pytest.mark.parametrize("reply", [Reply(status=500), Reply(body=b"{}"), Reply(body=b"no JSON")])
 def test_index_that_cannot_be_read_is_unavailable(reply: Reply) -> None:
-    http = HTTPClient(EgressPolicy.parse("127.0.0.1"), Timeouts(connect_s=5, first_byte_s=20, idle_s=20))
+    http = HTTPClient(EgressPolicy.parse("127.0.0.1"), Timeouts(connect_s=20, first_byte_s=20, idle_s=20))
     with ScriptedServer(reply) as server, pytest.raises(Unavailable, match="index of plugins"):
         WebIndex(server.url, http, InlineOffload()).load(Cancel())
     http.close()

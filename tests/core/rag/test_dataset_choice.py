@@ -25,7 +25,7 @@ def ask(script: Script, query: str = "How many ships?", cancel: Cancel | None = 
         lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload(), book=Tab()
     )
     ref = ModelRef("scripted", script.model)
-    return choose(query, OFFERS, models, cancel or Cancel(5), tenant_id="t", ref=ref)
+    return choose(query, OFFERS, models, cancel or Cancel(30), tenant_id="t", ref=ref)
 
 
 def test_choose_shows_the_model_query_and_datasets_and_tells_the_cost() -> None:
@@ -67,7 +67,7 @@ def test_choose_failure_of_the_model_is_raised() -> None:
 
 
 def test_choose_stopped_is_cancelled() -> None:
-    cancel = Cancel(5)
+    cancel = Cancel(30)
 
     with pytest.raises(Cancelled):
         ask(Script(pieces=["1", cancel.set, "2"]), cancel=cancel)

@@ -40,7 +40,7 @@ def make_api(server: ScriptedServer) -> ExternalAPI:
 
 def ask(http: HTTPClient, reply: Reply, query: ExternalQuery = QUERY) -> list[ExternalRecord]:
     with ScriptedServer(reply) as server:
-        return retrieve(make_api(server), query, http, Cancel(10))
+        return retrieve(make_api(server), query, http, Cancel(30))
 
 
 def record(content: str, score: float) -> dict[str, object]:
@@ -66,7 +66,7 @@ def test_retrieve_asks_as_the_protocol_says(http: HTTPClient) -> None:
         logical_operator="or",
     )
     with ScriptedServer(Reply.of_json({"records": [record("a", 0.9)]})) as server:
-        found = retrieve(make_api(server), query, http, Cancel(10))
+        found = retrieve(make_api(server), query, http, Cancel(30))
         (seen,) = server.seen
     assert found == [
         ExternalRecord(content="a", score=0.9, title="a.txt", metadata={"path": "/x", "page": 3})
@@ -86,7 +86,7 @@ def test_retrieve_asks_as_the_protocol_says(http: HTTPClient) -> None:
 
 def test_retrieve_without_conditions_sends_none(http: HTTPClient) -> None:
     with ScriptedServer(Reply.of_json({"records": []})) as server:
-        assert retrieve(make_api(server), QUERY, http, Cancel(10)) == []
+        assert retrieve(make_api(server), QUERY, http, Cancel(30)) == []
         assert "metadata_condition" not in server.seen[0].json
 
 
@@ -176,7 +176,7 @@ def test_retrieve_private_endpoint_is_denied_unseen() -> None:
         contextlib.closing(HTTPClient(EgressPolicy(), PATIENT)) as strict,
     ):
         with pytest.raises(EgressDenied):
-            retrieve(make_api(server), QUERY, strict, Cancel(5))
+            retrieve(make_api(server), QUERY, strict, Cancel(30))
         assert server.seen == []
 
 
@@ -191,7 +191,7 @@ def test_retrieve_private_endpoint_is_denied_unseen() -> None:
 )
 def test_check_api_any_answer_of_the_protocol_will_do(http: HTTPClient, reply: Reply) -> None:
     with ScriptedServer(reply) as server:
-        check_api(make_api(server), http, Cancel(5))
+        check_api(make_api(server), http, Cancel(30))
         assert server.seen[0].headers["authorization"] == f"Bearer {KEY}"
 
 
@@ -200,7 +200,7 @@ def test_check_api_any_answer_of_the_protocol_will_do(http: HTTPClient, reply: R
 )
 def test_check_api_wrong_key_or_place_is_told(http: HTTPClient, reply: Reply) -> None:
     with ScriptedServer(reply) as server, pytest.raises(ExternalKnowledgeFailed):
-        check_api(make_api(server), http, Cancel(5))
+        check_api(make_api(server), http, Cancel(30))
 
 
 @pytest.mark.parametrize("key_code", [1001, 1002])
@@ -209,7 +209,7 @@ def test_check_api_refused_key_is_told_whatever_the_status(http: HTTPClient, key
         ScriptedServer(refusal(400, key_code)) as server,
         pytest.raises(ExternalKnowledgeFailed, match="API key"),
     ):
-        check_api(make_api(server), http, Cancel(5))
+        check_api(make_api(server), http, Cancel(30))
 
 
 def test_check_endpoint_gives_it_without_final_slash() -> None:

@@ -42,7 +42,7 @@ def make(
         lambda _tenant, _ref: resolved, HTTPClient(EgressPolicy(), timeouts), InlineOffload(), book=Tab()
     )
     model = FilterModel(tenant_id="t", ref=ModelRef("scripted", script.model), parameters={"temperature": 0})
-    return make_filter(query, fields, model, models, cancel or Cancel(5), now=NOW).filter
+    return make_filter(query, fields, model, models, cancel or Cancel(30), now=NOW).filter
 
 
 def read(answer: object) -> list[tuple[str, str, object]]:
@@ -84,7 +84,7 @@ def test_make_filter_failure_of_the_model_is_raised() -> None:
 
 
 def test_make_filter_stopped_run_raises_cancelled() -> None:
-    cancel = Cancel(5)
+    cancel = Cancel(30)
     with pytest.raises(Cancelled):
         make(Script(pieces=["{", cancel.set, "}"]), cancel=cancel)
 

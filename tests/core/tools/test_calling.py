@@ -25,7 +25,7 @@ from api.core.tools.tool import (
 )
 from api.errors import InvalidRequest
 from tests.servers import Reply, ScriptedServer
-from tests.tools import call
+from tests.tools import call, make_http
 from tests.waiting import assert_quick
 
 NAME = Words("A", "甲")
@@ -163,7 +163,7 @@ def test_json_that_cannot_be_kept_is_refused(value: JSONValue, fault: str) -> No
 
 
 def test_silent_server_ends_with_the_tools_time_and_not_before() -> None:
-    with ScriptedServer(Reply(delay_s=20)) as server:
+    with ScriptedServer(Reply(delay_s=40)) as server:
         began = time.monotonic()
         with pytest.raises(ToolFailed, match=r"The tool t gave no answer within 0.4 s") as caught:
             call(make_tool(fetch, parameter(), timeout_s=0.4), {"a": server.url}, timeout_s=60)
@@ -175,7 +175,8 @@ def test_silent_server_ends_with_the_tools_time_and_not_before() -> None:
 
 def test_slow_server_is_waited_for_as_long_as_the_tool_has_time() -> None:
     with ScriptedServer(Reply(body=b"late", delay_s=0.6)) as server:  # longer than the client's own 0.3 s
-        assert call(make_tool(fetch, parameter(), timeout_s=8), {"a": server.url}).text == "late"
+        tool = make_tool(fetch, parameter(), timeout_s=30)
+        assert call(tool, {"a": server.url}, http=make_http(patience_s=0.3)).text == "late"
 
 
 def test_tool_that_never_ends_its_messages_is_ended() -> None:

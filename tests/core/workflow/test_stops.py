@@ -7,40 +7,51 @@ from collections.abc import Generator
 import pytest
 
 from api.core.ports import Cancel, JSONObject
-from api.core.workflow.deps import AgentTask, FlowDeps, FlowFacts, Found, ToolAnswer, ToolCall, Wanted
+from api.core.workflow.deps import AgentTask, FlowFacts, Found, ToolAnswer, ToolCall, Wanted
 from api.core.workflow.work import NodeFailed, NodeResult, NodeText, Told
 from tests.fakes import wait_for_stop
 from tests.flows import drawn, end, make_deps, run_flow
-from tests.waiting import assert_quick
+from tests.waiting import assert_quick, set_when
 
 ENDED_S = 0.5
 
 
-class WaitingTools:
-    """A tool that waits until it is told to stop."""
+class Waiting:
+    """What waits until it is told to stop, and notes when it has begun to."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+
+    def wait(self, cancel: Cancel) -> None:
+        self.begun.set()
+        wait_for_stop(cancel)
+
+
+class WaitingTools(Waiting):
+    """A tool that waits."""
 
     def call(self, call: ToolCall, facts: FlowFacts, cancel: Cancel) -> ToolAnswer:
         del call, facts
-        wait_for_stop(cancel)
+        self.wait(cancel)
         raise NodeFailed("the connection was closed")
 
 
-class WaitingAgents:
+class WaitingAgents(Waiting):
     """An agent that says a word and waits."""
 
     def run(self, task: AgentTask, facts: FlowFacts, cancel: Cancel) -> Generator[Told, None, NodeResult]:
         del task, facts
         yield NodeText("Let me see")
-        wait_for_stop(cancel)
+        self.wait(cancel)
         raise NodeFailed("the connection was closed")
 
 
-class WaitingKnowledge:
+class WaitingKnowledge(Waiting):
     """Datasets that do not answer."""
 
     def find(self, wanted: Wanted, cancel: Cancel) -> Found:
         del wanted
-        wait_for_stop(cancel)
+        self.wait(cancel)
         raise NodeFailed("the connection was closed")
 
 
@@ -57,20 +68,20 @@ KNOWLEDGE = drawn(
 
 
 @pytest.mark.parametrize(
-    ("node", "deps"),
+    ("node", "name", "kind"),
     [
-        (TOOL, make_deps(tools=WaitingTools())),
-        (AGENT, make_deps(agents=WaitingAgents())),
-        (KNOWLEDGE, make_deps(knowledge=WaitingKnowledge())),
+        (TOOL, "tools", WaitingTools),
+        (AGENT, "agents", WaitingAgents),
+        (KNOWLEDGE, "knowledge", WaitingKnowledge),
     ],
 )
-def test_stop_ends_the_wait(node: JSONObject, deps: FlowDeps) -> None:
-    cancel = Cancel()
-    threading.Timer(0.05, cancel.set).start()
-    began = time.monotonic()
+def test_stop_ends_the_wait(node: JSONObject, name: str, kind: type[Waiting]) -> None:
+    cancel, waiting = Cancel(), kind()
+    at = set_when(cancel, waiting.begun.is_set)
+    nodes = [drawn("s", "start"), node, end()]
 
-    ran = run_flow([drawn("s", "start"), node, end()], ["s > n > e"], {"q": "x"}, deps=deps, cancel=cancel)
+    ran = run_flow(nodes, ["s > n > e"], {"q": "x"}, deps=make_deps(**{name: waiting}), cancel=cancel)
 
-    assert_quick(time.monotonic() - began, 2 * ENDED_S)
+    assert_quick(time.monotonic() - at[0], 2 * ENDED_S)
     assert ran.finished.status == "stopped"
     assert [event.status for event in ran.of("n")] == ["stopped"]

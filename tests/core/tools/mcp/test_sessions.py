@@ -140,7 +140,7 @@ def test_answer_is_given_though_the_server_keeps_its_stream_open() -> None:
     double.stays_open = True
     with line(double) as to:
         assert to.call().text == "Clear in Oslo."
-        assert to.server.wait_for_hangup(20.0)
+        assert to.server.wait_for_hangup(30.0)
 
 
 @EVERY
@@ -149,7 +149,7 @@ def test_stop_ends_a_call_and_is_passed_on(manner: str) -> None:
 
     def wait(_given: dict[str, Any]) -> dict[str, Any]:
         begun.set()
-        go_on.wait(20.0)
+        go_on.wait(30.0)
         return text("late")
 
     double.calls["slow"] = wait
@@ -158,7 +158,7 @@ def test_stop_ends_a_call_and_is_passed_on(manner: str) -> None:
         cancel = Cancel()
 
         def stop() -> None:
-            begun.wait(20.0)
+            begun.wait(30.0)
             cancel.set()
 
         threading.Thread(target=stop, daemon=True).start()
@@ -176,7 +176,7 @@ def test_stop_ends_a_call_and_is_passed_on(manner: str) -> None:
 @EVERY
 def test_slow_call_ends_with_the_tools_own_time(manner: str) -> None:
     double, go_on = MCPDouble(manner), threading.Event()
-    double.calls["slow"] = lambda _given: text(str(go_on.wait(20.0)))
+    double.calls["slow"] = lambda _given: text(str(go_on.wait(30.0)))
     with line(double) as to:
         to.call()
         with pytest.raises(ToolFailed, match=r"no answer within 0\.2 s") as caught:
@@ -190,7 +190,7 @@ def test_calls_at_once_share_a_session_and_idle_ones_are_closed() -> None:
     double, barrier = MCPDouble("json"), threading.Barrier(4)
 
     def meet(_given: dict[str, Any]) -> dict[str, Any]:
-        barrier.wait(20.0)
+        barrier.wait(30.0)
         return text("met")
 
     double.calls["meet"] = meet
@@ -200,7 +200,7 @@ def test_calls_at_once_share_a_session_and_idle_ones_are_closed() -> None:
         for each in calls:
             each.start()
         for each in calls:
-            each.join(20.0)
+            each.join(30.0)
         assert (outputs, double.opened) == (["met"] * 4, 1)
         to.sessions.close_idle()
         assert double.closed == []
@@ -229,7 +229,7 @@ def test_whoever_waits_for_a_session_to_be_opened_can_be_stopped_and_has_its_tim
 
     def slowly(seen: Seen) -> Reply:
         asked.set()
-        go_on.wait(20.0)
+        go_on.wait(30.0)
         return answer(seen)
 
     with line(double) as to:
@@ -237,7 +237,7 @@ def test_whoever_waits_for_a_session_to_be_opened_can_be_stopped_and_has_its_tim
         outputs: list[str] = []
         first = threading.Thread(target=lambda: outputs.append(to.call().text))
         first.start()
-        assert asked.wait(20.0)
+        assert asked.wait(30.0)
         stopped = Cancel()
         stopped.set()
         with pytest.raises(Cancelled):
@@ -245,7 +245,7 @@ def test_whoever_waits_for_a_session_to_be_opened_can_be_stopped_and_has_its_tim
         with pytest.raises(ToolFailed, match=r"within 0\.1 s"):
             call_tool(to.tool(timeout_s=0.1), {"city": "x"}, to.context, timeout_s=60.0)
         go_on.set()
-        first.join(20.0)
+        first.join(30.0)
     assert (outputs, double.opened) == (["Clear in Oslo."], 1)
 
 

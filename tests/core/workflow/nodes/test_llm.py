@@ -14,7 +14,7 @@ from api.core.workflow.engine import STOPPED
 from api.core.workflow.node import NODES, Demand
 from api.core.workflow.variables import ANY_FILE, ValueType
 from api.errors import CompletionFailed
-from tests.fakes import TOKENS, Script
+from tests.fakes import TOKENS, Script, wait_for_stop
 from tests.flows import PlainFiles, Ran, drawn, file_value, make_deps, make_models, run_flow
 from tests.waiting import assert_quick
 
@@ -494,13 +494,16 @@ def test_failure_of_the_model_is_the_nodes_and_shows_the_prompt() -> None:
 
 def test_stop_closes_the_call_and_ends_at_once() -> None:
     cancel = Cancel()
-    script = Script(pieces=["Two", cancel.set, " ships"], gate=threading.Event())
-    threading.Timer(0.05, cancel.set).start()
-    began = time.monotonic()
+    stopped_at: list[float] = []
 
-    ran = run(llm(script), cancel=cancel)
+    def wait() -> None:
+        threading.Timer(0.05, cancel.set).start()
+        wait_for_stop(cancel)
+        stopped_at.append(time.monotonic())
 
-    assert_quick(time.monotonic() - began, 2)
+    ran = run(llm(Script(pieces=["Two", wait, " ships"])), cancel=cancel)
+
+    assert_quick(time.monotonic() - stopped_at[0], 2)
     assert (ran.finished.status, ran.finished.error) == ("stopped", STOPPED)
     assert ran.text == "Two"
     assert ran.of("n")[0].status == "stopped"
