@@ -18,7 +18,7 @@ import os
 import re
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
+from werkzeug.routing import Rule
 
 from api.app_factory import create_app
 from api.backends.cache import redis as redis_cache
@@ -187,6 +188,28 @@ def remembered_embeddings() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builtin, "embed_text", cache(embed_text))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_routes() -> Iterator[None]:
+    """Compile once for all programs what builds the address of a route: nine tenths of making a program.
+
+    It follows from the text of the route alone, and is given the route when it is called.
+    """
+    known: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
+    compile_builder = Rule._compile_builder
+
+    def remembered(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        if rule.defaults:
+            return compile_builder(rule, append_unknown)
+        key = (rule.rule, tuple(rule._trace), append_unknown)
+        if key not in known:
+            known[key] = compile_builder(rule, append_unknown)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", remembered)
         yield
 
 

@@ -70,8 +70,15 @@ def read_first(answer: Any) -> tuple[bytes, dict[str, Any]]:
     """Return the first frames of a stream as they came, and the first event."""
     raw = b""
     while b"data: " not in raw or not raw.endswith(b"\n\n"):
-        raw += answer.read1(65536)
+        raw += read_more(answer)
     return raw, parse_events(raw.decode())[0]
+
+
+def read_more(answer: Any, at_most: int = 65536) -> bytes:
+    """Return what comes next; an answer that has ended would say nothing for ever."""
+    part: bytes = answer.read1(at_most)
+    assert part, f"the answer ended too early, with status {answer.status}"
+    return part
 
 
 def read_again(served: Served, key: str, task_id: str) -> list[dict[str, Any]]:
@@ -161,7 +168,7 @@ def test_fifty_cut_streams_all_end_complete(world: World) -> None:
         with world.served.chat(key, user="ada") as answer:
             raw, first = read_first(answer)
             while len(raw) < number * 40:
-                raw += answer.read1(400)
+                raw += read_more(answer, 400)
         return str(first["task_id"])
 
     with ThreadPoolExecutor(10) as pool:
