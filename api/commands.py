@@ -37,7 +37,8 @@ from api.services import (
 from api.services.plans import PLANS
 from api.services.setup import set_up
 from api.services.verification import verify
-from api.settings import Settings, SettingsError, load_settings, render_env_example
+from api.setting_forms import render_env_example
+from api.settings import Settings, SettingsError, load_settings
 from api.tasks.cleanup import purge_now
 
 READ = (PLUG_INS, TABLES)
@@ -282,7 +283,7 @@ def purge_all() -> None:
 @main.command()
 def env() -> None:
     """Print .env.example."""
-    click.echo(render_env_example(), nl=False)
+    click.echo(render_env_example(Settings.model_fields), nl=False)
 
 
 def _settings() -> Settings:

@@ -1,10 +1,12 @@
-"""What settings look like: the lines they stand on, addresses, keys."""
+"""What settings look like: the lines they stand on, addresses, keys; and the file that tells of all of them."""
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
+from pydantic.fields import FieldInfo
 
 
 def broken_line(env_file: Path) -> int | None:
@@ -43,3 +45,20 @@ def is_key(text: str) -> bool:
         return len(base64.b64decode(text, validate=True)) == 32
     except ValueError:
         return False
+
+
+def render_env_example(settings: Mapping[str, FieldInfo]) -> str:
+    """Return the text of ``.env.example``: every setting with its meaning and default, commented out."""
+    lines = ["# Settings of Slipway. Copy to .env and change what you need. Made by `make env`.", ""]
+    for name, field in settings.items():
+        default = field.default
+        if default is None:
+            shown = ""
+        elif isinstance(default, bool):
+            shown = str(default).lower()
+        elif isinstance(default, tuple):
+            shown = ",".join(default)
+        else:
+            shown = str(default)
+        lines += [f"# {field.description}", f"# {name.upper()}={shown}", ""]
+    return "\n".join(lines).rstrip("\n") + "\n"

@@ -484,20 +484,3 @@ def load_settings(env_file: str | None = ".env") -> Settings:
             ) from None
         message = fault["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name}: {message}." if name else f"{message}.") from None
-
-
-def render_env_example() -> str:
-    """Return the text of ``.env.example``: every setting with its meaning and default, commented out."""
-    lines = ["# Settings of Slipway. Copy to .env and change what you need. Made by `make env`.", ""]
-    for name, field in Settings.model_fields.items():
-        default = field.default
-        if default is None:
-            shown = ""
-        elif isinstance(default, bool):
-            shown = str(default).lower()
-        elif isinstance(default, tuple):
-            shown = ",".join(default)
-        else:
-            shown = str(default)
-        lines += [f"# {field.description}", f"# {name.upper()}={shown}", ""]
-    return "\n".join(lines).rstrip("\n") + "\n"

@@ -11,7 +11,8 @@ from api.controllers.http.errors import DIFY_CODES, SEED_CODES
 from api.core.model_runtime.provider import PROVIDERS
 from api.errors import AppError
 from api.services.first_start import curl_line
-from api.settings import Settings, render_env_example
+from api.setting_forms import render_env_example
+from api.settings import Settings
 from tests.conftest import make_house, make_settings, stop_house
 
 ROOT = Path(__file__).parents[2]
@@ -181,7 +182,7 @@ def test_commands_of_the_command_line_are_all_told_to_operators() -> None:
 
 
 def test_env_example_is_what_the_settings_make() -> None:
-    assert (ROOT / ".env.example").read_text() == render_env_example()
+    assert (ROOT / ".env.example").read_text() == render_env_example(Settings.model_fields)
 
 
 def test_every_setting_has_a_description() -> None:
