@@ -1,4 +1,4 @@
-"""What settings look like: the lines they stand on, addresses, keys; and the file that tells of all of them."""
+"""What settings look like: lines, addresses, keys, and the file that tells of all of them."""
 
 import base64
 from collections.abc import Mapping
