@@ -285,5 +285,7 @@ def test_many_slow_voices_need_no_more_than_five_connections(
     with ThreadPoolExecutor(voices) as pool:
         told = list(pool.map(run, range(voices)))
 
-    # The last of the crowd need not wait, so both halves may reach it as one piece.
-    assert told == [(["message", "message_end", "tts_message", "tts_message_end"], b"ID3...")] * voices
+    # The last of the crowd need not wait: both halves may reach it as one piece, and before the end.
+    for events, sound in told:
+        assert (events[0], events[-1], sound) == ("message", "tts_message_end", b"ID3...")
+        assert set(events[1:-1]) == {"message_end", "tts_message"}

@@ -122,7 +122,7 @@ def test_sentence_is_heard_while_the_next_is_written(
     client: FlaskClient, runtime: Runtime, owner: Owner, server: ScriptedServer
 ) -> None:
     heard = threading.Event()
-    app = make_speaking(runtime, owner, "Hello", " there. How", lambda: heard.wait(10), " are you?")
+    app = make_speaking(runtime, owner, "Hello", " there. How", lambda: heard.wait(30), " are you?")
     _, chunks = open_stream(client, app)
 
     text = read_until(chunks, heard="<Hello there.>")
@@ -130,14 +130,9 @@ def test_sentence_is_heard_while_the_next_is_written(
     heard.set()
     events = parse_events(text + b"".join(chunks).decode())
 
-    assert names_of(events) == [
-        "message",
-        "tts_message",
-        "message",
-        "message_end",
-        "tts_message",
-        "tts_message_end",
-    ]
+    names = names_of(events)
+    assert names[:3] == ["message", "tts_message", "message"]
+    assert [name for name in names[3:] if name != "tts_message"] == ["message_end", "tts_message_end"]
     assert sound_of(events) == "<Hello there.><How are you?>"
     assert [seen.json["input"] for seen in server.seen] == ["Hello there.", "How are you?"]
 
@@ -149,12 +144,12 @@ def test_tokens_do_not_wait_for_a_slow_voice(
 
     def slow(seen: Seen) -> Reply:
         is_asked.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         return spoken(seen)
 
     server.then(slow)
     rest = [" More. "] * 50
-    app = make_speaking(runtime, owner, "One. Two", lambda: is_asked.wait(10), *rest)
+    app = make_speaking(runtime, owner, "One. Two", lambda: is_asked.wait(30), *rest)
     _, chunks = open_stream(client, app)
 
     text = read_until(chunks, event="message_end")
@@ -326,7 +321,7 @@ def test_slow_voice_is_not_waited_for_for_ever(
     events = read_events(send(client, app))
 
     assert (text_of(events), sound_of(events)) == (SAID, "<")
-    assert server.wait_for_hangup(5)
+    assert server.wait_for_hangup(30)
     assert "answer not read aloud to its end" in caplog.messages
 
 
@@ -354,14 +349,14 @@ def test_stop_ends_the_sound_with_the_answer(
     client: FlaskClient, runtime: Runtime, owner: Owner, server: ScriptedServer, mount: str
 ) -> None:
     gate = threading.Event()
-    app = make_speaking(runtime, owner, "Hello there. How", lambda: gate.wait(10), " are you?", " More.")
+    app = make_speaking(runtime, owner, "Hello there. How", lambda: gate.wait(30), " are you?", " More.")
     server.then(Reply(steps=[b"<", Step.HANG]))
     _, chunks = open_stream(client, app)
     text = read_until(chunks, heard="<")
     task_id = parse_events(text)[0]["task_id"]
 
     client.post(f"{mount}/chat-messages/{task_id}/stop", json={"user": "ada"}, headers=app.headers)
-    assert server.wait_for_hangup(5)
+    assert server.wait_for_hangup(30)
     gate.set()
     events = parse_events(text + b"".join(chunks).decode())
 
@@ -375,7 +370,7 @@ def test_error_is_the_last_event(
     client: FlaskClient, runtime: Runtime, owner: Owner, server: ScriptedServer
 ) -> None:
     def fail() -> None:
-        assert is_heard.wait(10)
+        assert is_heard.wait(30)
         raise CompletionFailed("The model went away.")
 
     is_heard = threading.Event()
@@ -387,7 +382,7 @@ def test_error_is_the_last_event(
     events = parse_events(text + b"".join(chunks).decode())
 
     assert names_of(events) == ["message", "tts_message", "error"]
-    assert server.wait_for_hangup(5)
+    assert server.wait_for_hangup(30)
 
 
 # -- moderation ----------------------------------------------------------------------------------
@@ -399,7 +394,7 @@ def test_replaced_answer_is_heard_no_further(
     is_heard = threading.Event()
     pieces: list[Piece] = [
         "Fine so far. " * 30,
-        lambda: is_heard.wait(10),
+        lambda: is_heard.wait(30),
         "The world ends. ",
         "!" * 300,
         "More. ",
@@ -426,7 +421,8 @@ def test_answer_is_heard_once_it_was_looked_at(
 
     events = read_events(send(client, app))
 
-    assert names_of(events) == ["message", "message_end", "tts_message", "tts_message_end"]
+    names = [name for name in names_of(events) if name != "tts_message"]
+    assert names == ["message", "message_end", "tts_message_end"]
     assert sound_of(events) == f"<{SAID}>"
 
 
@@ -491,7 +487,7 @@ def test_sound_ends_where_a_run_pauses_and_nothing_is_lost_after(
     client: FlaskClient, runtime: Runtime, owner: Owner, server: ScriptedServer
 ) -> None:
     is_heard = threading.Event()
-    script = Script(pieces=["Let me ask. Some", lambda: is_heard.wait(10), "body."])
+    script = Script(pieces=["Let me ask. Some", lambda: is_heard.wait(30), "body."])
     graph = {
         "nodes": [
             drawn("s", "start"),
