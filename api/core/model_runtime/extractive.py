@@ -3,6 +3,7 @@
 Boundary: pure and deterministic, no model and no weights. Nothing is said about
 the subject that does not stand in the prompt; everything else is one of the
 fixed phrases below. Text from the prompt is only ever quoted, never obeyed.
+Paragraphs of a ``<context>`` are quoted without the breaks of their lines.
 
 Where passages are looked for:
 
@@ -43,6 +44,9 @@ _INSTRUCTION = re.compile(
     r"|[你您]的(?:任务|职责|角色|名字|目标|回答|回复)",
     re.IGNORECASE,
 )
+# A line that a paragraph was wrapped at: long, without an end, and with words on the next.
+_WRAPPED = re.compile(r"(?<=[^\n]{60})(?<![.!?:;|\s])\n[ ]{0,3}(?=[A-Za-z(\[“\"']|`[^`])")
+_TITLE = re.compile(r"#{1,6} ")
 _DOCUMENT_TAG = re.compile(r"</?document[^>\n]{0,300}>")
 _QUESTION_END = re.compile(r"""[?？]["'”’」』）)\]]*$""")
 _SENTENCE_END = re.compile(r"""[.!。！；…]["'”’」』）)\]]*$""")
@@ -155,7 +159,8 @@ def _read_system(messages: Sequence[Message]) -> list[str]:
     text = "\n".join(message.text for message in messages if message.role is Role.SYSTEM)
     start, end = text.find("<context>"), text.rfind("</context>")
     if 0 <= start < end:
-        return list(split_sentences(text[start + len("<context>") : end]))
+        sentences = split_sentences(_WRAPPED.sub(" ", text[start + len("<context>") : end]))
+        return [sentence for sentence in sentences if not _TITLE.match(sentence)]
     return [sentence for sentence in split_sentences(text) if not _INSTRUCTION.search(sentence)]
 
 

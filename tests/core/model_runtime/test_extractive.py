@@ -175,6 +175,14 @@ def test_compose_answer_heading_alike_the_question_gives_way_to_the_text_below()
     assert read_quotes(ask("What is the return period?", context)) == ["The return period is thirty days."]
 
 
+def test_compose_answer_wrapped_paragraph_is_quoted_whole_and_titles_not_at_all() -> None:
+    wrapped = "Where the wind is strong and the lake high the crossing is left out, and the"
+    rest = "ferry to Bregenz leaves from pier two."
+    context = wrap_context(f"# The ferry to Bregenz\n\n{wrapped}\n{rest}\n- ferry\n- Bregenz")
+
+    assert read_quotes(ask("When does the ferry to Bregenz leave?", context)) == [f"{wrapped} {rest}"]
+
+
 def test_compose_answer_sentence_told_twice_is_quoted_once() -> None:
     context = wrap_context("The battery lasts nine hours.\nThe battery lasts nine hours.")
 
