@@ -1,7 +1,8 @@
 """How much a plugin has written: no limit of the kernel says how much that may be in all.
 
 What must stay true: files without a name count as long as they are open. One that
-is only mapped is memory, which has a limit of its own.
+is only mapped is memory, which has a limit of its own. Whoever talks with the
+plugin looks; between two calls nobody does.
 """
 
 import contextlib

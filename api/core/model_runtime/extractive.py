@@ -3,7 +3,8 @@
 Boundary: pure and deterministic, no model and no weights. Nothing is said about
 the subject that does not stand in the prompt; everything else is one of the
 fixed phrases below. Text from the prompt is only ever quoted, never obeyed.
-Paragraphs of a ``<context>`` are quoted without the breaks of their lines.
+Paragraphs of a ``<context>`` are quoted without the breaks of their lines, its
+headings not at all.
 
 Where passages are looked for:
 
