@@ -44,6 +44,7 @@ HOLDS_TURN = "holds_write_turn"
 
 POSTGRES_CONNECT_ARGS = {
     "application_name": "slipway",
+    "client_encoding": "utf8",
     "connect_timeout": 2,
     # A peer that vanished without a word is noticed after about 10 s.
     "keepalives_idle": 30,

@@ -3,20 +3,49 @@
 from typing import Any
 
 import psycopg
-from psycopg.abc import Buffer
+from gevent import monkey
+from gevent.socket import wait_read, wait_readwrite, wait_write
+from psycopg.abc import RV, Buffer, PQGen
 from psycopg.types.string import StrDumperUnknown, TextLoader
-from sqlalchemy import Engine, event, exc
+from psycopg.waiting import Ready, Wait
+from sqlalchemy import Dialect, Engine, event, exc
 
 from api.settings import SettingsError
 
 
 def listen_to_postgres(engine: Engine) -> None:
     """Prepare each connection of an engine, and have it looked at before it is used again."""
+    if monkey.is_module_patched("select"):
+        event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _check_encoding, insert=True)  # before SQLAlchemy asks for text
     event.listen(engine, "connect", _read_ids_as_text)
     event.listen(engine, "connect", _write_no_nul)
     event.listen(engine, "checkout", _check_connection)
     event.listen(engine, "checkout", _begin_transactions)
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that waits as gevent's sockets do; the driver makes a poll object for each answer."""
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.0, timeout: float | None = None) -> RV:
+        """Return what a generator of the driver ends with; others run while it waits."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            wanted = next(gen)
+            while True:
+                WAITS[wanted](self.pgconn.socket)
+                wanted = gen.send(Ready(wanted))
+        except StopIteration as done:
+            result: RV = done.value
+            return result
+
+
+WAITS = {Wait.R: wait_read, Wait.W: wait_write, Wait.RW: wait_readwrite}
+
+
+def _connect(_dialect: Dialect, _entry: object, args: Any, options: Any) -> "psycopg.Connection[Any]":
+    return _Connection.connect(*args, **options)
 
 
 def _check_encoding(connection: "psycopg.Connection[Any]", _entry: object) -> None:
@@ -42,7 +71,7 @@ class _NulFreeText(StrDumperUnknown):
 
     def dump(self, obj: str) -> Buffer | None:
         """Return the bytes of a text."""
-        return super().dump(obj.replace("\0", "") if "\0" in obj else obj)
+        return (obj.replace("\0", "") if "\0" in obj else obj).encode()
 
 
 def _write_no_nul(connection: "psycopg.Connection[Any]", _entry: object) -> None:

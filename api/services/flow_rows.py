@@ -15,6 +15,7 @@ from api.core.events import RunHeader
 from api.core.ports import JSONObject, JSONValue
 from api.core.workflow.engine import DoneNode
 from api.models.base import Base, new_id, utc_now
+from api.models.prepared import run_prepared
 from api.models.types import insert_for
 from api.models.workflow import ConversationVariable, NodeExecution, WorkflowRun, WorkflowSnapshot
 from api.principal import ActorKind, Principal
@@ -22,7 +23,7 @@ from api.runtime import Runtime
 from api.services import conversations, workflow_runs
 from api.services.files import AttachedFile
 from api.services.flow_call import FlowCall
-from api.services.run_rows import INSERT_CONVERSATION, INSERT_MESSAGE
+from api.services.run_rows import BEGUN, INSERT_CONVERSATION, INSERT_MESSAGE
 
 SEARCHABLE_BYTES = 1000
 INSERT_RUN = Base.metadata.tables["workflow_runs"].insert()
@@ -41,7 +42,8 @@ def insert_run(connection: Connection, call: FlowCall, header: RunHeader, values
     """Write a running run; ``values`` are the columns that depend on what was asked."""
     app, flow, principal = call.app, call.flow, call.principal
     is_account = principal.kind is ActorKind.ACCOUNT
-    connection.execute(
+    run_prepared(
+        connection,
         INSERT_RUN,
         {
             "id": header.workflow_run_id,
@@ -59,6 +61,8 @@ def insert_run(connection: Connection, call: FlowCall, header: RunHeader, values
             "currency": "USD",
             "total_steps": 0,
             "exceptions_count": 0,
+            "told_chars": 0,
+            "told_events": 0,
             "searchable": searchable(values["inputs"]),
             "from_end_user_id": None if is_account else principal.id,
             "from_account_id": principal.id if is_account else None,
@@ -106,7 +110,7 @@ def insert_turn(
             "status": "normal",
             "updated_at": shared["created_at"],
         }
-        connection.execute(INSERT_CONVERSATION, {**shared, **conversation})
+        run_prepared(connection, INSERT_CONVERSATION, {**shared, **conversation})
     message = {
         "id": header.message_id,
         "conversation_id": header.conversation_id,
@@ -114,16 +118,9 @@ def insert_turn(
         "task_id": header.task_id,
         "query": turn.query,
         "files": [file.to_row() for file in turn.attached] or None,
-        "answer": "",
-        "status": "running",
         "owner": owner,
-        "message_tokens": 0,
-        "answer_tokens": 0,
-        "total_price": 0,
-        "currency": "USD",
-        "latency_s": 0.0,
     }
-    connection.execute(INSERT_MESSAGE, {**shared, **message})
+    run_prepared(connection, INSERT_MESSAGE, {**shared, **BEGUN, **message})
 
 
 def load_done_nodes(runtime: Runtime, run: WorkflowRun) -> tuple[DoneNode, ...]:

@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from api.core.model_runtime.metering import Spent, Tab
 from api.errors import Unavailable
 from api.models.base import Base, new_id, utc_now
+from api.models.prepared import run_prepared
 from api.models.types import joins_inserts
 from api.models.usage import NOBODY, UsageDay
 from api.principal import Principal
@@ -154,17 +155,17 @@ def write_with(
 ) -> None:
     """Run a statement, such as the one that ends a run, and add what was taken to the ledger."""
     if len(rows) == 1 and joins_inserts(connection):
-        connection.execute(_joined(statement), {**values, **rows[0]})
+        run_prepared(connection, _joined(statement), {**values, **rows[0]})
         return
-    connection.execute(statement, values)
+    run_prepared(connection, statement, values)
     add(connection, rows)
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add rows to the ledger, in their order, which is the same for all who add."""
-    if rows:
-        statement = _ADD_POSTGRES if joins_inserts(connection) else _ADD_SQLITE
-        connection.execute(statement, [dict(row) for row in rows])
+    statement = _ADD_POSTGRES if joins_inserts(connection) else _ADD_SQLITE
+    for row in rows:
+        run_prepared(connection, statement, row)
 
 
 @lru_cache(maxsize=16)
