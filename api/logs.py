@@ -42,27 +42,16 @@ MASK = "***"
 
 def configure_logging(level: str, log_format: str) -> None:
     """Send the log of this process to standard error, as JSON lines or as plain text."""
-    shared: list[structlog.types.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        _add_request_id,
-        _redact,
-    ]
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=False)
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
+    handler.setFormatter(_Lines(renderer))
+    # No line tells where in the code it was written, in which thread or process; each would be found out.
+    logging._srcfile = None  # noqa: SLF001  # so says its HOWTO
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler.lock = _thread.RLock()
     logging._lock = _thread.RLock()  # type: ignore[attr-defined]  # noqa: SLF001  # see the module's docstring
     root = logging.getLogger()
@@ -70,6 +59,33 @@ def configure_logging(level: str, log_format: str) -> None:
     root.setLevel(level)
     for noisy in ("httpx2", "httpcore2", "openai", "anthropic", "alembic", "celery", "kombu"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class _Lines(logging.Formatter):
+    """Makes a line of a record by structlog's processors; its own formatter copies each record twice."""
+
+    def __init__(self, renderer: structlog.types.Processor) -> None:
+        super().__init__()
+        self._processors: tuple[structlog.types.Processor, ...] = (
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _add_request_id,
+            _redact,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            renderer,
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; no other handler is to find anything changed in the record."""
+        event: Any = {"event": record.getMessage(), "_record": record, "_from_structlog": False}
+        if record.exc_info:
+            event["exc_info"] = record.exc_info
+        for process in self._processors:
+            event = process(None, record.levelname.lower(), event)
+        return str(event)
 
 
 def scrub(text: str) -> str:

@@ -113,5 +113,6 @@ def _open_public_apis(app: Flask, origins: tuple[str, ...]) -> None:
         ],
         expose_headers=EXPOSED,
         send_wildcard=True,
+        always_send=False,  # who names no origin is no browser
         intercept_exceptions=False,
     )

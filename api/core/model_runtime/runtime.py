@@ -55,6 +55,7 @@ from api.errors import CompletionFailed, ModelUnavailable, ProviderNotConfigured
 MAX_ATTEMPTS = 3
 BACKOFF_S = 0.5
 MAX_DELAY_S = 60.0
+MAX_OPENED = 200
 
 # Several times what any model writes. A chunk takes memory whatever it says.
 MAX_ANSWER_CHARS = 4 * 1024 * 1024
@@ -91,6 +92,9 @@ class ResolvedModel:
     report: Callable[[bool], None]
     make: Callable[[ProviderContext], Provider] | None = None
 
+
+Opened = dict[tuple[str, ModelRef], tuple[ResolvedModel, Provider]]
+"""Models by tenant, ready to be called."""
 
 Resolve = Callable[[str, ModelRef], ResolvedModel]
 """Tenant id and model to what the tenant has for it; raises ProviderNotConfigured or ModelUnavailable."""
@@ -136,6 +140,7 @@ class ModelRuntime:
     Each call it makes goes into the ``book`` as it ends: a stopped one as far as
     it came, one that failed before its first word only where it told its cost.
     Where nobody watches answers come, what comes together is told as one chunk.
+    Those that see the same of their tenants may share what they have ``opened``.
     """
 
     def __init__(
@@ -147,6 +152,7 @@ class ModelRuntime:
         book: Book,
         is_watched: bool = True,
         backoff_s: float = BACKOFF_S,
+        opened: Opened | None = None,
     ) -> None:
         self._resolve = resolve
         self._http = http
@@ -154,7 +160,7 @@ class ModelRuntime:
         self._backoff_s = backoff_s
         self._book = book
         self._is_watched = is_watched
-        self._opened: dict[tuple[str, ModelRef], tuple[ResolvedModel, Provider]] = {}
+        self._opened: Opened = {} if opened is None else opened
 
     def chat(
         self, tenant_id: str, ref: ModelRef, request: ChatRequest, cancel: Cancel
@@ -338,6 +344,8 @@ class ModelRuntime:
         """Return a model's provider with what the tenant has for it; a run asks several times."""
         opened = self._opened.get((tenant_id, ref))
         if opened is None:
+            if len(self._opened) >= MAX_OPENED:
+                self._opened.clear()
             opened = self._opened[tenant_id, ref] = self._make(tenant_id, ref)
         return opened
 
