@@ -10,7 +10,6 @@ import math
 import struct
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -109,11 +108,19 @@ def read_chat(groups: Iterable[Sequence[bytes]], *, joins: bool = False) -> Iter
     answer = _Answer()
     groups = iter(groups)
     for lines in groups:
-        chunks = answer.read(lines, groups)
-        if joins:
-            yield from _joined(chunks)
-        else:
-            yield from chunks
+        has_frames = False
+        try:
+            for is_frame in answer.read(lines, groups):
+                if is_frame and joins:
+                    has_frames = True
+                else:
+                    yield answer.told()
+        except Exception:  # of the stream or of the connection: what came before it comes first
+            if (told := answer.told()) is not SILENCE:
+                yield told
+            raise
+        if has_frames:
+            yield answer.told()
         if answer.is_done:
             break
     yield answer.last()
@@ -123,7 +130,8 @@ def read_frames(frames: Iterable[JSONObject]) -> Iterator[ChatChunk]:
     """Yield the chunks of an answer whose frames others have read; otherwise as ``read_chat``."""
     answer = _Answer()
     for frame in frames:
-        yield answer.add_frame(frame)
+        answer.take(frame)
+        yield answer.told()
     yield answer.last()
 
 
@@ -161,10 +169,14 @@ def to_embeddings(rows: Any, tokens: TokenCount, count: int) -> Embeddings:
 
 
 class _Answer:
-    """What a stream has told so far."""
+    """What a stream has told so far, and what of it nobody has been told yet."""
 
     def __init__(self) -> None:
         self.is_done = False
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._call_chars = 0
+        self._has_usage = False
         self._has_spoken = False
         self._framing = 0
         self._finish_reason: str | None = None
@@ -173,8 +185,11 @@ class _Answer:
         self._call_at: dict[object, dict[str, str]] = {}
         self._thinking = ThinkSplitter()
 
-    def read(self, lines: Sequence[bytes], rest: Iterator[Sequence[bytes]]) -> Iterator[ChatChunk]:
-        """Take in lines of a stream; yield what each frame adds. A whole answer goes on in the ``rest``."""
+    def read(self, lines: Sequence[bytes], rest: Iterator[Sequence[bytes]]) -> Iterator[bool]:
+        """Take in lines of a stream; yield True after each frame, False where too many lines are none.
+
+        A whole answer goes on in the ``rest``.
+        """
         for place, line in enumerate(lines, 1):
             if line.startswith(b"data:"):
                 self._framing = 0
@@ -182,32 +197,52 @@ class _Answer:
                 if data == b"[DONE]":
                     self.is_done = True
                     break
-                yield self._add(data)
+                self._take(data)
+                yield True
             elif line and not line.startswith(SSE_FIELDS) and not line.isspace():
                 body = yield from _join(line, chain(lines[place:], chain.from_iterable(rest)))
-                yield self._add(body)
+                self._take(body)
                 self.is_done = True
+                yield True
                 break
             else:
                 self._framing += 1
                 if self._framing > FRAMING_LINES:
-                    yield SILENCE
+                    yield False
 
-    def _add(self, data: bytes) -> ChatChunk:
+    def _take(self, data: bytes) -> None:
         try:
             frame = orjson.loads(data)
         except ValueError as exc:
             raise CompletionFailed(NO_COMPLETION) from exc
-        return self.add_frame(frame)
+        self.take(frame)
 
-    def add_frame(self, frame: Any) -> ChatChunk:
-        """Take in one frame that was read; return what it adds."""
+    def take(self, frame: Any) -> None:
+        """Take in one frame. Raises Refused for an error, CompletionFailed for what is no completion."""
         try:
             if frame.get("error"):
                 raise self._refused(frame)
-            return self._add_frame(frame)
+            if usage := frame.get("usage"):
+                self._tokens = read_usage(usage) or self._tokens
+                self._has_usage = True
+            if choices := frame.get("choices"):
+                choice = choices[0]
+                self._finish_reason = choice.get("finish_reason") or self._finish_reason
+                self._add(choice.get("delta") or choice.get("message") or {})
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             raise CompletionFailed(NO_COMPLETION) from exc
+
+    def told(self) -> ChatChunk:
+        """Return what has been added since the last time; SILENCE where that is nothing."""
+        texts, thoughts, chars = self._texts, self._thoughts, self._call_chars
+        if not (texts or thoughts or chars or self._has_usage):
+            return SILENCE
+        tokens = self._tokens if self._has_usage else None
+        self._texts, self._thoughts, self._call_chars, self._has_usage = [], [], 0, False
+        text, reasoning = "".join(texts), "".join(thoughts)
+        if chars:
+            return CallPiece(text=text, reasoning=reasoning, tokens=tokens, chars=chars)
+        return ChatChunk(text=text, reasoning=reasoning, tokens=tokens)
 
     def last(self) -> ChatChunk:
         """Return the chunk that ends the answer; raises CompletionFailed when it has no end."""
@@ -226,35 +261,21 @@ class _Answer:
             finish_reason=self._finish_reason or ("tool_calls" if calls else "stop"),
         )
 
-    def _add_frame(self, frame: dict[str, Any]) -> ChatChunk:
-        if usage := frame.get("usage"):
-            self._tokens = read_usage(usage) or self._tokens
-        choices = frame.get("choices")
-        if not choices:
-            return ChatChunk(tokens=self._tokens) if usage else SILENCE
-        choice = choices[0]
-        self._finish_reason = choice.get("finish_reason") or self._finish_reason
-        delta = choice.get("delta") or choice.get("message") or {}
-        chunk = self._add_text(
-            delta.get("content"), delta.get("reasoning_content") or delta.get("reasoning") or ""
-        )
-        if calls := delta.get("tool_calls"):
-            chars = sum(self._add_call(call) for call in calls)
-            chunk = CallPiece(text=chunk.text, reasoning=chunk.reasoning, chars=chars)
-        return replace(chunk, tokens=self._tokens) if usage else chunk
-
-    def _add_text(self, content: Any, reasoning: str) -> ChatChunk:
-        text = ""
-        if content:
+    def _add(self, delta: dict[str, Any]) -> None:
+        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+            self._thoughts.append("" + reasoning)  # a TypeError where it is no text
+            self._has_spoken = True
+        if content := delta.get("content"):
             if not isinstance(content, str):
                 content = "".join(part.get("text") or "" for part in content)
             text, thought = self._thinking.feed(content)
+            if text:
+                self._texts.append(text)
             if thought:
-                reasoning += thought
-        if not text and not reasoning:
-            return SILENCE
-        self._has_spoken = True
-        return ChatChunk(text=text, reasoning=reasoning)
+                self._thoughts.append(thought)
+            self._has_spoken = self._has_spoken or bool(text or thought)
+        if calls := delta.get("tool_calls"):
+            self._call_chars += sum(self._add_call(call) for call in calls)
 
     def _add_call(self, delta: dict[str, Any]) -> int:
         """Take in a piece of a tool call; return the characters it counts for.
@@ -283,45 +304,15 @@ class _Answer:
         return Refused(message, status=status, codes=codes, is_midway=self._has_spoken)
 
 
-def _joined(chunks: Iterator[ChatChunk]) -> Iterator[ChatChunk]:
-    """Yield chunks as one; what came before a fault is yielded before it is raised, SILENCE at once."""
-    told: list[ChatChunk] = []
-    try:
-        for chunk in chunks:
-            if chunk is SILENCE:
-                yield chunk
-            else:
-                told.append(chunk)
-    except Exception:  # of the stream or of the connection
-        yield from _sum(told)
-        raise
-    yield from _sum(told)
-
-
-def _sum(chunks: Sequence[ChatChunk]) -> Iterator[ChatChunk]:
-    """Yield what chunks tell as one; nothing where there are none."""
-    if len(chunks) < 2:
-        yield from chunks
-        return
-    text = "".join(chunk.text for chunk in chunks)
-    reasoning = "".join(chunk.reasoning for chunk in chunks)
-    tokens = next((chunk.tokens for chunk in reversed(chunks) if chunk.tokens), None)
-    pieces = [chunk.chars for chunk in chunks if isinstance(chunk, CallPiece)]
-    if pieces:
-        yield CallPiece(text=text, reasoning=reasoning, tokens=tokens, chars=sum(pieces))
-    else:
-        yield ChatChunk(text=text, reasoning=reasoning, tokens=tokens)
-
-
-def _join(line: bytes, rest: Iterator[bytes]) -> Generator[ChatChunk, None, bytes]:
-    """Return the lines as one, telling SILENCE while they come."""
+def _join(line: bytes, rest: Iterator[bytes]) -> Generator[bool, None, bytes]:
+    """Return the lines as one; yield False while they come."""
     pieces, size_bytes = [line], len(line)
     for piece in rest:
         pieces.append(piece)
         size_bytes += len(piece)
         if size_bytes > MAX_ANSWER_BYTES:
             raise CompletionFailed(f"The provider's answer is larger than {MAX_ANSWER_BYTES} bytes.")
-        yield SILENCE
+        yield False
     return b"\n".join(pieces)
 
 
