@@ -176,7 +176,7 @@ class Runtime:
         exhausted, NotFound when another transaction deleted a row this one
         changed. Keep the block short: nothing outside is waited for in it.
         """
-        with _faults_told(), self.session_factory() as session:
+        with _FAULTS_TOLD, self.session_factory() as session:
             yield session
             session.commit()
         for action in session.info.pop(AFTER_COMMIT, ()):
@@ -189,7 +189,7 @@ class Runtime:
         One statement is all or nothing anyway, and on PostgreSQL this saves two
         of three round trips. Raises Unavailable as :meth:`transaction` does.
         """
-        with _faults_told(), self.engine.connect() as connection:
+        with _FAULTS_TOLD, self.engine.connect() as connection:
             yield committing_each(connection)
 
     @contextmanager
@@ -198,7 +198,7 @@ class Runtime:
 
         Raises Unavailable as :meth:`transaction` does.
         """
-        with _faults_told(), self.engine.begin() as connection:
+        with _FAULTS_TOLD, self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -209,7 +209,7 @@ class Runtime:
         ended around them, which on PostgreSQL takes as many round trips again.
         Raises Unavailable as :meth:`transaction` does.
         """
-        with _faults_told(), self.session_factory() as session:
+        with _FAULTS_TOLD, self.session_factory() as session:
             reading_each(session.connection())
             yield session
             assert not session.new, "a session that reads was given a row"
@@ -238,16 +238,21 @@ def reading_each(connection: Connection) -> Connection:
     return connection if connection.dialect.name == "sqlite" else committing_each(connection)
 
 
-@contextmanager
-def _faults_told() -> Iterator[None]:
-    """Tell the database's faults as errors of ours."""
-    try:
-        yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-        logger.warning("database unavailable: %s", type(error).__name__)
-        raise Unavailable("The database is not available; try again shortly.") from error
-    except StaleDataError as error:
-        raise NotFound("What you wanted to change was deleted meanwhile.") from error
+class _FaultsTold:
+    """Tells the database's faults as errors of ours; a class, because every message enters it twice."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
+            logger.warning("database unavailable: %s", type(error).__name__)
+            raise Unavailable("The database is not available; try again shortly.") from error
+        if isinstance(error, StaleDataError):
+            raise NotFound("What you wanted to change was deleted meanwhile.") from error
+
+
+_FAULTS_TOLD = _FaultsTold()
 
 
 def on_commit(session: Session, action: Callable[[], None]) -> None:

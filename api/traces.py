@@ -8,7 +8,7 @@ kinds and numbers, never what people wrote, an answer, a key or an error's text.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Literal, Protocol
 
@@ -90,6 +90,10 @@ class NoTracer:
 NO_SPAN: Span = NoSpan()
 NO_TRACER: Tracer = NoTracer()
 
+# Where nothing traces, blocks cost next to nothing.
+_NOTHING = nullcontext()
+_NO_END = nullcontext(NO_SPAN)
+
 current: ContextVar[Span] = ContextVar("span", default=NO_SPAN)
 """The span of the work at hand."""
 
@@ -106,9 +110,13 @@ def span(name: str, facts: Facts, kind: Kind = "internal") -> Iterator[Span]:
         yield begun
 
 
-@contextmanager
-def within(span: Span) -> Iterator[None]:
+def within(span: Span) -> AbstractContextManager[None]:
     """Make the span the work at hand during the block."""
+    return _NOTHING if span is NO_SPAN is current.get() else _within(span)
+
+
+@contextmanager
+def _within(span: Span) -> Iterator[None]:
     outer = current.get()
     current.set(span)
     try:
@@ -118,9 +126,13 @@ def within(span: Span) -> Iterator[None]:
             current.set(outer)
 
 
-@contextmanager
-def ending(span: Span) -> Iterator[Span]:
+def ending(span: Span) -> AbstractContextManager[Span]:
     """End the span with the block; an error that leaves it is its failure, by the error's kind."""
+    return _NO_END if span is NO_SPAN else _ending(span)
+
+
+@contextmanager
+def _ending(span: Span) -> Iterator[Span]:
     try:
         yield span
     except Exception as exc:

@@ -42,11 +42,12 @@ def register_doors(app: Flask, *, console_origins: tuple[str, ...], api_origins:
     install_limits(app)
     install_entrance(app, app.config["WORKER_CONNECTIONS"])
     app.after_request(_drop_type_of_nothing)
-    app.after_request(_note_change)
     if console_origins:
         _open_console(app, console_origins)
     _open_public_apis(app, api_origins)
-    app.register_blueprint(console.create_blueprint())
+    own_console = console.create_blueprint()
+    own_console.after_request(_note_change)
+    app.register_blueprint(own_console)
     for dialect, mount in PUBLIC_APIS.items():
         app.register_blueprint(service_api.create_blueprint(dialect, mount))
     app.register_blueprint(previews.blueprint)
@@ -83,7 +84,7 @@ def _open_console(app: Flask, origins: tuple[str, ...]) -> None:
 
 def _note_change(response: Response) -> Response:
     """Have callers looked up anew once the console has changed anything."""
-    if request.method != "GET" and request.blueprint == console.NAME:
+    if request.method != "GET":
         remembered.forget(runtime())
     return response
 

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
@@ -43,6 +44,7 @@ def get_end_user(session: Session, tenant_id: str, app_id: str, user_id: str) ->
     return EndUserItem(**{name: getattr(row, name) for name in EndUserItem.__dataclass_fields__})
 
 
+@lru_cache(maxsize=10_000)
 def end_user_id(app_id: str, kind: str, session_id: str) -> str:
     """Return the id of an end user, which follows from app, type and session.
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from api.core.apps.config import ExternalDataTool
 from api.core.apps.extension import Extension, Point
 from api.core.apps.external_data import fill_in
+from api.core.apps.moderation import Asked
 from api.core.apps.prompting import to_text
-from api.core.apps.spec import AppSpec, Turn
+from api.core.apps.spec import AppSpec
 from api.core.ports import Cancel, JSONObject
 from api.errors import ExtensionFailed
 from api.runtime import Runtime
@@ -16,11 +17,11 @@ from api.services import api_extensions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asking:
-    """One turn of an app, for which services are asked."""
+    """What an app is asked, for which services are asked."""
 
     runtime: Runtime
     app: AppSpec
-    turn: Turn
+    asked: Asked
     extensions: Mapping[str, Extension]
 
     def query(self, tool: ExternalDataTool, cancel: Cancel) -> str:
@@ -29,8 +30,8 @@ class _Asking:
         params: JSONObject = {
             "app_id": self.app.id,
             "tool_variable": tool.variable,
-            "inputs": self.turn.inputs,
-            "query": self.turn.query,
+            "inputs": self.asked.inputs,
+            "query": self.asked.query,
         }
         said = api_extensions.consult(self.runtime, extension, Point.QUERY, params, cancel)
         if said.get("result") is None:
@@ -38,12 +39,12 @@ class _Asking:
         return to_text(said["result"]).replace("\0", "")
 
 
-def filled(runtime: Runtime, app: AppSpec, turn: Turn, cancel: Cancel) -> JSONObject:
-    """Return the inputs of a turn with the variables that services fill in."""
+def filled(runtime: Runtime, app: AppSpec, asked: Asked, cancel: Cancel) -> JSONObject:
+    """Return the values of an app's variables with those that services fill in."""
     config = app.configured()
     if not config.data_tools:
-        return turn.inputs
+        return asked.inputs
     ids = [tool.config.api_based_extension_id for tool in config.data_tools]
     extensions = api_extensions.open_extensions(runtime, app.tenant_id, ids)
-    asking = _Asking(runtime=runtime, app=app, turn=turn, extensions=extensions)
-    return fill_in(config, turn.inputs, asking.query, cancel)
+    asking = _Asking(runtime=runtime, app=app, asked=asked, extensions=extensions)
+    return fill_in(config, asked.inputs, asking.query, cancel)

@@ -145,8 +145,7 @@ def _answering(
         deps = _deps(recorder, app, ask, models, cancel)
 
         def answered(asked: Asked) -> Iterator[Event]:
-            turn = replace(started.turn, inputs=asked.inputs, query=asked.query)
-            answer = partial(_events, runtime, app, started, turn, deps)
+            answer = partial(_events, runtime, app, started, asked, deps)
             if app.mode not in CHAT_MODES or app.annotations is None:
                 return answer()
             inquiry = _inquiry(recorder, app, replace(ask, query=asked.query), deps)
@@ -309,11 +308,11 @@ def _claim(session: Session, claim: idempotency.Claim | None, header: RunHeader)
         raise Repeated(str(first.message_id))
 
 
-def _events(runtime: Runtime, app: AppSpec, started: Started, turn: Turn, deps: Deps) -> Iterator[Event]:
+def _events(runtime: Runtime, app: AppSpec, started: Started, asked: Asked, deps: Deps) -> Iterator[Event]:
     """Yield the events of a run's turn; files are read and services asked here, on the run's own time."""
     detail = app.configured().file_upload.image.detail
     images = files.load_images(runtime, started.attached, detail=detail, cancel=deps.cancel)
     documents = attached_documents.load_documents(runtime, started.attached, started.earlier, deps.cancel)
-    inputs = external_data.filled(runtime, app, turn, deps.cancel)
-    turn = replace(turn, inputs=inputs, images=images, documents=documents)
+    inputs = external_data.filled(runtime, app, asked, deps.cancel)
+    turn = replace(started.turn, inputs=inputs, query=asked.query, images=images, documents=documents)
     yield from RUNNERS[app.mode](app, turn, deps)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from api.core import vault
 from api.core.model_runtime.provider import PROVIDERS, Provider, short_id
+from api.core.model_runtime.runtime import Opened
 from api.core.model_runtime.types import ModelRef, ModelType, ProviderSchema
 from api.core.vault import DataKey
 from api.errors import NotFound
@@ -61,7 +62,7 @@ class Snapshot:
     """Everything a workspace has configured at one version. Lives in memory only.
 
     ``brought`` are the providers of its plugins, which nobody else has, by their
-    long ids.
+    long ids, ``opened`` the models that have been called with what it holds.
     """
 
     version: int
@@ -69,6 +70,7 @@ class Snapshot:
     credentials: tuple[Credential, ...]
     models: tuple[AddedModel, ...]
     defaults: Mapping[ModelType, ModelRef]
+    opened: Opened = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def providers(self) -> Mapping[str, type[Provider]]:
@@ -131,11 +133,17 @@ def snapshot_at(runtime: Runtime, tenant_id: str, version: int) -> Snapshot:
 
     No statement when this process knows that version already.
     """
-    known: Snapshot | None = runtime.memory.get(SnapshotKey(tenant_id))
-    if known is not None and known.version == version:
+    known = known_since(runtime, tenant_id, version)
+    if known is not None:
         return known
     with runtime.transaction() as session:
         return load_snapshot(runtime, session, tenant_id)
+
+
+def known_since(runtime: Runtime, tenant_id: str, version: int) -> Snapshot | None:
+    """Return the snapshot this process knows, where it is of a version that was just read, or a newer one."""
+    known: Snapshot | None = runtime.memory.get(SnapshotKey(tenant_id))
+    return None if known is None or known.version < version else known
 
 
 def load_snapshot(runtime: Runtime, session: Session, tenant_id: str) -> Snapshot:

@@ -13,7 +13,7 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from api.core.model_runtime.provider import Provider, ProviderContext
-from api.core.model_runtime.runtime import ModelRuntime, Opened, ResolvedModel
+from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import (
     IdStyle,
     ModelRef,
@@ -33,6 +33,7 @@ from api.services.provider_snapshot import (
     Credential,
     Snapshot,
     bump_version,
+    known_since,
     load_snapshot,
     snapshot_at,
 )
@@ -47,14 +48,6 @@ class Status(StrEnum):
     ACTIVE = "active"
     NO_CONFIGURE = "no-configure"
     QUOTA_EXCEEDED = "quota-exceeded"
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedKey:
-    """Key under which a process keeps models it has called, for one version of a workspace's providers."""
-
-    tenant_id: str
-    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +119,14 @@ def model_runtime(tally: Tally, providers_version: int, *, is_watched: bool = Fa
         assert asked == tenant_id, "a version says nothing of another workspace"
         return _resolve(runtime, tenant_id, snapshot_at(runtime, tenant_id, providers_version), ref)
 
-    key = OpenedKey(tenant_id, providers_version)
-    opened: Opened | None = runtime.memory.get(key)
-    if opened is None:
-        runtime.memory.put(key, opened := {})
+    known = known_since(runtime, tenant_id, providers_version)
     return ModelRuntime(
         resolve,
         runtime.provider_http,
         runtime.offload,
         book=tally,
         is_watched=is_watched,
-        opened=opened,
+        opened=None if known is None else known.opened,
     )
 
 

@@ -86,11 +86,13 @@ def enter(tenant_id: str) -> None:
 
 def _hand_over(response: Response) -> Response:
     """Leave the entry to whoever sends the answer: a stream goes on after the request's own end."""
-    if "entry" in g:
-        when_sent(response, g.pop("entry").end)
+    entry = g.pop("entry", None)
+    if entry is not None:
+        when_sent(response, entry.end)
     return response
 
 
 def _end(_error: BaseException | None) -> None:
-    if "entry" in g:
-        g.pop("entry").end()
+    entry = g.pop("entry", None)
+    if entry is not None:
+        entry.end()

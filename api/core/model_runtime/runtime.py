@@ -49,7 +49,7 @@ from api.core.model_runtime.types import (
 )
 from api.core.parallel import run_all
 from api.core.ports import Cancel, Offload
-from api.core.text.sentences import sentence_spans
+from api.core.text.spoken import spoken_parts
 from api.errors import CompletionFailed, ModelUnavailable, ProviderNotConfigured, QuotaExceeded
 
 MAX_ATTEMPTS = 3
@@ -60,9 +60,6 @@ MAX_OPENED = 200
 # Several times what any model writes. A chunk takes memory whatever it says.
 MAX_ANSWER_CHARS = 4 * 1024 * 1024
 CHUNK_CHARS = 8
-
-# OpenAI's models take 4,096 characters.
-MAX_SPOKEN_CHARS = 4_000
 
 T = TypeVar("T")
 
@@ -375,24 +372,6 @@ class ModelRuntime:
         backoff_s = self._backoff_s * (1 << (attempt - 1))
         spread_s = random.uniform(0.5, 1.0) * backoff_s  # noqa: S311  # no secret hangs on it
         return spread_s + (retry_after_s or 0.0)
-
-
-def spoken_parts(text: str) -> Iterator[str]:
-    """Yield a text in parts a model speaks at once, none blank, cut between sentences where that can be."""
-    start = end = 0
-    for begin, stop in sentence_spans(text, 0, len(text)):
-        if end > start and stop - start > MAX_SPOKEN_CHARS:
-            yield text[start:end]
-            start = begin
-        elif end == start:
-            start = begin
-        while stop - start > MAX_SPOKEN_CHARS:
-            if part := text[start : start + MAX_SPOKEN_CHARS].strip():
-                yield part
-            start += MAX_SPOKEN_CHARS
-        end = stop
-    if end > start:
-        yield text[start:end]
 
 
 def _begun(

@@ -10,9 +10,10 @@ from api.core.egress import EgressPolicy
 from api.core.http import HTTPClient, Timeouts
 from api.core.model_runtime.metering import Tab
 from api.core.model_runtime.provider import PROVIDERS, ProviderContext, RetryableFailure
-from api.core.model_runtime.runtime import MAX_SPOKEN_CHARS, ModelRuntime, ResolvedModel, spoken_parts
+from api.core.model_runtime.runtime import ModelRuntime, ResolvedModel
 from api.core.model_runtime.types import Audio, ModelRef, ModelSchema, ModelType, ProviderSchema, Transcript
 from api.core.ports import Cancel
+from api.core.text.spoken import MAX_SPOKEN_CHARS, spoken_parts
 from api.errors import CompletionFailed, ModelUnavailable, QuotaExceeded
 from tests.vendors import InlineOffload
 
