@@ -7,6 +7,7 @@ turn into one endless statement.
 """
 
 import os
+import time
 from datetime import UTC, datetime
 
 from sqlalchemy import ForeignKey, MetaData
@@ -24,10 +25,15 @@ NAMING = {
 
 
 def new_id() -> str:
-    """Return a fresh random id: a UUID of version 4, written without making one first, which takes longer."""
-    random = os.urandom(16).hex()
-    variant = "89ab"[int(random[16], 16) & 3]
-    return f"{random[:8]}-{random[8:12]}-4{random[13:16]}-{variant}{random[17:20]}-{random[20:]}"
+    """Return a fresh id: a UUID of version 7 (RFC 9562), whose beginning is the time in milliseconds.
+
+    What is made together so lies together in every index; of random ids each
+    new row would change a page of its own in all of them. 74 bits are random.
+    """
+    at = f"{time.time_ns() // 1_000_000:012x}"
+    random = os.urandom(10).hex()
+    variant = "89ab"[int(random[0], 16) & 3]
+    return f"{at[:8]}-{at[8:]}-7{random[1:4]}-{variant}{random[4:7]}-{random[7:19]}"
 
 
 def utc_now() -> datetime:
@@ -42,7 +48,7 @@ class Base(DeclarativeBase):
 
 
 class Identified:
-    """A random id made by us, and when the row was made."""
+    """An id made by us, and when the row was made."""
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utc_now)
