@@ -24,6 +24,7 @@ from sqlalchemy.engine.interfaces import ExecutionContext
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from api.backends.pool import ConnectionPool
 from api.settings import Settings, SettingsError
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ def create_database(app: Flask, settings: Settings, metadata: MetaData) -> SQLAl
     options: dict[str, Any] = {
         "url": _sqlite_file(url) if is_sqlite else url,
         "connect_args": {"timeout": 0} if is_sqlite else POSTGRES_CONNECT_ARGS,
+        "poolclass": ConnectionPool,
         "pool_size": settings.database_pool_size,
         "max_overflow": 0,
         "pool_timeout": POOL_WAIT_S,

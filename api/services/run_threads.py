@@ -1,7 +1,7 @@
 """The thread a run goes on: its events into its log, its slots back, its end stored, whatever happens."""
 
+import _thread
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -71,7 +71,8 @@ def launch(
 
     context = copy_context()  # the log lines of the run carry the request's id
     context.run(works_for.set, header.tenant_id)
-    threading.Thread(target=context.run, args=(drive,), name=f"run-{header.task_id}", daemon=True).start()
+    # Not a Thread: its start waits until it runs, and nobody ever joins it.
+    _thread.start_new_thread(context.run, (drive,))
     return log
 
 
