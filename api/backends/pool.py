@@ -16,9 +16,7 @@ T = TypeVar("T", bound=Any)
 class LeanQueue(Queue[T]):
     """A queue whose items are put and taken as a deque does it, which is safe by itself.
 
-    ``waiting`` is how many wait for one.
-
-    Who finds none says so under the lock and looks once more before it waits;
+    Of ``waiting`` threads each wants one. Who finds none says so under the lock and looks once more before it waits;
     who puts one looks for such after it has put it. So one of the two sees the other.
     """
 

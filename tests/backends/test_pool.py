@@ -14,7 +14,7 @@ ENOUGH_S = 60.0
 
 
 def make_queue(*items: str, room: int = 10, use_lifo: bool = True) -> LeanQueue[str]:
-    queue = LeanQueue(room, use_lifo)
+    queue: LeanQueue[str] = LeanQueue(room, use_lifo)
     for item in items:
         queue.put(item, False)
     return queue
