@@ -16,8 +16,9 @@ T = TypeVar("T", bound=Any)
 class LeanQueue(Queue[T]):
     """A queue whose items are put and taken as a deque does it, which is safe by itself.
 
-    Of ``waiting`` threads each wants one. Who finds none says so under the lock and looks once more before it waits;
-    who puts one looks for such after it has put it. So one of the two sees the other.
+    Of ``waiting`` threads each wants one. Who finds none says so under the lock
+    and looks once more before it waits; who puts one looks for such after it has
+    put it. So one of the two sees the other.
     """
 
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:

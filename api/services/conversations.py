@@ -242,7 +242,7 @@ def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
     return len(batch)
 
 
-def name_if_unnamed(session: Session, conversation_id: str, *, given: str, title: str) -> None:
+def name_if_unnamed(session: Session | Connection, conversation_id: str, *, given: str, title: str) -> None:
     """Replace the name a conversation was given at first, unless someone has renamed it since."""
     session.execute(
         update(Conversation)

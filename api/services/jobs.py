@@ -11,8 +11,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from api import traces
@@ -23,6 +36,7 @@ from api.models.job import JobRow
 from api.runtime import Runtime, on_commit
 
 INSERT_JOB = Base.metadata.tables["jobs"].insert()
+NEW_JOB = "job_"  # sets the job's parameters apart from those of the statement it is joined with
 REQUEST_ID = "request_id"
 TRACE = "trace"
 MAX_ATTEMPTS = 5
@@ -121,10 +135,18 @@ def enqueue_on_commit(
     queue: Queue = Queue.DEFAULT,
 ) -> None:
     """Write the job with the caller's transaction and wake a worker once that is committed."""
-    job_id = new_id()
+    row = to_row(job, payload, tenant_id=tenant_id, queue=queue)
+    session.execute(INSERT_JOB, row)
+    on_commit(session, lambda: runtime.queue.enqueue(row["id"], queue=queue.value))
+
+
+def to_row(
+    job: Job, payload: Mapping[str, JSONValue], *, tenant_id: str, queue: Queue = Queue.DEFAULT
+) -> dict[str, Any]:
+    """Return the row of a new job. Whoever writes it wakes a worker once it is committed."""
     now = utc_now()
-    row = {
-        "id": job_id,
+    return {
+        "id": new_id(),
         "tenant_id": tenant_id,
         "created_at": now,
         "name": job.value,
@@ -134,8 +156,14 @@ def enqueue_on_commit(
         "attempt": 0,
         "failures": 0,
     }
-    session.execute(INSERT_JOB, row)
-    on_commit(session, lambda: runtime.queue.enqueue(job_id, queue=queue.value))
+
+
+def inserted_with(statement: Update) -> Update:
+    """Return a statement that writes a job too, its values by their columns' names after NEW_JOB."""
+    table = INSERT_JOB.table
+    names = ("id", "tenant_id", "created_at", "name", "queue", "payload", "run_at", "attempt", "failures")
+    values = {name: bindparam(NEW_JOB + name, type_=table.c[name].type) for name in names}
+    return statement.add_cte(INSERT_JOB.values(values).cte("job"))
 
 
 def _trace() -> JSONObject:
@@ -144,7 +172,7 @@ def _trace() -> JSONObject:
     return {TRACE: dict(carrier)} if carrier else {}
 
 
-def lease_job(session: Session, job_id: str, length_s: float) -> Lease | None:
+def lease_job(session: Session | Connection, job_id: str, length_s: float) -> Lease | None:
     """Take the job for one attempt; None when it is done, not yet due, failed for good or held by another.
 
     A lease that ran out instead of being given back counts as a failure.
@@ -191,7 +219,7 @@ def check_lease(session: Session, lease: Lease) -> None:
         raise LeaseLost(f"The lease of attempt {lease.attempt} of job {lease.job_id!r} is lost.")
 
 
-def finish_job(session: Session, lease: Lease) -> None:
+def finish_job(session: Session | Connection, lease: Lease) -> None:
     """Remove a job that is done, unless its lease was lost meanwhile."""
     session.execute(delete(JobRow).where(_is_held_by(lease)))
 

@@ -115,7 +115,7 @@ class Tally:
     def _write(self) -> None:
         with settled(self) as rows:
             if rows:
-                with self.runtime.writing() as connection:
+                with self.runtime.writing() if len(rows) > 1 else self.runtime.autocommit() as connection:
                     add(connection, rows)
 
 

@@ -6,7 +6,7 @@ terminal event goes out: who has read ``message_end`` finds the message stored.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,6 +30,8 @@ from api.core.events import (
 from api.core.ports import Queue
 from api.errors import Unavailable
 from api.models.base import Base, utc_now
+from api.models.prepared import run_prepared
+from api.models.types import joins_inserts
 from api.principal import Principal
 from api.runtime import Runtime
 from api.services import end_users, jobs, ledger, thoughts
@@ -42,6 +44,7 @@ MESSAGES = Base.metadata.tables["messages"]
 CONVERSATIONS = Base.metadata.tables["conversations"]
 # Built once, with their values as parameters: cheaper than statements made for each run.
 END_MESSAGE = MESSAGES.update().where(MESSAGES.c.id == bindparam("message_key"))
+END_MESSAGE_WITH_JOB = jobs.inserted_with(END_MESSAGE)
 TOUCH_CONVERSATION = CONVERSATIONS.update().where(CONVERSATIONS.c.id == bindparam("conversation_key"))
 
 
@@ -144,27 +147,46 @@ class Recorder:
             **(self.ending or {}),
         }
         row = {"message_key": header.message_id, **values}
-        names_it = self.wants_title and values["status"] == "normal"
-        is_all = (
-            self.is_new
-            and not names_it
-            and not self.thoughts
-            and end_users.is_known(self.runtime, self.principal)
-        )
+        job = self._naming() if self.wants_title and values["status"] == "normal" else None
+        is_known = end_users.is_known(self.runtime, self.principal)
         with ledger.settled(self.tally) as spent:
-            if is_all and ledger.is_one_statement(self.runtime.engine, spent):
-                with self.runtime.autocommit() as connection:
-                    ledger.write_with(connection, END_MESSAGE, row, spent)
-            elif is_all:
-                with self.runtime.writing() as connection:
-                    ledger.write_with(connection, END_MESSAGE, row, spent)
+            if self.is_new and is_known and not self.thoughts:
+                self._store_alone(row, job, spent)
             else:
                 with self.runtime.transaction() as session:
                     ledger.write_with(session.connection(), END_MESSAGE, row, spent)
-                    self._store_the_rest(session, now, names_it=names_it)
+                    self._store_the_rest(session, now)
+                    if job is not None:
+                        run_prepared(session.connection(), jobs.INSERT_JOB, job)
         self.is_stored = True
+        if job is not None:
+            self.runtime.queue.enqueue(job["id"], queue=job["queue"])
 
-    def _store_the_rest(self, session: Session, now: datetime, *, names_it: bool) -> None:
+    def _naming(self) -> dict[str, Any]:
+        """Return the row of the job that names the conversation."""
+        payload = {"message_id": self.header.message_id}
+        tenant_id = self.header.tenant_id
+        return jobs.to_row(Job.NAME_CONVERSATION, payload, tenant_id=tenant_id, queue=Queue.TITLES)
+
+    def _store_alone(
+        self, row: Mapping[str, Any], job: Mapping[str, Any] | None, spent: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Write the end of the message and the job: one statement where it can be."""
+        engine = self.runtime.engine
+        if ledger.is_one_statement(engine, spent) and (job is None or joins_inserts(engine)):
+            with self.runtime.autocommit() as connection:
+                if job is None:
+                    ledger.write_with(connection, END_MESSAGE, row, spent)
+                else:
+                    named = {jobs.NEW_JOB + name: value for name, value in job.items()}
+                    ledger.write_with(connection, END_MESSAGE_WITH_JOB, {**row, **named}, spent)
+            return
+        with self.runtime.writing() as connection:
+            ledger.write_with(connection, END_MESSAGE, row, spent)
+            if job is not None:
+                run_prepared(connection, jobs.INSERT_JOB, job)
+
+    def _store_the_rest(self, session: Session, now: datetime) -> None:
         """Write what a run's end changes besides its message."""
         header = self.header
         thoughts.keep(session, header, self.thoughts.values())
@@ -173,15 +195,6 @@ class Recorder:
                 TOUCH_CONVERSATION, {"conversation_key": header.conversation_id, "updated_at": now}
             )
         end_users.remember_end_user(self.runtime, session, self.principal)
-        if names_it:
-            jobs.enqueue_on_commit(
-                self.runtime,
-                session,
-                Job.NAME_CONVERSATION,
-                {"message_id": header.message_id},
-                tenant_id=header.tenant_id,
-                queue=Queue.TITLES,
-            )
 
 
 def _ending(event: MessageEnd) -> dict[str, Any]:

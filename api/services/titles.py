@@ -52,7 +52,7 @@ def make_title(runtime: Runtime, app: AppSpec, query: str, actor_id: str) -> str
 
 def name_conversation(runtime: Runtime, lease: Lease) -> None:
     """Run the job that names a new conversation; a model that fails leaves the first words as the name."""
-    with runtime.transaction() as session:
+    with runtime.reading() as session:
         row = session.execute(
             select(
                 MessageRow.app_id,
@@ -69,9 +69,9 @@ def name_conversation(runtime: Runtime, lease: Lease) -> None:
     except AppError as exc:
         logger.info("no title made: %s", exc.code, extra={"conversation_id": row.conversation_id})
         return
-    with runtime.transaction() as session:
+    with runtime.autocommit() as connection:
         conversations.name_if_unnamed(
-            session, row.conversation_id, given=conversations.first_words(row.query), title=title
+            connection, row.conversation_id, given=conversations.first_words(row.query), title=title
         )
 
 

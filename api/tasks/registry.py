@@ -51,8 +51,8 @@ def run_woken(runtime: Runtime, job_id: str) -> None:
 
 def run_job(runtime: Runtime, job_id: str) -> None:
     """Lease the job and run it; nothing happens when it is done or held by another worker."""
-    with runtime.transaction() as session:
-        lease = jobs.lease_job(session, job_id, runtime.limits.job_lease_s)
+    with runtime.autocommit() as connection:
+        lease = jobs.lease_job(connection, job_id, runtime.limits.job_lease_s)
     if lease is None:
         return
     works_for.set(lease.tenant_id)
@@ -100,10 +100,12 @@ def _conclude(runtime: Runtime, lease: Lease, error: Exception | None) -> None:
     """Write how the attempt ended; one whose lease was lost writes nothing."""
     if error is not None and not isinstance(error, LeaseLost | Postpone):
         _give_up_if_last(runtime, lease, error)
+    if error is None:
+        with runtime.autocommit() as connection:
+            jobs.finish_job(connection, lease)
+        return
     with runtime.transaction() as session:
         match error:
-            case None:
-                jobs.finish_job(session, lease)
             case LeaseLost():
                 pass
             case Postpone():

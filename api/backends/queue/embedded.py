@@ -9,6 +9,17 @@ from api.backends.queue.memory_broker import MAILBOX, TRANSPORT, Mailbox
 from api.backends.queue.workers import Workers
 from api.core.ports import Queue, Tick
 
+NOBODY = "nobody"
+
+
+class _NoResult:
+    """What sending gives. Celery's own result makes a store of results for each thread, and so each run."""
+
+    ignored = True
+
+    def __init__(self, _task_id: str) -> None:
+        pass
+
 
 class Embedded:
     """Runs jobs with ``places`` of their own for each queue, and calls the shared ticks."""
@@ -31,6 +42,9 @@ class Embedded:
             task_id=message_id,
             queue=self._broker.name(queue),
             countdown=max(0.0, due_at - time.monotonic()) or None,
+            ignore_result=True,
+            result_cls=_NoResult,
+            reply_to=NOBODY,
         )
 
     def drain(self) -> None:
