@@ -11,6 +11,7 @@ from typing import Any
 
 import kombu
 from celery import Celery, Task
+from celery.backends.base import DisabledBackend
 
 from api.backends.broker import CONNECT_TIMEOUT_S, Broker
 from api.core.ports import Queue, Tick
@@ -62,11 +63,14 @@ def create_celery(
     app = connect(broker, queues)
     app.conf.beat_schedule = {name: _to_entry(tick, broker) for name, tick in shared.items()}
 
-    @app.task(name=RUN_JOB, bind=True, shared=False)  # type: ignore[untyped-decorator]  # so in Celery
+    # Not the app's, which is made anew for each thread, and so for each job.
+    no_results = DisabledBackend(app=app)
+
+    @app.task(name=RUN_JOB, bind=True, shared=False, backend=no_results)  # type: ignore[untyped-decorator]  # so in Celery
     def run_job(task: Task, job_id: str) -> None:
         run(job_id, task.request.id)
 
-    @app.task(name=RUN_TICK, shared=False)  # type: ignore[untyped-decorator]  # so in Celery
+    @app.task(name=RUN_TICK, shared=False, backend=no_results)  # type: ignore[untyped-decorator]  # so in Celery
     def run_tick(name: str) -> None:
         if name in shared:  # a beat of another version may know more
             shared[name].call()

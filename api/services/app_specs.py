@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from api.core.apps.config import ModelConfig, load_model_config
@@ -39,6 +39,16 @@ COLUMNS = (
 """What ``to_spec`` reads of a row that joins app, workspace, configuration in use and annotation setting."""
 
 
+_QUERY: Select[*tuple[Any, ...]] = select(*COLUMNS)
+_SPEC = (
+    _QUERY.select_from(App)
+    .join(Tenant, Tenant.id == App.tenant_id)
+    .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
+    .outerjoin(AnnotationSetting, AnnotationSetting.app_id == App.id)
+    .where(App.tenant_id == bindparam("of_tenant"), App.id == bindparam("app_key"))
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigKey:
     """Key under which a process keeps a parsed configuration; rows of that table never change."""
@@ -48,14 +58,7 @@ class ConfigKey:
 
 def load_spec(runtime: Runtime, session: Session, tenant_id: str, app_id: str) -> AppSpec:
     """Return the spec of a workspace's app, for work that no key started; raises AppNotFound."""
-    query: Select[*tuple[Any, ...]] = select(*COLUMNS)
-    row = session.execute(
-        query.select_from(App)
-        .join(Tenant, Tenant.id == App.tenant_id)
-        .outerjoin(AppModelConfig, AppModelConfig.id == App.app_model_config_id)
-        .outerjoin(AnnotationSetting, AnnotationSetting.app_id == App.id)
-        .where(App.tenant_id == tenant_id, App.id == app_id)
-    ).one_or_none()
+    row = session.execute(_SPEC, {"of_tenant": tenant_id, "app_key": app_id}).one_or_none()
     if row is None:
         raise AppNotFound("App not found.")
     return to_spec(runtime, row)

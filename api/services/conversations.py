@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from api.core.model_runtime.types import PastTurn
 from api.core.ports import JSONObject
 from api.errors import NotFound
-from api.models.base import utc_now
+from api.models.base import Base, utc_now
 from api.models.conversation import Conversation, Message, MessageFeedback, SavedMessage
 from api.models.types import position_of
 from api.models.workflow import ConversationVariable
@@ -242,10 +242,12 @@ def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
     return len(batch)
 
 
+_CONVERSATIONS = Base.metadata.tables["conversations"]
+_NAME_IF_UNNAMED = _CONVERSATIONS.update().where(
+    _CONVERSATIONS.c.id == bindparam("conversation_key"), _CONVERSATIONS.c.name == bindparam("given")
+)
+
+
 def name_if_unnamed(session: Session | Connection, conversation_id: str, *, given: str, title: str) -> None:
     """Replace the name a conversation was given at first, unless someone has renamed it since."""
-    session.execute(
-        update(Conversation)
-        .where(Conversation.id == conversation_id, Conversation.name == given)
-        .values(name=title)
-    )
+    session.execute(_NAME_IF_UNNAMED, {"conversation_key": conversation_id, "given": given, "name": title})

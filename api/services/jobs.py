@@ -20,7 +20,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     or_,
     select,
@@ -35,8 +34,30 @@ from api.models.base import Base, new_id, utc_now
 from api.models.job import JobRow
 from api.runtime import Runtime, on_commit
 
-INSERT_JOB = Base.metadata.tables["jobs"].insert()
+JOBS = Base.metadata.tables["jobs"]
+# Built once: each message that is titled needs all of them.
+INSERT_JOB = JOBS.insert()
 NEW_JOB = "job_"  # sets the job's parameters apart from those of the statement it is joined with
+_KEY = JOBS.c.id == bindparam("job_key")
+_NOW = bindparam("now", type_=JOBS.c.run_at.type)
+LEASE_JOB = (
+    JOBS.update()
+    .where(
+        _KEY,
+        JOBS.c.failed_at.is_(None),
+        JOBS.c.run_at <= _NOW,
+        or_(JOBS.c.leased_until.is_(None), JOBS.c.leased_until < _NOW),
+    )
+    .values(
+        leased_until=bindparam("until"),
+        attempt=JOBS.c.attempt + 1,
+        failures=JOBS.c.failures + case((JOBS.c.leased_until.is_(None), 0), else_=1),
+    )
+    .returning(*(JOBS.c[name] for name in ("tenant_id", "name", "queue", "payload", "attempt", "failures")))
+)
+FINISH_JOB = JOBS.delete().where(
+    _KEY, JOBS.c.attempt == bindparam("held_attempt"), JOBS.c.leased_until.is_not(None)
+)
 REQUEST_ID = "request_id"
 TRACE = "trace"
 MAX_ATTEMPTS = 5
@@ -178,19 +199,8 @@ def lease_job(session: Session | Connection, job_id: str, length_s: float) -> Le
     A lease that ran out instead of being given back counts as a failure.
     """
     now = utc_now()
-    is_free = or_(JobRow.leased_until.is_(None), JobRow.leased_until < now)
-    row = session.execute(
-        update(JobRow)
-        .where(JobRow.id == job_id, JobRow.failed_at.is_(None), JobRow.run_at <= now, is_free)
-        .values(
-            leased_until=now + timedelta(seconds=length_s),
-            attempt=JobRow.attempt + 1,
-            failures=JobRow.failures + case((JobRow.leased_until.is_(None), 0), else_=1),
-        )
-        .returning(
-            JobRow.tenant_id, JobRow.name, JobRow.queue, JobRow.payload, JobRow.attempt, JobRow.failures
-        )
-    ).one_or_none()
+    asked = {"job_key": job_id, "now": now, "until": now + timedelta(seconds=length_s)}
+    row = session.execute(LEASE_JOB, asked).one_or_none()
     if row is None:
         return None
     return Lease(
@@ -221,7 +231,7 @@ def check_lease(session: Session, lease: Lease) -> None:
 
 def finish_job(session: Session | Connection, lease: Lease) -> None:
     """Remove a job that is done, unless its lease was lost meanwhile."""
-    session.execute(delete(JobRow).where(_is_held_by(lease)))
+    session.execute(FINISH_JOB, {"job_key": lease.job_id, "held_attempt": lease.attempt})
 
 
 def fail_job(session: Session, lease: Lease, error: str) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from api.core.apps.spec import AppSpec
 from api.core.model_runtime.provider import is_generative
@@ -29,6 +29,14 @@ INSTRUCTIONS = (
 )
 
 
+_FIRST = select(
+    MessageRow.app_id,
+    MessageRow.query,
+    MessageRow.conversation_id,
+    func.coalesce(MessageRow.from_end_user_id, MessageRow.from_account_id).label("actor_id"),
+).where(MessageRow.tenant_id == bindparam("of_tenant"), MessageRow.id == bindparam("message_key"))
+
+
 def may_be_titled(app: AppSpec) -> bool:
     """Tell whether the app's model can write a title: one that only quotes cannot."""
     return is_generative(app.configured().model.ref.provider)
@@ -53,14 +61,8 @@ def make_title(runtime: Runtime, app: AppSpec, query: str, actor_id: str) -> str
 def name_conversation(runtime: Runtime, lease: Lease) -> None:
     """Run the job that names a new conversation; a model that fails leaves the first words as the name."""
     with runtime.reading() as session:
-        row = session.execute(
-            select(
-                MessageRow.app_id,
-                MessageRow.query,
-                MessageRow.conversation_id,
-                func.coalesce(MessageRow.from_end_user_id, MessageRow.from_account_id).label("actor_id"),
-            ).where(MessageRow.tenant_id == lease.tenant_id, MessageRow.id == lease.payload["message_id"])
-        ).one_or_none()
+        asked = {"of_tenant": lease.tenant_id, "message_key": lease.payload["message_id"]}
+        row = session.execute(_FIRST, asked).one_or_none()
         if row is None:
             return
         app = app_specs.load_spec(runtime, session, lease.tenant_id, row.app_id)

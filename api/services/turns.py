@@ -7,16 +7,69 @@ had its turn; and no place stays empty while a job waits.
 
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, and_, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, and_, bindparam, func, literal, or_, select
 
 from api.models.base import utc_now
 from api.models.job import JobRow
-from api.models.types import Id
+from api.models.types import Id, UTCDateTime
 from api.runtime import Runtime
 from api.services.jobs import Lease, Postpone
+
+JOBS = JobRow.__table__
+# Statements are built once: each wake-up needs two of them.
+QUEUE = bindparam("of_queue", type_=JOBS.c.queue.type)
+NOW = bindparam("now", type_=UTCDateTime())
+SINCE = bindparam("since", type_=UTCDateTime())
+_IS_LIVE = and_(JOBS.c.failed_at.is_(None), JOBS.c.run_at <= SINCE)
+IS_DUE = (and_(_IS_LIVE, JOBS.c.leased_until.is_(None)), and_(_IS_LIVE, JOBS.c.leased_until < NOW))
+"""When a job may be run, each a look into the index: it is free, or its worker died."""
+
+
+def _tenants() -> CTE:
+    """Return the workspaces with jobs of the queue, each found from the one before it, then None."""
+    first = select(JOBS.c.tenant_id).where(JOBS.c.queue == QUEUE, JOBS.c.failed_at.is_(None))
+    ordered = first.order_by(JOBS.c.tenant_id).limit(1)
+    known = select(ordered.scalar_subquery().label("tenant_id")).cte(recursive=True)
+    following = ordered.where(JOBS.c.tenant_id > known.c.tenant_id).scalar_subquery()
+    return known.union_all(select(following).where(known.c.tenant_id.is_not(None)))
+
+
+def _running(tenant_id: ColumnElement[str]) -> ScalarSelect[int]:
+    """Return how many jobs of the queue run for a workspace, in the whole installation."""
+    return (
+        select(func.count())
+        .where(
+            JOBS.c.queue == QUEUE,
+            JOBS.c.failed_at.is_(None),
+            JOBS.c.tenant_id == tenant_id,
+            JOBS.c.leased_until >= NOW,
+        )
+        .scalar_subquery()
+    )
+
+
+def _waiting() -> Select[str, int]:
+    """Return the workspaces that have jobs of the queue which are due since an instant."""
+    tenants = _tenants()
+    # In order, and not EXISTS: for the others PostgreSQL would read all jobs.
+    of_tenant = select(literal(1)).where(JOBS.c.queue == QUEUE, JOBS.c.tenant_id == tenants.c.tenant_id)
+    one = of_tenant.order_by(JOBS.c.run_at).limit(1)
+    is_waiting = [one.where(is_due).scalar_subquery().is_not(None) for is_due in IS_DUE]
+    return select(tenants.c.tenant_id, _running(tenants.c.tenant_id)).where(or_(*is_waiting))
+
+
+def _oldest() -> list[Select[str]]:
+    """Return the job of a workspace that is due the longest; one whose worker died comes last."""
+    of_tenant = select(JOBS.c.id).where(JOBS.c.queue == QUEUE, JOBS.c.tenant_id == bindparam("tenant_id"))
+    return [of_tenant.where(is_due).order_by(JOBS.c.run_at).limit(1) for is_due in IS_DUE]
+
+
+NAMED = select(JOBS.c.tenant_id, JOBS.c.queue).where(JOBS.c.id == bindparam("job_id"), or_(*IS_DUE))
+WAITING = _waiting()
+OLDEST = _oldest()
+OWN = select(_running(bindparam("tenant_id", type_=Id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +105,21 @@ def whose_turn(runtime: Runtime, job_id: str) -> Turn | None:
     workspace.
     """
     now = utc_now()
-    with runtime.reading() as session:
-        named = session.execute(
-            select(JobRow.tenant_id, JobRow.queue).where(JobRow.id == job_id, or_(*_is_due(now)))
-        ).one_or_none()
-        waiting = _waiting(session, named.queue, now) if named is not None else []
-        if named is None or not waiting:
+    at = {"now": now, "since": now}
+    with runtime.autocommit() as connection:
+        named = connection.execute(NAMED, {**at, "job_id": job_id}).one_or_none()
+        if named is None:
+            return None
+        at_queue = {**at, "of_queue": named.queue}
+        waiting = [_Waits(*row) for row in connection.execute(WAITING, at_queue)]
+        if not waiting:
             return None
         next_one = min(waiting, key=lambda each: (each.running, _served_at(runtime, named.queue, each)))
         runtime.memory.put(Served(named.queue, next_one.tenant_id), time.monotonic())
         if next_one.tenant_id == named.tenant_id:
             return Turn(job_id, named.queue)
-        oldest = _oldest(session, named.queue, next_one.tenant_id, now)
+        of_tenant = {**at_queue, "tenant_id": next_one.tenant_id}
+        oldest = next(filter(None, (connection.scalar(query, of_tenant) for query in OLDEST)), None)
     return Turn(oldest or job_id, named.queue)
 
 
@@ -77,63 +133,13 @@ def give_way(runtime: Runtime, lease: Lease) -> None:
     if time.monotonic() - lease.began < turn_s:
         return
     now = utc_now()
-    with runtime.reading() as session:
-        own = session.scalar(select(_running(lease.queue, literal(lease.tenant_id, Id), now)))
-        waiting = _waiting(session, lease.queue, now, since=now - timedelta(seconds=turn_s))
+    at = {"now": now, "since": now - timedelta(seconds=turn_s), "of_queue": lease.queue}
+    with runtime.autocommit() as connection:
+        own = connection.scalar(OWN, {**at, "tenant_id": lease.tenant_id})
+        waiting = [_Waits(*row) for row in connection.execute(WAITING, at)]
     if any(each.running < (own or 0) for each in waiting if each.tenant_id != lease.tenant_id):
         raise Postpone(0.0, "The job goes on after one of another workspace.")
 
 
-def _waiting(session: Session, queue: str, now: datetime, *, since: datetime | None = None) -> list[_Waits]:
-    """Return the workspaces that have jobs of a queue which are due since an instant."""
-    tenants = _tenants(queue)
-    # In order, and not EXISTS: for the others PostgreSQL would read all jobs.
-    of_tenant = select(literal(1)).where(JobRow.queue == queue, JobRow.tenant_id == tenants.c.tenant_id)
-    one = of_tenant.order_by(JobRow.run_at).limit(1)
-    is_waiting = [one.where(due).scalar_subquery().is_not(None) for due in _is_due(now, since or now)]
-    rows = session.execute(
-        select(tenants.c.tenant_id, _running(queue, tenants.c.tenant_id, now)).where(or_(*is_waiting))
-    )
-    return [_Waits(tenant_id, count) for tenant_id, count in rows]
-
-
-def _tenants(queue: str) -> CTE:
-    """Return the workspaces with jobs of a queue, each found from the one before it, then None."""
-    first = select(JobRow.tenant_id).where(JobRow.queue == queue, JobRow.failed_at.is_(None))
-    ordered = first.order_by(JobRow.tenant_id).limit(1)
-    known = select(ordered.scalar_subquery().label("tenant_id")).cte(recursive=True)
-    following = ordered.where(JobRow.tenant_id > known.c.tenant_id).scalar_subquery()
-    return known.union_all(select(following).where(known.c.tenant_id.is_not(None)))
-
-
-def _running(queue: str, tenant_id: ColumnElement[str], now: datetime) -> ScalarSelect[int]:
-    """Return how many jobs of a queue run for a workspace, in the whole installation."""
-    return (
-        select(func.count())
-        .where(
-            JobRow.queue == queue,
-            JobRow.failed_at.is_(None),
-            JobRow.tenant_id == tenant_id,
-            JobRow.leased_until >= now,
-        )
-        .scalar_subquery()
-    )
-
-
-def _oldest(session: Session, queue: str, tenant_id: str, now: datetime) -> str | None:
-    """Return the job of a workspace that is due the longest; one whose worker died comes last."""
-    of_tenant = select(JobRow.id).where(JobRow.queue == queue, JobRow.tenant_id == tenant_id)
-    found = (
-        session.scalar(of_tenant.where(is_due).order_by(JobRow.run_at).limit(1)) for is_due in _is_due(now)
-    )
-    return next(filter(None, found), None)
-
-
 def _served_at(runtime: Runtime, queue: str, waits: _Waits) -> float:
     return runtime.memory.get(Served(queue, waits.tenant_id)) or 0.0
-
-
-def _is_due(now: datetime, since: datetime | None = None) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return when a job may be run, each a look into the index: it is free, or its worker died."""
-    is_live = and_(JobRow.failed_at.is_(None), JobRow.run_at <= (since or now))
-    return and_(is_live, JobRow.leased_until.is_(None)), and_(is_live, JobRow.leased_until < now)
