@@ -21,6 +21,7 @@ from api.services.ledger import Tally
 logger = logging.getLogger(__name__)
 
 TITLE_CHARS = 60
+PLAIN_CHARS = 50
 QUERY_CHARS = 2000
 TIMEOUT_S = 30.0
 INSTRUCTIONS = (
@@ -55,11 +56,17 @@ def make_title(runtime: Runtime, app: AppSpec, query: str, actor_id: str) -> str
     chunks = models.chat(app.tenant_id, ref, request, Cancel(TIMEOUT_S))
     answer = "".join(chunk.text for chunk in chunks)
     text = " ".join(answer.split()).strip("\"'“”「」《》。. ")
-    return text[:TITLE_CHARS] or conversations.first_words(query)
+    return text[:TITLE_CHARS] or plain_title(query)
+
+
+def plain_title(query: str) -> str:
+    """Return the title of a question that no model writes one for: up to 50 characters of it."""
+    words = " ".join(query.split())
+    return words if len(words) <= PLAIN_CHARS else words[: PLAIN_CHARS - 3] + "..."
 
 
 def name_conversation(runtime: Runtime, lease: Lease) -> None:
-    """Run the job that names a new conversation; a model that fails leaves the first words as the name."""
+    """Run the job that names a new conversation, plainly where the model fails."""
     with runtime.reading() as session:
         asked = {"of_tenant": lease.tenant_id, "message_key": lease.payload["message_id"]}
         row = session.execute(_FIRST, asked).one_or_none()
@@ -70,7 +77,7 @@ def name_conversation(runtime: Runtime, lease: Lease) -> None:
         title = make_title(runtime, app, row.query, row.actor_id)
     except AppError as exc:
         logger.info("no title made: %s", exc.code, extra={"conversation_id": row.conversation_id})
-        return
+        title = plain_title(row.query)
     with runtime.autocommit() as connection:
         conversations.name_if_unnamed(
             connection, row.conversation_id, given=conversations.first_words(row.query), title=title
@@ -92,7 +99,7 @@ def rename(
     """
     if is_automatic:
         name = _title_of(runtime, app, principal, conversation_id)
-    elif name is None:
+    elif not name:  # clients send an empty one with the wish for another
         message = "name is required when auto_generate is false"
         raise InvalidRequest(message, field="name", fault="required")
     with runtime.transaction() as session:
@@ -100,17 +107,22 @@ def rename(
 
 
 def _title_of(runtime: Runtime, app: AppSpec, principal: Principal, conversation_id: str) -> str:
-    """Return a title for a conversation of the caller; its first words where the model cannot help."""
+    """Return a title for a conversation of the caller, a plain one where the model cannot help.
+
+    Raises NotFound, and InvalidRequest where it has no messages.
+    """
     with runtime.transaction() as session:
         conversation = access_conversation(session, principal, app.id, conversation_id)
         first = select(MessageRow.query).where(
             MessageRow.tenant_id == principal.tenant_id, MessageRow.conversation_id == conversation.id
         )
-        query = session.scalars(first.order_by(MessageRow.created_at, MessageRow.id).limit(1)).one()
+        query = session.scalars(first.order_by(MessageRow.created_at, MessageRow.id).limit(1)).one_or_none()
+    if query is None:
+        raise InvalidRequest("The conversation has no messages to find a name in.", field="auto_generate")
     if not may_be_titled(app):
-        return conversations.first_words(query)
+        return plain_title(query)
     try:
         return make_title(runtime, app, query, principal.id)
     except AppError as exc:
         logger.info("no title made: %s", exc.code, extra={"conversation_id": conversation_id})
-        return conversations.first_words(query)
+        return plain_title(query)

@@ -96,9 +96,7 @@ MESSAGES = parser(
 )
 USER_BODY = parser(json_field("user", user_name, nullable=True, help="End user, as the caller names it."))
 RENAME = parser(
-    json_field(
-        "name", Text(min_length=1, max_length=255, is_trimmed=True), nullable=True, help="The new name."
-    ),
+    json_field("name", Text(max_length=255, is_trimmed=True), nullable=True, help="The new name."),
     json_field("auto_generate", Boolean(), help="Let the app's model find a name."),
     json_field("user", user_name, nullable=True, help="End user, as the caller names it."),
 )

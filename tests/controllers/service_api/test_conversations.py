@@ -7,11 +7,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from api.errors import CompletionFailed
 from api.runtime import Runtime
 from tests.conftest import BOTH
 from tests.factories import ChatApp, Owner, make_chat_app
 from tests.fakes import Script
 from tests.statements import count_statements
+from tests.waiting import wait_until
 
 NOBODY = "11111111-1111-4111-8111-111111111111"
 
@@ -142,11 +144,63 @@ def test_automatic_rename_asks_the_model(client: FlaskClient, app: ChatApp) -> N
     assert renamed.get_json()["name"] == "Hello world"
 
 
-def test_rename_without_a_name_is_refused(client: FlaskClient, app: ChatApp) -> None:
+def test_automatic_rename_takes_an_empty_name_too(client: FlaskClient, app: ChatApp) -> None:
+    conversation_id = talk(client, app)["conversation_id"]
+
+    renamed = client.post(
+        f"/v1/conversations/{conversation_id}/name",
+        json={"name": "", "auto_generate": True, "user": "ada"},
+        headers=app.headers,
+    )
+
+    assert (renamed.status_code, renamed.get_json()["name"]) == (200, "Hello world")
+
+
+def test_automatic_rename_is_plain_where_the_model_fails(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = make_chat_app(runtime, owner, model=failing_second().choice)
+    said = talk(client, app, query="What is the tallest  mountain on each of the continents?")
+    conversation_id = said["conversation_id"]
+
+    renamed = client.post(
+        f"/api/conversations/{conversation_id}/name",
+        json={"auto_generate": True, "user": "ada"},
+        headers=app.headers,
+    )
+
+    assert renamed.status_code == 200
+    assert renamed.get_json()["name"] == "What is the tallest mountain on each of the con..."
+
+
+def test_conversation_is_named_plainly_where_the_model_writes_no_title(
+    client: FlaskClient, runtime: Runtime, owner: Owner
+) -> None:
+    app = make_chat_app(runtime, owner, model=failing_second().choice)
+    talk(client, app, query="How deep is the sea near Iceland?", auto_generate_name=True)
+
+    wait_until(
+        lambda: get(client, app, "/conversations")["data"][0]["name"] == "How deep is the sea near Iceland?"
+    )
+
+
+def failing_second() -> Script:
+    """Return a script that answers the first request and fails on all others."""
+
+    def fail() -> None:
+        raise CompletionFailed("It broke.")
+
+    return Script(turns=[["Hello"], [fail]])
+
+
+@pytest.mark.parametrize("named", [{}, {"name": None}, {"name": ""}, {"name": " ", "auto_generate": False}])
+def test_rename_without_a_name_is_refused(
+    client: FlaskClient, app: ChatApp, named: dict[str, object]
+) -> None:
     conversation_id = talk(client, app)["conversation_id"]
 
     answer = client.post(
-        f"/api/conversations/{conversation_id}/name", json={"user": "ada"}, headers=app.headers
+        f"/api/conversations/{conversation_id}/name", json={**named, "user": "ada"}, headers=app.headers
     )
 
     assert answer.status_code == 400
