@@ -34,14 +34,19 @@ class _Connection(psycopg.Connection[Any]):
         try:
             wanted = next(gen)
             while True:
-                WAITS[wanted](self.pgconn.socket)
-                wanted = gen.send(Ready(wanted))
+                wait, ready = WAITS[wanted]
+                wait(self.pgconn.socket)
+                wanted = gen.send(ready)
         except StopIteration as done:
             result: RV = done.value
             return result
 
 
-WAITS = {Wait.R: wait_read, Wait.W: wait_write, Wait.RW: wait_readwrite}
+WAITS = {
+    Wait.R: (wait_read, Ready.R),
+    Wait.W: (wait_write, Ready.W),
+    Wait.RW: (wait_readwrite, Ready.RW),
+}
 
 
 def _connect(_dialect: Dialect, _entry: object, args: Any, options: Any) -> "psycopg.Connection[Any]":

@@ -239,9 +239,13 @@ class HouseRequest(Request):
     @cached_property
     def stream(self) -> IO[bytes]:
         """The body; reading beyond its limit raises RequestEntityTooLarge, declared or not."""
-        limit = self.max_content_length
+        limit, length = self.max_content_length, self.content_length
         body = cast("IO[bytes]", SentBody(self.environ["wsgi.input"], self.environ.get("gunicorn.socket")))
-        if self.content_length is None and "wsgi.input_terminated" in self.environ and limit is not None:
+        if length is not None and limit is not None:
+            if length > limit:
+                raise RequestEntityTooLarge
+            return cast("IO[bytes]", LimitedStream(body, length))
+        if "wsgi.input_terminated" in self.environ and limit is not None:
             return cast("IO[bytes]", UndeclaredBody(body, limit, is_max=True))
         return get_input_stream({**self.environ, "wsgi.input": body}, max_content_length=limit)
 
