@@ -45,6 +45,7 @@ class Embedded:
             ignore_result=True,
             result_cls=_NoResult,
             reply_to=NOBODY,
+            add_to_parent=False,
         )
 
     def drain(self) -> None:
