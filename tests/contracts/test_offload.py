@@ -80,10 +80,14 @@ def test_offload_call_with_no_free_thread_times_out(offload: Offload) -> None:
 def test_offload_call_of_another_workspace_waits_for_no_flood(offload: Backend) -> None:
     began: list[str] = []
     may_end: list[bool] = []
+    other_began: list[bool] = []
 
     def work(tenant_id: str) -> None:
+        is_under_way = not may_end
         began.append(tenant_id)
-        sleep_until(may_end)
+        if tenant_id == "b":
+            other_began.append(True)
+        sleep_until(may_end if is_under_way else other_began)
 
     def call(tenant_id: str) -> threading.Thread:
         context = copy_context()
@@ -98,6 +102,10 @@ def test_offload_call_of_another_workspace_waits_for_no_flood(offload: Backend) 
     other = call("b")
     wait_until(lambda: offload._places.waiting == 17)
     may_end.append(True)
+    try:
+        wait_until(lambda: bool(other_began))
+    finally:
+        other_began.append(True)  # lets go of all
     for thread in (*flood, other):
         thread.join(60)
 
