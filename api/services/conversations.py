@@ -244,10 +244,15 @@ def _purge_batch(runtime: Runtime, tenant_id: str, conversation_id: str) -> int:
 
 _CONVERSATIONS = Base.metadata.tables["conversations"]
 _NAME_IF_UNNAMED = _CONVERSATIONS.update().where(
-    _CONVERSATIONS.c.id == bindparam("conversation_key"), _CONVERSATIONS.c.name == bindparam("given")
+    _CONVERSATIONS.c.tenant_id == bindparam("of_tenant"),
+    _CONVERSATIONS.c.id == bindparam("conversation_key"),
+    _CONVERSATIONS.c.name == bindparam("given"),
 )
 
 
-def name_if_unnamed(session: Session | Connection, conversation_id: str, *, given: str, title: str) -> None:
+def name_if_unnamed(
+    connection: Connection, tenant_id: str, conversation_id: str, *, given: str, title: str
+) -> None:
     """Replace the name a conversation was given at first, unless someone has renamed it since."""
-    session.execute(_NAME_IF_UNNAMED, {"conversation_key": conversation_id, "given": given, "name": title})
+    named = {"of_tenant": tenant_id, "conversation_key": conversation_id, "given": given, "name": title}
+    connection.execute(_NAME_IF_UNNAMED, named)

@@ -181,9 +181,8 @@ def to_row(
 
 def inserted_with(statement: Update) -> Update:
     """Return a statement that writes a job too, its values by their columns' names after NEW_JOB."""
-    table = INSERT_JOB.table
     names = ("id", "tenant_id", "created_at", "name", "queue", "payload", "run_at", "attempt", "failures")
-    values = {name: bindparam(NEW_JOB + name, type_=table.c[name].type) for name in names}
+    values = {name: bindparam(NEW_JOB + name, type_=JOBS.c[name].type) for name in names}
     return statement.add_cte(INSERT_JOB.values(values).cte("job"))
 
 

@@ -79,8 +79,9 @@ def name_conversation(runtime: Runtime, lease: Lease) -> None:
         logger.info("no title made: %s", exc.code, extra={"conversation_id": row.conversation_id})
         title = plain_title(row.query)
     with runtime.autocommit() as connection:
+        given = conversations.first_words(row.query)
         conversations.name_if_unnamed(
-            connection, row.conversation_id, given=conversations.first_words(row.query), title=title
+            connection, lease.tenant_id, row.conversation_id, given=given, title=title
         )
 
 

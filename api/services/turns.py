@@ -12,12 +12,10 @@ from datetime import timedelta
 from sqlalchemy import CTE, ColumnElement, ScalarSelect, Select, and_, bindparam, func, literal, or_, select
 
 from api.models.base import utc_now
-from api.models.job import JobRow
 from api.models.types import Id, UTCDateTime
 from api.runtime import Runtime
-from api.services.jobs import Lease, Postpone
+from api.services.jobs import JOBS, Lease, Postpone
 
-JOBS = JobRow.__table__
 # Statements are built once: each wake-up needs two of them.
 QUEUE = bindparam("of_queue", type_=JOBS.c.queue.type)
 NOW = bindparam("now", type_=UTCDateTime())

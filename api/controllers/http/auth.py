@@ -40,6 +40,7 @@ class SignedIn(UserMixin):
 def install_login(app: Flask) -> None:
     """Let Flask-Login load console callers from the request alone; no server-side Flask session."""
     manager = LoginManager()
+    manager.session_protection = None
     manager.request_loader(_load)
     # As the manager's own init_app does, which has a cookie to remember by looked for after each request too.
     app.login_manager = manager  # type: ignore[attr-defined]
